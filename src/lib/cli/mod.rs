@@ -1,0 +1,1 @@
+//! What all seven tools share: arguments, logging, progress, shards, exit status.

@@ -1,0 +1,3 @@
+//! From logits to biology: base pairs, CDS windows, target sites.
+
+pub mod pair_map;

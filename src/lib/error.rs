@@ -1,0 +1,85 @@
+//! The one error type of the library: every variant says where, what, and what to do about it.
+
+use std::path::{Path, PathBuf};
+
+/// The library's result.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// Everything that can go wrong, in the words that the user reads.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Input that is not what it should be.
+    #[error("{file}: {place}: {message}")]
+    Input {
+        /// The file as the user named it; `standard input` for a pipe.
+        file: String,
+        /// The record and position, as in `record 3 (tRNA-Phe), position 17`.
+        place: String,
+        /// What is wrong and what to do.
+        message: String,
+    },
+    /// A file that could not be opened or read.
+    #[error("{file}: cannot read: {source}")]
+    Read {
+        /// The file as the user named it.
+        file: String,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// Output that could not be written. A closed pipe is told apart by [`Error::is_closed_pipe`].
+    #[error("{file}: cannot write: {source}")]
+    Write {
+        /// The file as the user named it; `standard output` for a pipe.
+        file: String,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// Weights that do not make a model: the message names the tensor or the field.
+    #[error("{file}: {message}")]
+    Weights {
+        /// The file, or the name of the embedded model.
+        file: String,
+        /// Which tensor or field, and what is wrong with it.
+        message: String,
+    },
+    /// Arguments that parse one by one but make no sense together. Exit status 2.
+    #[error("{0}")]
+    Usage(String),
+    /// A device that cannot be had.
+    #[error("device {device}: {message}")]
+    Device {
+        /// The device as the user named it.
+        device: String,
+        /// Why it cannot be had, and what can.
+        message: String,
+    },
+    /// A tensor operation that failed: a defect of this program, or memory that ran out.
+    #[error(transparent)]
+    Tensor(#[from] candle_core::Error),
+}
+
+impl Error {
+    /// A read error of `file`.
+    pub fn read(file: impl AsRef<Path>, source: std::io::Error) -> Self {
+        Error::Read { file: display(file.as_ref()), source }
+    }
+
+    /// A write error of `file`.
+    pub fn write(file: impl AsRef<Path>, source: std::io::Error) -> Self {
+        Error::Write { file: display(file.as_ref()), source }
+    }
+
+    /// A defect of the weights in `file`.
+    pub fn weights(file: impl AsRef<Path>, message: impl Into<String>) -> Self {
+        Error::Weights { file: display(file.as_ref()), message: message.into() }
+    }
+
+    /// True where the reader of our output went away (`| head`), which is no failure.
+    pub fn is_closed_pipe(&self) -> bool {
+        matches!(self, Error::Write { source, .. } if source.kind() == std::io::ErrorKind::BrokenPipe)
+    }
+}
+
+fn display(path: &Path) -> String {
+    PathBuf::from(path).display().to_string()
+}

@@ -1,0 +1,3 @@
+//! What goes out and comes back: dot-bracket, CT, BPSEQ, BED, TSV, embeddings.
+
+pub mod structure;

@@ -1,0 +1,22 @@
+//! rnaret: an RNA language model as small Unix tools.
+//!
+//! One library, one folder per room:
+//!
+//! - [`sequence`]: records in, the alphabet, the k-mer tokenizer, masking;
+//! - [`format`]: what goes out and comes back: dot-bracket, CT, BPSEQ, BED, TSV, embeddings;
+//! - [`model`]: the bidirectional retentive encoder and its heads;
+//! - [`decode`]: from logits to biology: base pairs, CDS windows, target sites;
+//! - [`train`]: data sets, objectives, schedule, loop, checkpoints, metrics;
+//! - [`cli`]: what all seven command-line tools share.
+#![deny(unsafe_op_in_unsafe_fn)]
+#![warn(missing_docs)]
+
+pub mod cli;
+pub mod decode;
+mod error;
+pub mod format;
+pub mod model;
+pub mod sequence;
+pub mod train;
+
+pub use error::{Error, Result};

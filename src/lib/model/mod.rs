@@ -1,0 +1,1 @@
+//! The bidirectional retentive encoder and its heads: the GPU model library.

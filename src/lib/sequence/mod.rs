@@ -1,0 +1,1 @@
+//! Records in: reading, the alphabet, the k-mer tokenizer, masking.

@@ -1,0 +1,1 @@
+//! Training: data sets, objectives, schedule, loop, checkpoints, metrics.
