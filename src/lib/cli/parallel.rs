@@ -1,7 +1,7 @@
 //! Work on many threads, results in order, memory bounded.
 
+use crate::Result;
 use crate::sequence::Record;
-use crate::{Error, Result};
 use std::collections::BTreeMap;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
@@ -204,6 +204,7 @@ impl<I: Iterator<Item = Result<Record>>> Iterator for Batches<I> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Error;
     use proptest::prelude::*;
     use std::sync::atomic::{AtomicUsize, Ordering};
 

@@ -3,7 +3,7 @@
 use super::signals::{self, Termination};
 use super::{CommonArgs, logging, progress};
 use crate::{Error, Result};
-use clap::{Arg, ArgAction, Command, CommandFactory, FromArgMatches, Parser, value_parser};
+use clap::{Arg, ArgAction, Command, Parser, value_parser};
 use clap_complete::Shell;
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -74,12 +74,8 @@ fn with_generators(command: Command) -> Command {
         .value_parser(value_parser!(Shell))
         .exclusive(true)
         .hide(true);
-    let man = Arg::new("man")
-        .long("man")
-        .help("Print the man page")
-        .action(ArgAction::SetTrue)
-        .exclusive(true)
-        .hide(true);
+    let man =
+        Arg::new("man").long("man").help("Print the man page").action(ArgAction::SetTrue).exclusive(true).hide(true);
     command.arg(completions).arg(man)
 }
 

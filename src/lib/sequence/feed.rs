@@ -26,16 +26,8 @@ struct State {
 impl Feed {
     /// A feed from `inner` that gives `ending` after the last byte of a stream that ends well.
     pub(super) fn new(inner: Box<dyn Read + Send>, ending: &'static [u8]) -> Self {
-        let state = State {
-            inner,
-            ending,
-            failure: None,
-            delivered: 0,
-            keep: false,
-            kept: Vec::new(),
-            kept_from: 0,
-            next: 0,
-        };
+        let state =
+            State { inner, ending, failure: None, delivered: 0, keep: false, kept: Vec::new(), kept_from: 0, next: 0 };
         Self(Arc::new(Mutex::new(state)))
     }
 

@@ -12,11 +12,15 @@ mod reader;
 mod record;
 mod shard;
 mod token_table;
+mod token_writer;
 pub mod tokenizer;
+mod windows;
 
 pub use alphabet::{normalise, normalise_into};
 pub use masking::{Masked, Masker};
 pub use reader::{Accept, InputFile, OnError, Progress, ReaderOptions, RecordReader, SET_ASIDE};
 pub use record::{Record, TokenText, Tokens};
 pub use shard::Shard;
+pub use token_writer::TokenWriter;
 pub use tokenizer::Tokenizer;
+pub use windows::windows;

@@ -1,12 +1,12 @@
 //! Reading records: from files and standard input, of any format and compression, whole or one shard.
 
+use super::alphabet::normalise_into;
 use super::compression::{Compression, decompress};
 use super::fastq::Fastq;
 use super::feed::Feed;
 use super::record::Record;
 use super::shard::Shard;
 use super::token_table::TokenTable;
-use super::alphabet::normalise_into;
 use crate::{Error, Result};
 use needletail::parser::{FastaReader, FastxReader};
 use std::cmp::Ordering;

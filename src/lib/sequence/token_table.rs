@@ -86,7 +86,8 @@ impl TokenTable {
             place,
             message,
         };
-        let wanted = if self.has_labels { "4 columns (id length tokens labels)" } else { "3 columns (id length tokens)" };
+        let wanted =
+            if self.has_labels { "4 columns (id length tokens labels)" } else { "3 columns (id length tokens)" };
         let (length, text, labels) = match (fields.next(), fields.next(), fields.next(), fields.next()) {
             (Some(length), Some(text), None, None) if !self.has_labels => (length, text, None),
             (Some(length), Some(text), Some(labels), None) if self.has_labels => (length, text, Some(labels)),
@@ -231,9 +232,9 @@ fn letters_into(tokens: &Tokens, sequence: &mut Vec<u8>) {
     // Neighbours share k-1 letters. Where they all agree, the k-mer centred on a nucleotide tells it; a table that lost
     // its labels but holds random k-mers is decided by what most of the k-mers say.
     let shared = (1u32 << (2 * (k - 1))) - 1;
-    let agree = ids.windows(2).all(|pair| {
-        pair[0] < FIRST_KMER || pair[1] < FIRST_KMER || code(pair[0]) & shared == code(pair[1]) >> 2
-    });
+    let agree = ids
+        .windows(2)
+        .all(|pair| pair[0] < FIRST_KMER || pair[1] < FIRST_KMER || code(pair[0]) & shared == code(pair[1]) >> 2);
     sequence.extend(ids.iter().enumerate().map(|(place, &id)| {
         if agree && id >= FIRST_KMER {
             return NUCLEOTIDES[(code(id) >> (2 * half)) as usize & 3];
