@@ -23,13 +23,12 @@ CASES = ["backbone:512", "backbone:2048", "backbone:8192", "fold:400", "mirtarge
 
 
 def measure(command):
-    """Runs one timing command and returns (seconds, peak bytes) from the last row of its TSV."""
+    """Runs one timing command and returns (seconds, peak bytes) from the last row of its TSV `what size seconds bytes`."""
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     if done.returncode != 0:
         sys.exit(f"{' '.join(map(str, command))} failed:\n{done.stderr}")
-    header, *rows = (line.split("\t") for line in done.stdout.splitlines() if "\t" in line)
-    row = dict(zip(header, rows[-1], strict=True))
-    return float(row["seconds"]), int(row["peak_rss_bytes"])
+    _, _, seconds, peak = done.stdout.splitlines()[-1].split("\t")
+    return float(seconds), int(peak)
 
 
 def main():

@@ -341,7 +341,7 @@ def main():
     parser.add_argument("--check", metavar="FOLDER", help="compare with the reference vectors in FOLDER")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--runs", type=int, default=3)
-    parser.add_argument("-k", type=int, default=5, help="k-mer length of the timed model")
+    parser.add_argument("-k", type=int, default=1, help="k-mer length of the timed model")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     with torch.inference_mode():
