@@ -89,8 +89,8 @@ class Retention(nn.Module):
 
 
 def rotate(x, cosine, sine):
-    even, odd = x[..., 0::2], x[..., 1::2]
-    return torch.stack((even * cosine - odd * sine, odd * cosine + even * sine), -1).flatten(-2)
+    quarter_turn = torch.stack((-x[..., 1::2], x[..., 0::2]), -1).flatten(-2)
+    return x * cosine + quarter_turn * sine
 
 
 class GatedFeedForward(nn.Module):
@@ -127,13 +127,14 @@ class Backbone(nn.Module):
         self.output_projection = nn.Linear(width, vocabulary, bias=False)
 
     def positions(self, length):
-        """Rotation (cosine, sine: length x key_dim/2) and decay (heads x length x length), shared by all layers."""
+        """Rotation (cosine, sine: length x key_dim) and decay (heads x length x length), shared by all layers."""
         half = self.width // self.heads // 2
-        angles = 10000.0 ** -torch.linspace(0, 1, half)
-        phase = torch.arange(length, dtype=torch.float32)[:, None] * angles
-        gamma = 1 - 2.0 ** -(5 + torch.arange(self.heads, dtype=torch.float32))
-        place = torch.arange(length)
-        decay = gamma[:, None, None] ** (place[:, None] - place[None, :]).abs()
+        angles = (10000.0 ** -torch.linspace(0, 1, half)).repeat_interleave(2)
+        place = torch.arange(length, dtype=torch.float32)
+        phase = place[:, None] * angles
+        log_gamma = (1 - 2.0 ** -(5 + torch.arange(self.heads, dtype=torch.float32))).log()
+        distance = (place[:, None] - place[None, :]).abs()
+        decay = torch.nan_to_num(torch.exp(distance * log_gamma[:, None, None]))
         decay = decay / decay.sum(-1, keepdim=True).sqrt()
         return phase.cos(), phase.sin(), decay
 
@@ -340,7 +341,7 @@ def main():
     parser.add_argument("--check", metavar="FOLDER", help="compare with the reference vectors in FOLDER")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--runs", type=int, default=3)
-    parser.add_argument("-k", type=int, default=5, help="k-mer length of the timed model")
+    parser.add_argument("-k", type=int, default=1, help="k-mer length of the timed model")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     with torch.inference_mode():
