@@ -106,7 +106,7 @@ fn brute_force(candidates: &[Candidate], taken: &mut Vec<Candidate>, nested: boo
     let compatible = taken.iter().all(|pair| {
         let shares = [pair.i, pair.j].iter().any(|&base| base == first.i || base == first.j);
         let crosses = pair.i < first.i && first.i < pair.j && pair.j < first.j;
-        !shares && !(nested && crosses)
+        !(shares || nested && crosses)
     });
     if !compatible {
         return without;

@@ -14,3 +14,6 @@ pub mod number;
 pub mod structure;
 pub mod structure_reader;
 pub mod table;
+
+#[cfg(test)]
+mod tests;
