@@ -16,10 +16,8 @@ const TOLERANCE: f32 = 2e-4;
 
 fn golden() -> PathBuf {
     // Another folder of the same layout can be checked: the complete set is larger than what is shipped.
-    std::env::var_os("RNARET_GOLDEN").map_or_else(
-        || Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata/golden"),
-        PathBuf::from,
-    )
+    std::env::var_os("RNARET_GOLDEN")
+        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata/golden"), PathBuf::from)
 }
 
 fn manifest() -> Vec<Value> {
@@ -97,8 +95,7 @@ fn backbone() {
             let (queries, keys) = inference.last_queries_and_keys(packed.tokens()).unwrap();
             let (queries, keys) = (numbers(&queries), numbers(&keys));
             let config = &weights.config;
-            let last =
-                LastLayer { queries: &queries, keys: &keys, heads: config.heads, width: config.embed_dim };
+            let last = LastLayer { queries: &queries, keys: &keys, heads: config.heads, width: config.embed_dim };
             let first_row = array(file, "retention_mean_over_heads_first_row").unwrap();
             close(&last.first_row(), &first_row, &format!("{file} first row"));
             let column_mean = array(file, "retention_mean_over_heads_column_mean").unwrap();

@@ -1,3 +1,16 @@
 //! What goes out and comes back: dot-bracket, CT, BPSEQ, BED, TSV, embeddings.
+//!
+//! Writers take `&mut impl Write` and return [`std::io::Result`]: only the caller knows the name of the output, and
+//! makes a [`crate::Error::Write`] of it. Readers are iterators over anything that is [`std::io::BufRead`]; their
+//! errors name file, record and line.
 
+pub mod bed;
+pub mod bpseq;
+pub mod connectivity_table;
+pub mod dot_bracket;
+pub mod embedding;
+mod lines;
+pub mod number;
 pub mod structure;
+pub mod structure_reader;
+pub mod table;

@@ -49,7 +49,8 @@ pub fn shapes(config: &ModelConfig) -> Vec<(String, Vec<usize>)> {
 fn wanted(config: &ModelConfig) -> Vec<Wanted> {
     let mut list = Vec::new();
     let prefix = backbone_prefix(config.task);
-    let mut add = |name: String, shape: &[usize], start: Start| list.push(Wanted { name, shape: shape.to_vec(), start });
+    let mut add =
+        |name: String, shape: &[usize], start: Start| list.push(Wanted { name, shape: shape.to_vec(), start });
     let (d, value, ffn, vocabulary) = (config.embed_dim, config.value_dim, config.ffn_dim, config.vocabulary_size());
     // The published start: queries, keys, values and gates small, so that a layer begins close to the identity.
     let small = Start::Xavier(2f64.powf(-2.5));
@@ -113,7 +114,8 @@ pub fn initialise(config: &ModelConfig, seed: u64) -> Result<Parameters> {
     let mut parameters = Parameters::new();
     for Wanted { name, shape, start } in wanted(config) {
         let count = shape.iter().product::<usize>();
-        let mut uniform = |bound: f64| (0..count).map(|_| random.random_range(-bound..bound) as f32).collect::<Vec<_>>();
+        let mut uniform =
+            |bound: f64| (0..count).map(|_| random.random_range(-bound..bound) as f32).collect::<Vec<_>>();
         let values = match start {
             Start::One => vec![1.0; count],
             Start::Xavier(gain) => uniform(gain * (6.0 / (shape[0] + shape[1]) as f64).sqrt()),

@@ -160,8 +160,7 @@ impl Tokenizer {
         let mut json = String::from("{");
         let names = ["[PAD]", "[FIL]", "[UNK]", "[SEQ]", "[CLS]", "[MASK]"];
         let special = names.into_iter().zip([PAD, FIL, UNK, SEQ, CLS, MASK]).map(|(name, id)| (name.to_owned(), id));
-        let kmers =
-            (FIRST_KMER..self.vocabulary_size() as u32).filter_map(|id| self.text(id).map(|kmer| (kmer, id)));
+        let kmers = (FIRST_KMER..self.vocabulary_size() as u32).filter_map(|id| self.text(id).map(|kmer| (kmer, id)));
         for (index, (text, id)) in special.chain(kmers).enumerate() {
             let comma = if index == 0 { "" } else { "," };
             json.push_str(&format!("{comma}\n  \"{text}\": {id}"));
@@ -218,9 +217,9 @@ mod tests {
         assert_eq!(
             ids(3, ambiguous),
             [
-                1, 7, 12, 33, 53, 69, 66, 56, 14, 40, 15, 45, 34, 57, 18, 55, 11, 27, 29, 35, 60, 30, 41, 20, 65, 51, 60,
-                31, 42, 24, 15, 42, 25, 20, 65, 51, 2, 2, 2, 29, 35, 59, 26, 22, 8, 17, 51, 60, 31, 44, 31, 45, 37, 66,
-                57, 19, 59, 2, 2, 2, 26, 23, 12, 1
+                1, 7, 12, 33, 53, 69, 66, 56, 14, 40, 15, 45, 34, 57, 18, 55, 11, 27, 29, 35, 60, 30, 41, 20, 65, 51,
+                60, 31, 42, 24, 15, 42, 25, 20, 65, 51, 2, 2, 2, 29, 35, 59, 26, 22, 8, 17, 51, 60, 31, 44, 31, 45, 37,
+                66, 57, 19, 59, 2, 2, 2, 26, 23, 12, 1
             ]
         );
         // Lower case, as it stands in the reference's own example.

@@ -64,10 +64,7 @@ impl FoldHead {
         let length = features.dim(0)?;
         let (row, column) = self.projections(features)?;
         let width = row.dim(1)?;
-        let mut x = row
-            .unsqueeze(1)?
-            .broadcast_add(&column.unsqueeze(0)?)?
-            .reshape((length * length, width))?;
+        let mut x = row.unsqueeze(1)?.broadcast_add(&column.unsqueeze(0)?)?.reshape((length * length, width))?;
         for [first, middle, last] in &self.blocks {
             let h = linear_with_bias(&x, &first.matrix()?, &first.bias)?.relu()?;
             let h = convolution_2d(&h, &middle.weight, length, length, 1)?.broadcast_add(&middle.bias)?.relu()?;
@@ -147,9 +144,8 @@ impl FoldInference {
         let mut map = PairMap::new(length);
         // Ranges of rows of about the same area below the diagonal; short ones are not worth their halo.
         let threads = rayon::current_num_threads().min(length / 64).max(1);
-        let mut bounds: Vec<usize> = (0..=threads)
-            .map(|i| (length as f64 * (i as f64 / threads as f64).sqrt()).round() as usize)
-            .collect();
+        let mut bounds: Vec<usize> =
+            (0..=threads).map(|i| (length as f64 * (i as f64 / threads as f64).sqrt()).round() as usize).collect();
         bounds[threads] = length;
         let mut rest = map.values_mut();
         let mut parts = Vec::new();
@@ -261,10 +257,8 @@ impl<'a> Rows<'a> {
     /// The convolution of `stage` around row `r`, whose neighbours have entered.
     fn leave(&mut self, stage: usize, r: usize) {
         let channels = self.head.width;
-        let neighbours: Vec<(usize, usize)> = (0..3)
-            .filter(|&k| r + k >= 1 && r + k - 1 < self.length)
-            .map(|k| (k, (r + k - 1) % 3))
-            .collect();
+        let neighbours: Vec<(usize, usize)> =
+            (0..3).filter(|&k| r + k >= 1 && r + k - 1 < self.length).map(|k| (k, (r + k - 1) % 3)).collect();
         let Some(block) = self.head.blocks.get(stage) else {
             if r < self.first || r >= self.last {
                 return;

@@ -20,10 +20,7 @@ impl WithBias {
     fn new(parameters: &Parameters, name: &str) -> Result<Self> {
         let get = |part: &str| {
             let name = format!("classifier.{name}.{part}");
-            parameters
-                .get(&name)
-                .cloned()
-                .ok_or_else(|| Error::weights("model", format!("tensor {name} is missing")))
+            parameters.get(&name).cloned().ok_or_else(|| Error::weights("model", format!("tensor {name} is missing")))
         };
         Ok(Self { weight: get("weight")?, bias: get("bias")? })
     }

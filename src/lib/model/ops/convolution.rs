@@ -16,7 +16,9 @@ use super::gemm::{Matrix, product};
 /// Where the shapes do not fit each other.
 pub fn convolution_1d(input: &Tensor, weight: &Tensor, offsets: &[usize]) -> Result<Tensor> {
     let maps = offsets.windows(2).map(|bounds| (1, bounds[1] - bounds[0])).collect();
-    input.contiguous()?.apply_op2(&weight.unsqueeze(2)?.contiguous()?, Convolution { maps, dilation: 1, flipped: false })
+    input
+        .contiguous()?
+        .apply_op2(&weight.unsqueeze(2)?.contiguous()?, Convolution { maps, dilation: 1, flipped: false })
 }
 
 /// Convolution of one map, zeros beyond its borders.
@@ -126,8 +128,7 @@ impl CustomOp2 for Convolution {
                 let count = rows * padded.width;
                 let mut accumulate = false;
                 let mut add = |position: usize, taps: usize, tap: usize| {
-                    let patches =
-                        Matrix::new(&padded.data[position * channels..], count, taps * channels, channels);
+                    let patches = Matrix::new(&padded.data[position * channels..], count, taps * channels, channels);
                     let weights = &arranged[tap * channels * out_channels..(tap + taps) * channels * out_channels];
                     let weights = Matrix::new(weights, taps * channels, out_channels, out_channels);
                     product(patches, weights, &mut wide, out_channels, accumulate);
@@ -165,11 +166,8 @@ impl CustomOp2 for Convolution {
         let gradient = gradient.contiguous()?;
         let (_, _, kernel_rows, kernel_columns) = weight.dims4()?;
         let to_input = gradient.apply_op2_no_bwd(weight, &Convolution { flipped: true, ..self.clone() })?;
-        let op = WeightGradient {
-            maps: self.maps.clone(),
-            dilation: self.dilation,
-            kernel: (kernel_rows, kernel_columns),
-        };
+        let op =
+            WeightGradient { maps: self.maps.clone(), dilation: self.dilation, kernel: (kernel_rows, kernel_columns) };
         let to_weight = input.apply_op2_no_bwd(&gradient, &op)?;
         Ok((Some(to_input), Some(to_weight)))
     }

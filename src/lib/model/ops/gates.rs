@@ -98,14 +98,7 @@ fn retention_backward_input(
 }
 
 #[multiversion(targets("x86_64+avx512f+avx512vl+avx2+fma", "x86_64+avx2+fma"))]
-fn retention_backward_gate(
-    input: &[f32],
-    gate: &[f32],
-    gradient: &[f32],
-    width: usize,
-    epsilon: f32,
-    out: &mut [f32],
-) {
+fn retention_backward_gate(input: &[f32], gate: &[f32], gradient: &[f32], width: usize, epsilon: f32, out: &mut [f32]) {
     for (((row, gate), gradient), out) in input
         .chunks_exact(width)
         .zip(gate.chunks_exact(width))
@@ -158,8 +151,7 @@ impl CustomOp2 for Gate {
         gradient: &Tensor,
     ) -> Result<(Option<Tensor>, Option<Tensor>)> {
         let gradient = gradient.contiguous()?;
-        let apply =
-            |to_gate| input.apply_op3_no_bwd(gate, &gradient, &GateGradient { kind: self.kind, to_gate });
+        let apply = |to_gate| input.apply_op3_no_bwd(gate, &gradient, &GateGradient { kind: self.kind, to_gate });
         Ok((Some(apply(false)?), Some(apply(true)?)))
     }
 }

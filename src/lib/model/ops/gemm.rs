@@ -78,8 +78,11 @@ pub fn product<T: Real>(left: Matrix<T>, right: Matrix<T>, out: &mut [T], out_st
     // twice over (a stride of 0 repeats them), by the general kernel.
     if rows == 1 || columns == 1 {
         let left = Matrix { rows: rows.max(2), row_stride: if rows == 1 { 0 } else { left.row_stride }, ..left };
-        let right =
-            Matrix { columns: columns.max(2), column_stride: if columns == 1 { 0 } else { right.column_stride }, ..right };
+        let right = Matrix {
+            columns: columns.max(2),
+            column_stride: if columns == 1 { 0 } else { right.column_stride },
+            ..right
+        };
         let mut twice = vec![T::zero(); left.rows * right.columns];
         product(left, right, &mut twice, right.columns, false);
         for row in 0..rows {

@@ -2,8 +2,8 @@
 
 use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor};
 
-use super::gemm::{Matrix, Real, product};
 use super::by_type;
+use super::gemm::{Matrix, Real, product};
 
 /// `input` [rows, in] times the transpose of `weight` [out, in]: [rows, out]. A row's result does not depend on the
 /// other rows, to the last bit.
@@ -65,7 +65,8 @@ impl CustomOp2 for Product {
             candle_core::bail!("product: only x W^T has a gradient");
         }
         let gradient = gradient.contiguous()?;
-        let to_input = gradient.apply_op2_no_bwd(right, &Product { left_transposed: false, right_transposed: false })?;
+        let to_input =
+            gradient.apply_op2_no_bwd(right, &Product { left_transposed: false, right_transposed: false })?;
         let to_weight = gradient.apply_op2_no_bwd(left, &Product { left_transposed: true, right_transposed: false })?;
         Ok((Some(to_input), Some(to_weight)))
     }

@@ -75,12 +75,7 @@ struct Dimensions<'a> {
 }
 
 impl<'a> Dimensions<'a> {
-    fn new(
-        offsets: &'a [usize],
-        heads: usize,
-        chunk: Option<usize>,
-        layouts: [&Layout; 3],
-    ) -> Result<Self> {
+    fn new(offsets: &'a [usize], heads: usize, chunk: Option<usize>, layouts: [&Layout; 3]) -> Result<Self> {
         let (tokens, key_stride) = layouts[0].shape().dims2()?;
         let (value_tokens, value_stride) = layouts[2].shape().dims2()?;
         if layouts[1].shape().dims2()? != (tokens, key_stride)

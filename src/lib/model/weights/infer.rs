@@ -32,11 +32,12 @@ pub(super) fn config(tensors: &Parameters, source: &Path) -> Result<ModelConfig>
     let prefix = backbone_prefix(task);
     let shape = |name: &str| -> Result<(usize, usize)> {
         let name = format!("{prefix}{name}");
-        let tensor = tensors
-            .get(&name)
-            .ok_or_else(|| Error::weights(source, format!("tensor {name} is missing")))?;
+        let tensor = tensors.get(&name).ok_or_else(|| Error::weights(source, format!("tensor {name} is missing")))?;
         tensor.dims2().map_err(|_| {
-            Error::weights(source, format!("tensor {name} has shape {:?} where two dimensions are wanted", tensor.dims()))
+            Error::weights(
+                source,
+                format!("tensor {name} has shape {:?} where two dimensions are wanted", tensor.dims()),
+            )
         })
     };
     let (vocabulary, embed_dim) = shape("embed_tokens.weight")?;
@@ -46,7 +47,8 @@ pub(super) fn config(tensors: &Parameters, source: &Path) -> Result<ModelConfig>
         );
         Error::weights(source, message)
     })?;
-    let layers = (0..).take_while(|i| tensors.contains_key(&format!("{prefix}layers.{i}.retention.q_proj.weight"))).count();
+    let layers =
+        (0..).take_while(|i| tensors.contains_key(&format!("{prefix}layers.{i}.retention.q_proj.weight"))).count();
     if layers == 0 {
         return Err(Error::weights(source, format!("tensor {prefix}layers.0.retention.q_proj.weight is missing")));
     }

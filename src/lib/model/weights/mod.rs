@@ -56,10 +56,8 @@ pub fn parse(bytes: &[u8], source: &Path) -> Result<Weights> {
     } else {
         safetensor::parse(bytes, source)?
     };
-    let mut tensors: Parameters = tensors
-        .into_iter()
-        .map(|(name, tensor)| Ok((name, tensor.to_dtype(DType::F32)?)))
-        .collect::<Result<_>>()?;
+    let mut tensors: Parameters =
+        tensors.into_iter().map(|(name, tensor)| Ok((name, tensor.to_dtype(DType::F32)?))).collect::<Result<_>>()?;
     let provenance = header.provenance;
     let config = match header.config {
         Some(config) => config,

@@ -1,0 +1,76 @@
+//! BED6 and bedGraph on transcript coordinates (0-based, half-open), without header lines, so that outputs can be
+//! concatenated.
+//!
+//! Lines are written here and not by noodles, whose writer takes the sequence names of the BED specification alone
+//! (`[A-Za-z0-9_]`) and so refuses most accessions (`NM_000546.6`, `ENST00000269305.9|TP53`); noodles reads them back in
+//! the tests.
+
+use std::io::{self, Write};
+
+use super::number;
+use crate::decode::coding::CdsWindow;
+
+/// BED's score for a probability: 1000 times as much, rounded, within 0 and 1000.
+pub fn score(probability: f64) -> u16 {
+    (probability * 1000.0).round().clamp(0.0, 1000.0) as u16
+}
+
+/// Writes one BED6 line on the forward strand.
+fn write_line(
+    output: &mut impl Write,
+    sequence_name: &str,
+    range: std::ops::Range<usize>,
+    name: &str,
+    probability: f64,
+) -> io::Result<()> {
+    writeln!(output, "{sequence_name}\t{}\t{}\t{name}\t{}\t+", range.start, range.end, score(probability))
+}
+
+/// Writes the CDS windows of a transcript: name is the transcript's id, score 1000 times the mean probability.
+///
+/// # Errors
+/// Those of the output.
+pub fn write_cds_windows(output: &mut impl Write, id: &str, windows: &[CdsWindow]) -> io::Result<()> {
+    windows.iter().try_for_each(|window| write_line(output, id, window.start..window.end, id, window.mean_probability))
+}
+
+/// Writes a target site of a miRNA: the sequence name is the target, name the miRNA, score 1000 times the probability.
+///
+/// # Errors
+/// Those of the output.
+pub fn write_target_site(
+    output: &mut impl Write,
+    target: &str,
+    range: std::ops::Range<usize>,
+    mirna: &str,
+    probability: f32,
+) -> io::Result<()> {
+    write_line(output, target, range, mirna, f64::from(probability))
+}
+
+/// Writes a value per base as bedGraph (`id start end value`): neighbours whose 6 significant digits are the same share
+/// a line.
+///
+/// # Errors
+/// Those of the output.
+pub fn write_track(output: &mut impl Write, id: &str, values: &[f32]) -> io::Result<()> {
+    let mut line = Vec::new();
+    let mut text = Vec::new();
+    let mut start = 0;
+    while start < values.len() {
+        text.clear();
+        number::append(&mut text, values[start]);
+        let same = |value: f32| {
+            // Equal values are the common case, as where a model is sure.
+            value == values[start] || number::format(value).as_bytes() == text
+        };
+        let end = start + 1 + values[start + 1..].iter().take_while(|&&value| same(value)).count();
+        line.clear();
+        write!(line, "{id}\t{start}\t{end}\t")?;
+        line.extend_from_slice(&text);
+        line.push(b'\n');
+        output.write_all(&line)?;
+        start = end;
+    }
+    Ok(())
+}

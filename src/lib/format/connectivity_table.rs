@@ -1,0 +1,109 @@
+//! Connectivity table (CT), as mfold and RNAstructure write it: a header `N id`, then one line per base,
+//! `i base i-1 i+1 j i` with positions from 1, 0 for an unpaired base's partner, and 0 for what follows the last base.
+//!
+//! Records may follow one another. Every set of pairs can be written, pseudoknots included.
+
+use std::io::{self, BufRead, Write};
+
+use super::{bpseq::PartnerTable, lines::Lines, structure::Structure};
+use crate::Result;
+
+/// Writes one record.
+///
+/// # Errors
+/// Those of the output.
+pub fn write(output: &mut impl Write, structure: &Structure) -> io::Result<()> {
+    let length = structure.length();
+    writeln!(output, "{length} {}", structure.id)?;
+    for (index, (&base, partner)) in structure.sequence.iter().zip(&structure.partners).enumerate() {
+        let position = index + 1;
+        let next = if position == length { 0 } else { position + 1 };
+        let partner = partner.map_or(0, |partner| partner + 1);
+        writeln!(output, "{position} {} {index} {next} {partner} {position}", char::from(base))?;
+    }
+    Ok(())
+}
+
+/// Reads records one by one, with any blanks between columns. The header may hold an energy (`ENERGY = -3.4`,
+/// `dG = -3.4`, `Energy: -3.4`) before the id; a record without an id is named after the file. Lines that start with
+/// `#` are passed over. The neighbours (third and fourth column) and the last column are not looked at: they say what the
+/// first one says.
+pub struct Reader<R> {
+    lines: Lines<R>,
+    finished: bool,
+}
+
+impl<R: BufRead> Reader<R> {
+    /// A reader of `input`, which errors call `file`.
+    pub fn new(input: R, file: impl Into<String>) -> Self {
+        Self { lines: Lines::new(input, file), finished: false }
+    }
+
+    /// Goes to the next line that says something.
+    fn advance(lines: &mut Lines<R>) -> Result<bool> {
+        while lines.advance()? {
+            if !lines.text().is_empty() && !lines.text().starts_with('#') {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    fn read(&mut self) -> Result<Option<Structure>> {
+        let lines = &mut self.lines;
+        if !Self::advance(lines)? {
+            return Ok(None);
+        }
+        lines.records += 1;
+        let (count, title) = split_header(lines.text());
+        let id = if title.is_empty() { lines.fallback_id() } else { title.to_owned() };
+        let length: usize =
+            count.parse().map_err(|_| lines.error(&id, "expected a header: the number of bases and an id"))?;
+        if length == 0 {
+            return Err(lines.error(&id, "the record has no bases"));
+        }
+        let mut table = PartnerTable::default();
+        for present in 0..length {
+            if !Self::advance(lines)? {
+                return Err(lines.error(&id, format!("the file ends after {present} of {length} bases")));
+            }
+            let words: Vec<&str> = lines.text().split_whitespace().collect();
+            let &[position, base, _, _, partner, ..] = words.as_slice() else {
+                return Err(lines.error(&id, "expected `position base previous next partner position`"));
+            };
+            let position = position.parse().map_err(|_| lines.error(&id, format!("`{position}` is no position")))?;
+            table.push(position, base, partner).map_err(|message| lines.error(&id, message))?;
+        }
+        let partners = table.partners().map_err(|message| lines.error(&id, message))?;
+        Ok(Some(Structure { id, sequence: table.sequence, partners }))
+    }
+}
+
+/// The number of bases and the id of a header line, as they stand.
+fn split_header(line: &str) -> (&str, &str) {
+    let line = line.trim_start();
+    let (count, mut title) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
+    // An energy: a word, `=` or `:`, a number, in one to three words.
+    if let Some((name, rest)) = title.split_once(['=', ':'])
+        && ["energy", "dg"].contains(&name.trim().to_ascii_lowercase().as_str())
+    {
+        let rest = rest.trim_start();
+        let (value, after) = rest.split_once(char::is_whitespace).unwrap_or((rest, ""));
+        title = if value.parse::<f64>().is_ok() { after } else { rest };
+    }
+    (count, title.split_whitespace().next().unwrap_or_default())
+}
+
+impl<R: BufRead> Iterator for Reader<R> {
+    type Item = Result<Structure>;
+
+    /// The next record; nothing after an error.
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.finished {
+            return None;
+        }
+        let record = self.read().transpose();
+        self.finished = !matches!(record, Some(Ok(_)));
+        record
+    }
+}

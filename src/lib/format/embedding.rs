@@ -1,0 +1,539 @@
+//! Embeddings out: TSV, NumPy, safetensors or Parquet; one vector per record, or one per base.
+//!
+//! All numbers are 32-bit floats (TSV: 6 significant digits). d is the dimension, L a record's length, N the number of
+//! records.
+//!
+//! | format | pooled: one vector per record | per base: L x d per record |
+//! | --- | --- | --- |
+//! | tsv | header `id length e0 .. e{d-1}`, a row per record | header `id position nucleotide e0 .. e{d-1}`, a row per base, positions from 1 |
+//! | npy | one little-endian `<f4` array (N, d) | one array (L, d) per record, one after another: call `numpy.load` on the open file once per record; a single record is an ordinary .npy |
+//! | safetensors | tensor `embeddings` (N, d); the file's metadata holds `ids` and `lengths`, each a JSON list | a tensor (L, d) per record under its id |
+//! | parquet | columns `id` (string), `length` (int64), `e0` .. (float) | columns `id`, `position` (int64, from 1), `nucleotide` (string), `e0` .. |
+//!
+//! NumPy arrays hold no ids: they go, with the lengths, to a table of their own (`id length`, a row per record in the
+//! arrays' order), which the tools write to `<output>.ids.tsv` beside a named output.
+//!
+//! Memory does not grow with the number of records, but for the ids where a header needs them (safetensors). Formats
+//! whose header comes before the data and says how much there is (pooled NumPy, safetensors) wait in an unnamed
+//! temporary file. Parquet goes out in row groups of at most 16 MiB of numbers, compressed with zstd.
+//!
+//! Only TSV and per-base NumPy can be cut into shards that are put together with `cat`: [`EmbeddingFormat::concatenates`].
+
+use std::{
+    fs::File,
+    io::{self, BufWriter, Read, Seek, Write},
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use parquet::{
+    basic::{Compression, LogicalType, Repetition, Type as PhysicalType, ZstdLevel},
+    data_type::{ByteArray, ByteArrayType, FloatType, Int64Type},
+    errors::ParquetError,
+    file::{
+        properties::WriterProperties,
+        writer::{SerializedFileWriter, SerializedRowGroupWriter},
+    },
+    schema::types::{Type, TypePtr},
+};
+use rustc_hash::FxHashSet;
+
+use super::number;
+
+/// The containers of embeddings.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum EmbeddingFormat {
+    /// Tab-separated text
+    #[default]
+    Tsv,
+    /// NumPy arrays
+    Npy,
+    /// safetensors
+    Safetensors,
+    /// Apache Parquet
+    Parquet,
+}
+
+/// What the vectors belong to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EmbeddingShape {
+    /// One vector per record.
+    Pooled,
+    /// One vector per base.
+    PerBase,
+}
+
+impl EmbeddingFormat {
+    /// Whether outputs put one after another (the header row in the first alone) are the output of all their records.
+    pub fn concatenates(self, shape: EmbeddingShape) -> bool {
+        match self {
+            Self::Tsv => true,
+            Self::Npy => shape == EmbeddingShape::PerBase,
+            Self::Safetensors | Self::Parquet => false,
+        }
+    }
+
+    /// Whether the container has no place for ids, so that they go to a table of their own.
+    pub fn needs_id_table(self) -> bool {
+        self == Self::Npy
+    }
+}
+
+/// How embeddings are to be written.
+#[derive(Clone, Debug)]
+pub struct EmbeddingOptions {
+    /// The container.
+    pub format: EmbeddingFormat,
+    /// What the vectors belong to.
+    pub shape: EmbeddingShape,
+    /// Numbers per vector.
+    pub dimension: usize,
+    /// Whether TSV begins with its header row: not in the later shards of a run.
+    pub header: bool,
+    /// Where data that has to wait is kept: the output's folder, or the system's temporary folder (TMPDIR) where the
+    /// output has none.
+    pub temporary_folder: Option<PathBuf>,
+}
+
+/// One record's embedding.
+#[derive(Clone, Copy, Debug)]
+pub struct Embedding<'a> {
+    /// The record's id, without description.
+    pub id: &'a str,
+    /// Its L bases: upper-case RNA letters.
+    pub sequence: &'a [u8],
+    /// Pooled: d numbers. Per base: L x d, base after base.
+    pub values: &'a [f32],
+}
+
+/// Writes embeddings one record after another: see the module's description.
+pub struct EmbeddingWriter<W: Write + Send> {
+    shape: EmbeddingShape,
+    dimension: usize,
+    container: Container<W>,
+    ids: Option<Box<dyn Write + Send>>,
+}
+
+enum Container<W: Write + Send> {
+    Tsv { output: W, row: Vec<u8> },
+    NpyPooled { output: W, spool: Spool, records: usize },
+    NpyPerBase { output: W },
+    Safetensors { output: W, spool: Spool, header: SafetensorsHeader },
+    Parquet(Box<ParquetWriter<W>>),
+}
+
+impl<W: Write + Send> EmbeddingWriter<W> {
+    /// A writer to `output`, which should be buffered. `ids` takes the table of ids of formats that have no place for
+    /// them ([`EmbeddingFormat::needs_id_table`]); it is not used by others.
+    ///
+    /// # Errors
+    /// Where the output or a temporary file cannot be written.
+    pub fn new(mut output: W, options: &EmbeddingOptions, ids: Option<Box<dyn Write + Send>>) -> io::Result<Self> {
+        let EmbeddingOptions { format, shape, dimension, header, .. } = *options;
+        let spool = || Spool::new(options.temporary_folder.as_deref());
+        let container = match (format, shape) {
+            (EmbeddingFormat::Tsv, _) => {
+                if header {
+                    output.write_all(tsv_header(shape, dimension).as_bytes())?;
+                }
+                Container::Tsv { output, row: Vec::new() }
+            }
+            (EmbeddingFormat::Npy, EmbeddingShape::Pooled) => {
+                Container::NpyPooled { output, spool: spool()?, records: 0 }
+            }
+            (EmbeddingFormat::Npy, EmbeddingShape::PerBase) => Container::NpyPerBase { output },
+            (EmbeddingFormat::Safetensors, _) => {
+                Container::Safetensors { output, spool: spool()?, header: SafetensorsHeader::new(shape) }
+            }
+            (EmbeddingFormat::Parquet, _) => {
+                Container::Parquet(Box::new(ParquetWriter::new(output, shape, dimension)?))
+            }
+        };
+        let mut ids = ids.filter(|_| format.needs_id_table());
+        if let Some(ids) = ids.as_mut().filter(|_| header) {
+            ids.write_all(b"id\tlength\n")?;
+        }
+        Ok(Self { shape, dimension, container, ids })
+    }
+
+    /// Writes one record.
+    ///
+    /// # Errors
+    /// Those of the output; [`io::ErrorKind::InvalidInput`] where the container keys its content by id and the id was
+    /// there before or is reserved, and where the values are not as many as the shape asks for.
+    pub fn write(&mut self, record: Embedding<'_>) -> io::Result<()> {
+        let rows = match self.shape {
+            EmbeddingShape::Pooled => 1,
+            EmbeddingShape::PerBase => record.sequence.len(),
+        };
+        if record.values.len() != rows * self.dimension {
+            let (id, values, dimension) = (record.id, record.values.len(), self.dimension);
+            return Err(invalid(format!("record {id}: {values} values for {rows} vectors of {dimension}")));
+        }
+        match &mut self.container {
+            Container::Tsv { output, row } => write_tsv(output, row, self.shape, self.dimension, &record)?,
+            Container::NpyPooled { spool, records, .. } => {
+                spool.write(record.values)?;
+                *records += 1;
+            }
+            Container::NpyPerBase { output } => {
+                output.write_all(&npy_header(rows, self.dimension))?;
+                write_numbers(output, record.values)?;
+            }
+            Container::Safetensors { spool, header, .. } => {
+                header.add(&record, self.dimension)?;
+                spool.write(record.values)?;
+            }
+            Container::Parquet(writer) => writer.write(&record)?,
+        }
+        match &mut self.ids {
+            Some(ids) => writeln!(ids, "{}\t{}", record.id, record.sequence.len()),
+            None => Ok(()),
+        }
+    }
+
+    /// Writes what is still to be written and gives the output back, flushed. An output that was never finished is not
+    /// a whole file.
+    ///
+    /// # Errors
+    /// Those of the output and of the temporary file.
+    pub fn finish(mut self) -> io::Result<W> {
+        let mut output = match self.container {
+            Container::Tsv { output, .. } | Container::NpyPerBase { output } => output,
+            Container::NpyPooled { mut output, spool, records } => {
+                output.write_all(&npy_header(records, self.dimension))?;
+                spool.copy_to(&mut output)?;
+                output
+            }
+            Container::Safetensors { mut output, spool, header } => {
+                header.finish(&mut output, self.dimension)?;
+                spool.copy_to(&mut output)?;
+                output
+            }
+            Container::Parquet(writer) => writer.finish()?,
+        };
+        if let Some(ids) = &mut self.ids {
+            ids.flush()?;
+        }
+        output.flush()?;
+        Ok(output)
+    }
+}
+
+fn invalid(message: String) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidInput, message)
+}
+
+/// Writes numbers as little-endian bytes.
+fn write_numbers(output: &mut impl Write, values: &[f32]) -> io::Result<()> {
+    if cfg!(target_endian = "little") {
+        return output.write_all(bytemuck::cast_slice(values));
+    }
+    values.iter().try_for_each(|value| output.write_all(&value.to_le_bytes()))
+}
+
+/// Numbers that wait for their header in a file without a name: the system removes it, whatever becomes of us.
+struct Spool(BufWriter<File>);
+
+impl Spool {
+    fn new(folder: Option<&Path>) -> io::Result<Self> {
+        let folder = folder.map_or_else(std::env::temp_dir, Path::to_path_buf);
+        let file = tempfile::tempfile_in(&folder).map_err(|source| {
+            io::Error::new(source.kind(), format!("temporary file in {}: {source}", folder.display()))
+        })?;
+        Ok(Self(BufWriter::with_capacity(1 << 18, file)))
+    }
+
+    fn write(&mut self, values: &[f32]) -> io::Result<()> {
+        write_numbers(&mut self.0, values)
+    }
+
+    fn copy_to(self, output: &mut impl Write) -> io::Result<()> {
+        let mut file = self.0.into_inner().map_err(io::IntoInnerError::into_error)?;
+        file.rewind()?;
+        let mut buffer = vec![0_u8; 1 << 18];
+        loop {
+            match file.read(&mut buffer)? {
+                0 => return Ok(()),
+                bytes => output.write_all(&buffer[..bytes])?,
+            }
+        }
+    }
+}
+
+fn tsv_header(shape: EmbeddingShape, dimension: usize) -> String {
+    let mut header = match shape {
+        EmbeddingShape::Pooled => "id\tlength".to_owned(),
+        EmbeddingShape::PerBase => "id\tposition\tnucleotide".to_owned(),
+    };
+    for number in 0..dimension {
+        header.push_str(&format!("\te{number}"));
+    }
+    header.push('\n');
+    header
+}
+
+fn write_tsv(
+    output: &mut impl Write,
+    row: &mut Vec<u8>,
+    shape: EmbeddingShape,
+    dimension: usize,
+    record: &Embedding<'_>,
+) -> io::Result<()> {
+    let mut write_row = |start: std::fmt::Arguments<'_>, values: &[f32]| {
+        row.clear();
+        row.write_fmt(start)?;
+        for &value in values {
+            row.push(b'\t');
+            number::append(row, value);
+        }
+        row.push(b'\n');
+        output.write_all(row)
+    };
+    match shape {
+        EmbeddingShape::Pooled => write_row(format_args!("{}\t{}", record.id, record.sequence.len()), record.values),
+        EmbeddingShape::PerBase => {
+            for (index, &base) in record.sequence.iter().enumerate() {
+                let values = &record.values[index * dimension..(index + 1) * dimension];
+                write_row(format_args!("{}\t{}\t{}", record.id, index + 1, char::from(base)), values)?;
+            }
+            Ok(())
+        }
+    }
+}
+
+/// The header of a .npy file, version 1.0, for a C-ordered `<f4` array of two axes; a multiple of 64 bytes, as NumPy
+/// makes it.
+fn npy_header(rows: usize, columns: usize) -> Vec<u8> {
+    let mut header = b"\x93NUMPY\x01\x00\x00\x00".to_vec();
+    let description = format!("{{'descr': '<f4', 'fortran_order': False, 'shape': ({rows}, {columns}), }}");
+    header.extend_from_slice(description.as_bytes());
+    let padded = (header.len() + 1).next_multiple_of(64);
+    header.resize(padded - 1, b' ');
+    header.push(b'\n');
+    // Two numbers of at most 20 digits leave the description far under the limit of 65,535 bytes.
+    let description_length = ((padded - 10) as u16).to_le_bytes();
+    header[8..10].copy_from_slice(&description_length);
+    header
+}
+
+/// What a safetensors file says before its numbers.
+enum SafetensorsHeader {
+    /// The ids and lengths of all records, as the JSON lists that go into the metadata.
+    Pooled { ids: String, lengths: String, records: usize },
+    /// The tensors' entries (JSON), where the next one's data begin, and the names so far.
+    PerBase { entries: String, offset: usize, names: FxHashSet<Box<str>> },
+}
+
+/// The longest header that readers of safetensors accept, in bytes.
+const SAFETENSORS_HEADER_LIMIT: usize = 100_000_000;
+
+impl SafetensorsHeader {
+    fn new(shape: EmbeddingShape) -> Self {
+        match shape {
+            EmbeddingShape::Pooled => Self::Pooled { ids: String::new(), lengths: String::new(), records: 0 },
+            EmbeddingShape::PerBase => Self::PerBase { entries: String::new(), offset: 0, names: FxHashSet::default() },
+        }
+    }
+
+    fn add(&mut self, record: &Embedding<'_>, dimension: usize) -> io::Result<()> {
+        let size = match self {
+            Self::Pooled { ids, lengths, records } => {
+                let separator = if *records == 0 { "" } else { "," };
+                ids.push_str(separator);
+                ids.push_str(&json(record.id));
+                lengths.push_str(&format!("{separator}{}", record.sequence.len()));
+                *records += 1;
+                ids.len() + lengths.len()
+            }
+            Self::PerBase { entries, offset, names } => {
+                let id = record.id;
+                if id == "__metadata__" {
+                    return Err(invalid(format!("record {id}: safetensors keeps this name for itself; rename it")));
+                }
+                if !names.insert(id.into()) {
+                    return Err(invalid(format!("record {id}: the id is there twice, and tensors are named by ids")));
+                }
+                let separator = if entries.is_empty() { "" } else { "," };
+                let length = record.sequence.len();
+                let end = *offset + length * dimension * size_of::<f32>();
+                let name = json(id);
+                entries.push_str(&format!(
+                    "{separator}{name}:{{\"dtype\":\"F32\",\"shape\":[{length},{dimension}],\"data_offsets\":[{offset},{end}]}}"
+                ));
+                *offset = end;
+                entries.len()
+            }
+        };
+        // Already here, so that a run which cannot end well ends early.
+        check_safetensors_header(size)
+    }
+
+    fn finish(self, output: &mut impl Write, dimension: usize) -> io::Result<()> {
+        let mut header = match self {
+            Self::Pooled { ids, lengths, records } => {
+                let end = records * dimension * size_of::<f32>();
+                let (ids, lengths) = (json(&format!("[{ids}]")), json(&format!("[{lengths}]")));
+                format!(
+                    "{{\"__metadata__\":{{\"ids\":{ids},\"lengths\":{lengths}}},\
+                     \"embeddings\":{{\"dtype\":\"F32\",\"shape\":[{records},{dimension}],\"data_offsets\":[0,{end}]}}}}"
+                )
+            }
+            Self::PerBase { entries, .. } => format!("{{{entries}}}"),
+        };
+        // Blanks up to a multiple of 8, so that the numbers are aligned.
+        header.extend(std::iter::repeat_n(' ', header.len().next_multiple_of(8) - header.len()));
+        check_safetensors_header(header.len())?;
+        output.write_all(&(header.len() as u64).to_le_bytes())?;
+        output.write_all(header.as_bytes())
+    }
+}
+
+fn check_safetensors_header(bytes: usize) -> io::Result<()> {
+    if bytes > SAFETENSORS_HEADER_LIMIT {
+        let message = "too many records for safetensors, whose header may have 100 MB: write Parquet or NumPy";
+        return Err(invalid(message.to_owned()));
+    }
+    Ok(())
+}
+
+/// A text as a JSON string.
+fn json(text: &str) -> String {
+    serde_json::Value::from(text).to_string()
+}
+
+/// Numbers per row group: 16 MiB.
+const ROW_GROUP_NUMBERS: usize = 4 << 20;
+
+/// Rows that gather until they make a row group.
+struct ParquetWriter<W: Write + Send> {
+    writer: SerializedFileWriter<W>,
+    shape: EmbeddingShape,
+    dimension: usize,
+    rows_per_group: usize,
+    /// One row after another.
+    values: Vec<f32>,
+    ids: Vec<ByteArray>,
+    /// Lengths or positions.
+    numbers: Vec<i64>,
+    nucleotides: Vec<ByteArray>,
+}
+
+impl<W: Write + Send> ParquetWriter<W> {
+    fn new(output: W, shape: EmbeddingShape, dimension: usize) -> io::Result<Self> {
+        let level = ZstdLevel::try_new(1).map_err(io_error)?;
+        let properties = WriterProperties::builder()
+            .set_created_by(concat!("rnaret ", env!("CARGO_PKG_VERSION")).to_owned())
+            .set_compression(Compression::ZSTD(level))
+            // Every embedding is another number: a dictionary would be built in vain.
+            .set_dictionary_enabled(false)
+            .set_column_dictionary_enabled("id".into(), true)
+            .set_column_dictionary_enabled("nucleotide".into(), true)
+            .build();
+        let schema = schema(shape, dimension).map_err(io_error)?;
+        let writer = SerializedFileWriter::new(output, schema, Arc::new(properties)).map_err(io_error)?;
+        let rows_per_group = (ROW_GROUP_NUMBERS / dimension.max(1)).clamp(1, 1 << 20);
+        Ok(Self {
+            writer,
+            shape,
+            dimension,
+            rows_per_group,
+            values: Vec::new(),
+            ids: Vec::new(),
+            numbers: Vec::new(),
+            nucleotides: Vec::new(),
+        })
+    }
+
+    fn write(&mut self, record: &Embedding<'_>) -> io::Result<()> {
+        let id = ByteArray::from(record.id.as_bytes().to_vec());
+        let rows = match self.shape {
+            EmbeddingShape::Pooled => 1,
+            EmbeddingShape::PerBase => record.sequence.len(),
+        };
+        for row in 0..rows {
+            self.ids.push(id.clone());
+            match self.shape {
+                EmbeddingShape::Pooled => self.numbers.push(record.sequence.len() as i64),
+                EmbeddingShape::PerBase => {
+                    self.numbers.push(row as i64 + 1);
+                    self.nucleotides.push(ByteArray::from(vec![record.sequence[row]]));
+                }
+            }
+            self.values.extend_from_slice(&record.values[row * self.dimension..(row + 1) * self.dimension]);
+            if self.ids.len() == self.rows_per_group {
+                self.write_row_group()?;
+            }
+        }
+        Ok(())
+    }
+
+    fn write_row_group(&mut self) -> io::Result<()> {
+        let mut group = self.writer.next_row_group().map_err(io_error)?;
+        write_column::<ByteArrayType, _>(&mut group, &self.ids)?;
+        write_column::<Int64Type, _>(&mut group, &self.numbers)?;
+        if self.shape == EmbeddingShape::PerBase {
+            write_column::<ByteArrayType, _>(&mut group, &self.nucleotides)?;
+        }
+        let mut column = Vec::with_capacity(self.ids.len());
+        for place in 0..self.dimension {
+            column.clear();
+            column.extend(self.values[place..].iter().step_by(self.dimension));
+            write_column::<FloatType, _>(&mut group, &column)?;
+        }
+        group.close().map_err(io_error)?;
+        self.ids.clear();
+        self.numbers.clear();
+        self.nucleotides.clear();
+        self.values.clear();
+        Ok(())
+    }
+
+    fn finish(mut self) -> io::Result<W> {
+        if !self.ids.is_empty() {
+            self.write_row_group()?;
+        }
+        self.writer.into_inner().map_err(io_error)
+    }
+}
+
+fn write_column<T: parquet::data_type::DataType, W: Write + Send>(
+    group: &mut SerializedRowGroupWriter<'_, W>,
+    values: &[T::T],
+) -> io::Result<()> {
+    let column = group.next_column().map_err(io_error)?;
+    let mut column = column.ok_or_else(|| io::Error::other("more columns than the Parquet schema has"))?;
+    column.typed::<T>().write_batch(values, None, None).map_err(io_error)?;
+    column.close().map_err(io_error)
+}
+
+fn schema(shape: EmbeddingShape, dimension: usize) -> Result<TypePtr, ParquetError> {
+    let column = |name: &str, physical: PhysicalType, logical: Option<LogicalType>| {
+        let builder = Type::primitive_type_builder(name, physical).with_repetition(Repetition::REQUIRED);
+        builder.with_logical_type(logical).build().map(Arc::new)
+    };
+    let mut fields = vec![column("id", PhysicalType::BYTE_ARRAY, Some(LogicalType::String))?];
+    match shape {
+        EmbeddingShape::Pooled => fields.push(column("length", PhysicalType::INT64, None)?),
+        EmbeddingShape::PerBase => {
+            fields.push(column("position", PhysicalType::INT64, None)?);
+            fields.push(column("nucleotide", PhysicalType::BYTE_ARRAY, Some(LogicalType::String))?);
+        }
+    }
+    for number in 0..dimension {
+        fields.push(column(&format!("e{number}"), PhysicalType::FLOAT, None)?);
+    }
+    Type::group_type_builder("embeddings").with_fields(fields).build().map(Arc::new)
+}
+
+/// What the Parquet library says went wrong; an error of the output is given as it was, so that a closed pipe is still
+/// known as one.
+fn io_error(error: ParquetError) -> io::Error {
+    match error {
+        ParquetError::External(source) => match source.downcast::<io::Error>() {
+            Ok(error) => *error,
+            Err(source) => io::Error::other(source),
+        },
+        other => io::Error::other(other),
+    }
+}
