@@ -3,8 +3,8 @@
 use super::output::{Output, refuse_same_file};
 use super::shard::ShardChoice;
 use super::{logging, progress};
-use crate::Result;
 use crate::sequence::{Accept, InputFile, OnError, ReaderOptions, RecordReader, Shard};
+use crate::{Error, Result};
 use std::path::{Path, PathBuf};
 
 /// Where records come from.
@@ -57,6 +57,13 @@ impl InputArgs {
     /// How to read, as the arguments say.
     pub fn reader_options(&self) -> ReaderOptions {
         ReaderOptions { on_error: self.on_error, shard: self.shard(), ..ReaderOptions::default() }
+    }
+
+    /// Creates another output of the run where the user names one; it must not be one of the inputs.
+    pub fn create_other_output(&self, path: Option<&Path>) -> Result<Option<Output>> {
+        let Some(path) = path else { return Ok(None) };
+        refuse_same_file(path, &self.inputs)?;
+        Output::create(Some(path)).map(Some)
     }
 
     fn open_with(&self, options: ReaderOptions, common: &CommonArgs) -> Result<RecordReader> {
@@ -113,6 +120,16 @@ impl CommonArgs {
     /// The number of threads to use, at least 1.
     pub fn threads(&self) -> usize {
         self.threads.unwrap_or_else(default_threads)
+    }
+
+    /// A pool of as many threads as the user allows, for everything that is computed in parallel.
+    ///
+    /// # Errors
+    /// Where the threads cannot be started.
+    pub fn thread_pool(&self) -> Result<rayon::ThreadPool> {
+        rayon::ThreadPoolBuilder::new().num_threads(self.threads()).build().map_err(|error| {
+            Error::Usage(format!("cannot start {} threads ({error}); use fewer with --threads", self.threads()))
+        })
     }
 
     pub(super) fn log_level(&self) -> log::LevelFilter {

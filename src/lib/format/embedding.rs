@@ -111,7 +111,7 @@ pub struct EmbeddingWriter<W: Write + Send> {
     shape: EmbeddingShape,
     dimension: usize,
     container: Container<W>,
-    ids: Option<Box<dyn Write + Send>>,
+    ids: Option<W>,
 }
 
 enum Container<W: Write + Send> {
@@ -128,7 +128,7 @@ impl<W: Write + Send> EmbeddingWriter<W> {
     ///
     /// # Errors
     /// Where the output or a temporary file cannot be written.
-    pub fn new(mut output: W, options: &EmbeddingOptions, ids: Option<Box<dyn Write + Send>>) -> io::Result<Self> {
+    pub fn new(mut output: W, options: &EmbeddingOptions, ids: Option<W>) -> io::Result<Self> {
         let EmbeddingOptions { format, shape, dimension, header, .. } = *options;
         let spool = || Spool::new(options.temporary_folder.as_deref());
         let container = match (format, shape) {
@@ -192,12 +192,12 @@ impl<W: Write + Send> EmbeddingWriter<W> {
         }
     }
 
-    /// Writes what is still to be written and gives the output back, flushed. An output that was never finished is not
+    /// Writes what is still to be written and gives the output and the table of ids back, flushed. An output that was never finished is not
     /// a whole file.
     ///
     /// # Errors
     /// Those of the output and of the temporary file.
-    pub fn finish(mut self) -> io::Result<W> {
+    pub fn finish(mut self) -> io::Result<(W, Option<W>)> {
         let mut output = match self.container {
             Container::Tsv { output, .. } | Container::NpyPerBase { output } => output,
             Container::NpyPooled { mut output, spool, records } => {
@@ -216,7 +216,7 @@ impl<W: Write + Send> EmbeddingWriter<W> {
             ids.flush()?;
         }
         output.flush()?;
-        Ok(output)
+        Ok((output, self.ids))
     }
 }
 

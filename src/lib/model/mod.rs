@@ -2,7 +2,10 @@
 
 pub mod backbone;
 pub mod config;
+mod default_models;
 pub mod heads;
+pub mod likelihood;
+mod load;
 pub mod ops;
 pub mod packed;
 pub mod parameters;
@@ -11,6 +14,7 @@ pub mod weights;
 
 pub use backbone::Backbone;
 pub use config::{ModelConfig, Task};
+pub use load::Model;
 pub use packed::Packed;
 pub use parameters::{Parameters, initialise};
 pub use weights::Weights;

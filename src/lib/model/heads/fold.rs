@@ -17,6 +17,7 @@ use crate::decode::pair_map::PairMap;
 use crate::model::ops::convolution::convolution_2d;
 use crate::model::ops::gemm::{Matrix, product};
 use crate::model::ops::linear::{linear, linear_with_bias};
+use crate::model::ops::math::sigmoid;
 use crate::model::{ModelConfig, Parameters};
 
 /// Linear(2d, width), residual blocks of [1x1, ReLU, 3x3, ReLU, 1x1, ReLU], convolution of 3x3 to one logit.
@@ -131,6 +132,16 @@ pub struct FoldInference {
 }
 
 impl FoldInference {
+    /// Probabilities of all pairs {i < j} of one sequence from its features [L, d].
+    ///
+    /// # Errors
+    /// Where a tensor operation fails.
+    pub fn probabilities(&self, features: &Tensor) -> Result<PairMap> {
+        let mut map = self.logits(features)?;
+        sigmoids(map.values_mut());
+        Ok(map)
+    }
+
     /// Logits of all pairs {i < j} of one sequence from its features [L, d].
     ///
     /// The rows are shared out among the threads of the current rayon pool; how many there are does not change a bit.
@@ -160,6 +171,12 @@ impl FoldInference {
         });
         Ok(map)
     }
+}
+
+/// Turns logits into probabilities.
+#[multiversion(targets("x86_64+avx512f+avx512vl+avx2+fma", "x86_64+avx2+fma"))]
+fn sigmoids(values: &mut [f32]) {
+    values.iter_mut().for_each(|value| *value = sigmoid(*value));
 }
 
 /// Number of pairs {i < j} with j below `row`.
