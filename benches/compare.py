@@ -35,12 +35,12 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("cases", nargs="*", metavar="WHAT:SIZE", help=f"default: {' '.join(CASES)}")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
+    parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)), help="of ours and of PyTorch")
+    parser.add_argument("--torch-threads", type=int, help="of PyTorch, where that is to differ")
     arguments = parser.parse_args()
     subprocess.run(["cargo", "bench", "--bench", "speed", "--no-run"], cwd=ROOT, check=True)
-    threads = str(arguments.threads)
-    # Whatever pool the program uses, it gets as many threads as PyTorch.
-    os.environ["RAYON_NUM_THREADS"] = threads
+    os.environ["RAYON_NUM_THREADS"] = str(arguments.threads)
+    torch_threads = str(arguments.torch_threads or arguments.threads)
     print("what\tsize\tours_min\tours_median\ttorch_min\ttorch_median\tratio\tours_peak_bytes\ttorch_peak_bytes")
     for case in arguments.cases or CASES:
         what, size = case.split(":")
@@ -49,7 +49,7 @@ def main():
             print(f"{case}: load {os.getloadavg()[0]:.2f}", file=sys.stderr)
             ours.append(measure(["cargo", "bench", "-q", "--bench", "speed", "--", what, size]))
             reference = ROOT / "benches/pytorch/reference.py"
-            theirs.append(measure([sys.executable, reference, "--threads", threads, "--runs", "2", what, size]))
+            theirs.append(measure([sys.executable, reference, "--threads", torch_threads, "--runs", "2", what, size]))
         seconds = [[run[0] for run in side] for side in (ours, theirs)]
         peaks = [max(run[1] for run in side) for side in (ours, theirs)]
         columns = [what, size]

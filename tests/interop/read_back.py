@@ -25,6 +25,7 @@ import traceback
 import numpy as np
 import pandas as pd
 import RNA
+import safetensors
 import safetensors.numpy
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -184,39 +185,68 @@ def masks():
 # -------------------------------------------------------------------------------------------------- embeddings
 
 
-def embeddings_tsv(text):
-    frame = table(text)
-    return list(frame.iloc[:, 0]), frame.iloc[:, 1:].to_numpy(dtype=float)
-
-
 @check
 def pooled_embeddings():
+    lengths = [len(sequence) for sequence in RECORDS.values()]
     for pool in ("mean", "cls"):
         with tempfile.TemporaryDirectory() as folder:
             folder = pathlib.Path(folder)
-            names, values = embeddings_tsv(run("rnaret-embed", "--pool", pool, RNAS))
-            same(names, list(RECORDS), "ids in input order")
-            require(np.isfinite(values).all() and values.std() > 0, "finite, and not all the same")
-            array = folder / "out.npy"
-            run("rnaret-embed", "--pool", pool, "--format", "npy", "-o", array, RNAS)
-            array = np.load(array)
-            same((array.dtype, array.shape), (np.dtype("float32"), values.shape), "npy")
-            close(values, array, "tsv against npy", ROUNDING)
-            tensors = folder / "out.safetensors"
-            run("rnaret-embed", "--pool", pool, "--format", "safetensors", "-o", tensors, RNAS)
-            tensors = safetensors.numpy.load_file(tensors)
-            same(set(tensors), set(RECORDS), "safetensors: a tensor for each record")
-            close(np.stack([tensors[name].reshape(-1) for name in RECORDS]), array, "safetensors against npy", 0)
-            parquet = folder / "out.parquet"
-            run("rnaret-embed", "--pool", pool, "--format", "parquet", "-o", parquet, RNAS)
-            frame = pd.read_parquet(parquet)
-            same(list(frame["id"]), list(RECORDS), "parquet ids")
-            rest = frame.drop(columns="id")
-            if rest.shape[1] == 1:
-                stacked = np.stack([np.asarray(row, dtype="float32") for row in rest.iloc[:, 0]])
-            else:
-                stacked = rest.to_numpy(dtype="float32")
-            close(stacked, array, "parquet against npy", 0)
+
+            def written(form, folder=folder, pool=pool):
+                path = folder / f"out.{form}"
+                run("rnaret-embed", "--pool", pool, "--format", form, "-o", path, RNAS)
+                return path
+
+            array = np.load(written("npy"))
+            same((array.dtype, len(array)), (np.dtype("float32"), len(RECORDS)), "npy: (N, d), 32-bit floats")
+            require(np.isfinite(array).all() and array.std(axis=0).max() > 0, "finite, and not all the same")
+            ids = table((folder / "out.npy.ids.tsv").read_bytes())
+            same([*ids["id"]], [*RECORDS], "npy: the table of ids")
+            same([*ids["length"]], lengths, "npy: the table of lengths")
+
+            frame = table(written("tsv").read_bytes())
+            same(list(frame.columns), ["id", "length", *(f"e{n}" for n in range(array.shape[1]))], "tsv header")
+            same([*frame["id"]], [*RECORDS], "tsv ids in input order")
+            same([*frame["length"]], lengths, "tsv lengths")
+            close(frame.iloc[:, 2:], array, "tsv against npy", ROUNDING)
+
+            with safetensors.safe_open(written("safetensors"), "np") as tensors:
+                close(tensors.get_tensor("embeddings"), array, "safetensors against npy", 0)
+                same(json.loads(tensors.metadata()["ids"]), [*RECORDS], "safetensors ids")
+                same(json.loads(tensors.metadata()["lengths"]), lengths, "safetensors lengths")
+
+            frame = pd.read_parquet(written("parquet"))
+            same([*frame["id"]], [*RECORDS], "parquet ids")
+            same([*frame["length"]], lengths, "parquet lengths")
+            close(frame.drop(columns=["id", "length"]), array, "parquet against npy", 0)
+
+
+@check
+def embeddings_per_base():
+    with tempfile.TemporaryDirectory() as folder:
+        folder = pathlib.Path(folder)
+
+        def written(form):
+            path = folder / f"out.{form}"
+            run("rnaret-embed", "--pool", "none", "--format", form, "-o", path, RNAS)
+            return path
+
+        tensors = safetensors.numpy.load_file(written("safetensors"))
+        same(set(tensors), set(RECORDS), "safetensors: a tensor for each record")
+        with open(written("npy"), "rb") as arrays:
+            for name, sequence in RECORDS.items():
+                same(len(tensors[name]), len(sequence), f"{name}: exactly L rows")
+                close(np.load(arrays), tensors[name], f"{name}: npy against safetensors", 0)
+            same(arrays.read(), b"", "npy: one array for each record")
+        text = table(written("tsv").read_bytes())
+        parquet = pd.read_parquet(written("parquet"))
+        for label, frame, tolerance in (("tsv", text, ROUNDING), ("parquet", parquet, 0)):
+            same(list(frame.columns)[:3], ["id", "position", "nucleotide"], f"{label} columns")
+            for name, sequence in RECORDS.items():
+                rows = frame[frame["id"] == name]
+                same([*rows["position"]], [*range(1, len(sequence) + 1)], f"{name}: {label} positions")
+                same("".join(rows["nucleotide"]), sequence, f"{name}: {label} letters")
+                close(rows.iloc[:, 3:], tensors[name], f"{name}: {label} against safetensors", tolerance)
 
 
 @check
@@ -336,7 +366,9 @@ def structures():
             same(list(ct), list(records), "CT records")
             same(list(bpseq), list(records), "BPSEQ records")
             frame = table(run("rnaret-fold", *options, "--format", "tsv", "-", stdin=small))
-            same(list(frame["id"].unique()), list(records), "TSV ids") if len(frame) == len(records) else None
+            same(list(frame.columns), ["id", "length", "sequence", "structure", "pairs"], "TSV header")
+            same(list(frame["id"]), list(records), "TSV ids")
+            same([*zip(frame["sequence"], frame["structure"], strict=True)], [*records.values()], "TSV and dot-bracket")
             for name, (sequence, structure) in records.items():
                 same(sequence, RECORDS[name], f"{name}: sequence")
                 partners = vienna_pairs(structure)
@@ -601,13 +633,14 @@ def help_examples():
         require(len(examples) >= 2, f"{tool} --help shows {len(examples)} examples")
         environment = {**os.environ, "PATH": f"{BINARIES}{os.pathsep}{os.environ['PATH']}"}
         for example in examples:
-            written = example.split(" -o ")[1].split()[0] if " -o " in example else None
-            command = ["bash", "-euo", "pipefail", "-c", example]
-            done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True)
-            if written:
-                (ROOT / written).unlink(missing_ok=True)
-            require(done.returncode == 0, f"{example}\n{done.stderr.decode()}")
-            require(done.stdout or written, f"{example}: prints nothing")
+            # They may write files, so they get a folder of their own in which testdata/ is where they expect it.
+            with tempfile.TemporaryDirectory() as folder:
+                (pathlib.Path(folder) / "testdata").symlink_to(TESTDATA)
+                command = ["bash", "-euo", "pipefail", "-c", example]
+                done = subprocess.run(command, cwd=folder, env=environment, capture_output=True)
+                require(done.returncode == 0, f"{example}\n{done.stderr.decode()}")
+                written = [path for path in pathlib.Path(folder).iterdir() if path.name != "testdata"]
+                require(done.stdout or any(path.stat().st_size for path in written), f"{example}: gives nothing")
 
 
 def main():
