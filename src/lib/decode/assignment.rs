@@ -34,7 +34,7 @@ pub(super) fn partners(length: usize, candidates: &[Candidate]) -> Vec<Option<us
 
 /// The indices of the candidates chosen by the bipartite assignment of rows to columns. A pair that is chosen as (i, j)
 /// and as (j, i) is there twice.
-fn assign(length: usize, candidates: &[Candidate]) -> Vec<usize> {
+pub(super) fn assign(length: usize, candidates: &[Candidate]) -> Vec<usize> {
     let mut chosen = Vec::new();
     let (components, is_row) = components(length, candidates);
     let mut numbering = Numbering { number: vec![usize::MAX; length] };

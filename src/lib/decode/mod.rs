@@ -6,3 +6,5 @@ pub mod coding;
 mod nested;
 pub mod pair_map;
 pub mod target_site;
+#[cfg(test)]
+mod tests;

@@ -274,3 +274,165 @@ pub fn sliding_windows(
     });
     starts.map(move |start| start..start + window)
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// let-7a; its seed match reads CUACCUC (positions 8 to 2) in a target.
+    const LET_7A: &[u8] = b"UGAGGUAGUAGGUUGUAUAGUU";
+
+    #[test]
+    fn the_canon_on_let_7() {
+        for (target, seed_type, range) in [
+            (&b"GGGCUACCUCAGGG"[..], SeedType::EightMer, 3..11),
+            (b"GGGCUACCUCGGGG", SeedType::SevenMerM8, 3..10),
+            (b"GGGGUACCUCAGGG", SeedType::SevenMerA1, 4..11),
+            (b"GGGGUACCUCGGGG", SeedType::SixMer, 4..10),
+            (b"GGGCUACCUGGGGG", SeedType::OffsetSixMer, 3..9),
+            // At the very ends.
+            (b"UACCUC", SeedType::SixMer, 0..6),
+            (b"UACCUCA", SeedType::SevenMerA1, 0..7),
+            (b"CUACCUC", SeedType::SevenMerM8, 0..7),
+            (b"CUACCU", SeedType::OffsetSixMer, 0..6),
+        ] {
+            let found = best_seed_match(LET_7A, target, 0..target.len()).unwrap();
+            assert_eq!(found.seed_type, seed_type, "{}", String::from_utf8_lossy(target));
+            assert_eq!(found.range(), range, "{}", String::from_utf8_lossy(target));
+            assert_eq!(super::seed_type(LET_7A, target, 0..target.len()), seed_type);
+        }
+        assert_eq!(super::seed_type(LET_7A, b"GGGGUACNUCGGGG", 0..14), SeedType::None);
+        // Wobble pairs do not count: a U opposite the G of position 2.
+        assert_eq!(super::seed_type(LET_7A, b"GGGGUACCUUGGGG", 0..14), SeedType::None);
+    }
+
+    #[test]
+    fn names_are_those_of_the_canon() {
+        use SeedType::*;
+        let names =
+            [EightMer, SevenMerM8, SevenMerA1, SixMer, OffsetSixMer, None].map(|seed_type| seed_type.to_string());
+        assert_eq!(names, ["8mer", "7mer-m8", "7mer-A1", "6mer", "offset-6mer", "none"]);
+    }
+
+    #[test]
+    fn a_match_has_to_lie_within_the_interval() {
+        let target = b"GGGCUACCUCAGGG";
+        assert_eq!(seed_type(LET_7A, target, 3..11), SeedType::EightMer);
+        assert_eq!(seed_type(LET_7A, target, 3..10), SeedType::SevenMerM8);
+        assert_eq!(seed_type(LET_7A, target, 4..11), SeedType::SevenMerA1);
+        assert_eq!(seed_type(LET_7A, target, 4..10), SeedType::SixMer);
+        assert_eq!(seed_type(LET_7A, target, 3..9), SeedType::OffsetSixMer);
+        assert_eq!(seed_type(LET_7A, target, 5..14), SeedType::None);
+        assert_eq!(best_seed_match(LET_7A, target, 4..10).unwrap().anchor, 4);
+        // Intervals that reach beyond the target end with it.
+        assert_eq!(seed_type(LET_7A, target, 3..100), SeedType::EightMer);
+        assert_eq!(seed_type(LET_7A, target, 90..100), SeedType::None);
+    }
+
+    #[test]
+    fn short_mirnas_match_what_they_can() {
+        assert_eq!(seed_type(b"UGAGGU", b"GGGCUACCUCAGGG", 0..14), SeedType::None);
+        assert_eq!(seed_type(b"UGAGGUA", b"GGGCUACCUCAGGG", 0..14), SeedType::SevenMerA1);
+        assert_eq!(seed_type(b"", b"GGGCUACCUCAGGG", 0..14), SeedType::None);
+    }
+
+    #[test]
+    fn windows_stay_inside_the_target() {
+        let at = |anchor| SeedMatch { seed_type: SeedType::SixMer, anchor };
+        // The match of positions 2-7 starts at base 29 of its window.
+        assert_eq!(seed_window(&at(129), 1000, 40), 100..140);
+        assert_eq!(seed_window(&at(3), 1000, 40), 0..40);
+        assert_eq!(seed_window(&at(994), 1000, 40), 960..1000);
+        assert_eq!(seed_window(&at(10), 22, 40), 0..22);
+    }
+
+    #[test]
+    fn sliding_windows_reach_both_ends() {
+        let windows =
+            |length, stride| -> Vec<_> { sliding_windows(length, 40, NonZeroUsize::new(stride).unwrap()).collect() };
+        assert_eq!(windows(100, 30), [0..40, 30..70, 60..100]);
+        assert_eq!(windows(105, 30), [0..40, 30..70, 60..100, 65..105]);
+        assert_eq!(windows(40, 30), vec![0..40; 1]);
+        assert_eq!(windows(22, 30), vec![0..22; 1]);
+        assert!(windows(0, 30).is_empty());
+        assert_eq!(windows(50, 100), [0..40, 10..50]);
+    }
+
+    /// The canon spelt out on text, one place after another.
+    fn spelt_out(mirna: &[u8], target: &[u8]) -> Vec<SeedMatch> {
+        let reverse_complement = |from: usize, to: usize| -> Option<String> {
+            let letters = mirna.get(from - 1..to)?;
+            letters.iter().rev().map(|letter| "UGCA".chars().nth("ACGU".find(char::from(*letter))?)).collect()
+        };
+        let text = String::from_utf8(target.to_vec()).unwrap();
+        let mut matches = Vec::new();
+        for start in 0..text.len() {
+            let here = |word: Option<String>| word.is_some_and(|word| text[start..].starts_with(&word));
+            let before =
+                |word: Option<String>| start > 0 && word.is_some_and(|word| text[start - 1..].starts_with(&word));
+            if here(reverse_complement(2, 7)) {
+                let to_8 = before(reverse_complement(2, 8));
+                let a1 = text[start + 6..].starts_with('A');
+                let seed_type = match (to_8, a1) {
+                    (true, true) => SeedType::EightMer,
+                    (true, false) => SeedType::SevenMerM8,
+                    (false, true) => SeedType::SevenMerA1,
+                    (false, false) => SeedType::SixMer,
+                };
+                matches.push((start, 0, SeedMatch { seed_type, anchor: start }));
+            }
+            if here(reverse_complement(3, 8)) && !here(reverse_complement(2, 8)) {
+                matches.push((start, 1, SeedMatch { seed_type: SeedType::OffsetSixMer, anchor: start + 1 }));
+            }
+        }
+        matches.into_iter().map(|(_, _, found)| found).collect()
+    }
+
+    fn rna(alphabet: &'static [u8], length: std::ops::Range<usize>) -> impl Strategy<Value = Vec<u8>> {
+        proptest::collection::vec(proptest::sample::select(alphabet), length)
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2000))]
+        #[test]
+        fn the_index_finds_what_the_canon_says(
+            // Two letters, so that matches of every type are frequent; now and then an N.
+            mirnas in proptest::collection::vec(
+                prop_oneof![rna(b"AU", 0..24), rna(b"AUAUAUAUAUAUAUAUN", 6..10)],
+                0..8,
+            ),
+            target in prop_oneof![rna(b"AUAUAUAUAUAUAUAUN", 0..80), rna(b"AU", 0..12)],
+        ) {
+            let index = SeedIndex::new(mirnas.iter().map(Vec::as_slice), SeedType::OffsetSixMer);
+            let found: Vec<_> = index.matches(&target).collect();
+            for (number, mirna) in mirnas.iter().enumerate() {
+                let of_this: Vec<_> = found.iter().filter(|(mirna, _)| *mirna == number).map(|(_, found)| *found).collect();
+                let expected = spelt_out(mirna, &target);
+                prop_assert_eq!(&of_this, &expected);
+                let best = expected.iter().map(|found| found.seed_type).min().unwrap_or(SeedType::None);
+                prop_assert_eq!(seed_type(mirna, &target, 0..target.len()), best);
+                for found in expected {
+                    let window = seed_window(&found, target.len(), 40);
+                    prop_assert!(window.start <= found.range().start && found.range().end <= window.end);
+                    prop_assert_eq!(window.len(), target.len().min(40));
+                }
+            }
+            let canonical = SeedIndex::new(mirnas.iter().map(Vec::as_slice), SeedType::SixMer);
+            let without_offset = found.into_iter().filter(|(_, found)| found.seed_type <= SeedType::SixMer);
+            prop_assert!(canonical.matches(&target).eq(without_offset));
+        }
+
+        #[test]
+        fn sliding_windows_cover_the_target(length in 0_usize..300, window in 1_usize..60, stride in 1_usize..80) {
+            let windows: Vec<_> = sliding_windows(length, window, NonZeroUsize::new(stride).unwrap()).collect();
+            prop_assert!(windows.iter().all(|found| found.len() == window.min(length)));
+            prop_assert!(windows.windows(2).all(|pair| pair[0].start < pair[1].start));
+            prop_assert_eq!(windows.last().map_or(0, |last| last.end), length);
+            if stride <= window {
+                prop_assert!((0..length).all(|base| windows.iter().any(|found| found.contains(&base))));
+            }
+        }
+    }
+}

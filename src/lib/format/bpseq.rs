@@ -85,9 +85,10 @@ impl<R: BufRead> Reader<R> {
 
 /// The first word of a header line, less `#` and a label such as `Name:`.
 fn header_id(line: &str) -> &str {
-    let mut words = line.trim_start_matches('#').split_whitespace();
+    let mut words = line.strip_prefix('#').unwrap_or(line).split_whitespace();
     let first = words.next().unwrap_or_default();
-    if first.ends_with(':') { words.next().unwrap_or_default() } else { first }
+    let labelled = words.next().filter(|_| first.ends_with(':'));
+    labelled.unwrap_or(first)
 }
 
 impl<R: BufRead> Iterator for Reader<R> {

@@ -82,16 +82,22 @@ impl<R: BufRead> Reader<R> {
 /// The number of bases and the id of a header line, as they stand.
 fn split_header(line: &str) -> (&str, &str) {
     let line = line.trim_start();
-    let (count, mut title) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
-    // An energy: a word, `=` or `:`, a number, in one to three words.
-    if let Some((name, rest)) = title.split_once(['=', ':'])
+    let (count, title) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
+    // An energy before the id: a name, `=` or `:`, a number. A single word is the id, whatever it looks like.
+    let title = title.trim();
+    if title.contains(char::is_whitespace)
+        && let Some((name, rest)) = title.split_once(['=', ':'])
         && ["energy", "dg"].contains(&name.trim().to_ascii_lowercase().as_str())
     {
         let rest = rest.trim_start();
         let (value, after) = rest.split_once(char::is_whitespace).unwrap_or((rest, ""));
-        title = if value.parse::<f64>().is_ok() { after } else { rest };
+        return (count, if value.parse::<f64>().is_ok() { first_word(after) } else { first_word(rest) });
     }
-    (count, title.split_whitespace().next().unwrap_or_default())
+    (count, first_word(title))
+}
+
+fn first_word(text: &str) -> &str {
+    text.split_whitespace().next().unwrap_or_default()
 }
 
 impl<R: BufRead> Iterator for Reader<R> {

@@ -407,7 +407,7 @@ const ROW_GROUP_NUMBERS: usize = 4 << 20;
 
 /// Rows that gather until they make a row group.
 struct ParquetWriter<W: Write + Send> {
-    writer: SerializedFileWriter<W>,
+    writer: SerializedFileWriter<Slot<W>>,
     shape: EmbeddingShape,
     dimension: usize,
     rows_per_group: usize,
@@ -431,7 +431,7 @@ impl<W: Write + Send> ParquetWriter<W> {
             .set_column_dictionary_enabled("nucleotide".into(), true)
             .build();
         let schema = schema(shape, dimension).map_err(io_error)?;
-        let writer = SerializedFileWriter::new(output, schema, Arc::new(properties)).map_err(io_error)?;
+        let writer = SerializedFileWriter::new(Slot(Some(output)), schema, Arc::new(properties)).map_err(io_error)?;
         let rows_per_group = (ROW_GROUP_NUMBERS / dimension.max(1)).clamp(1, 1 << 20);
         Ok(Self {
             writer,
@@ -493,7 +493,32 @@ impl<W: Write + Send> ParquetWriter<W> {
         if !self.ids.is_empty() {
             self.write_row_group()?;
         }
-        self.writer.into_inner().map_err(io_error)
+        // Not by its `into_inner`, which makes a text of an error of the output.
+        self.writer.finish().map_err(io_error)?;
+        self.writer.inner_mut().0.take().ok_or_else(Slot::<W>::gone)
+    }
+}
+
+/// An output that can be taken back from the Parquet library.
+struct Slot<W>(Option<W>);
+
+impl<W: Write> Slot<W> {
+    fn gone() -> io::Error {
+        io::Error::other("the output was taken back")
+    }
+
+    fn output(&mut self) -> io::Result<&mut W> {
+        self.0.as_mut().ok_or_else(Self::gone)
+    }
+}
+
+impl<W: Write> Write for Slot<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.output()?.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.as_mut().map_or(Ok(()), W::flush)
     }
 }
 
@@ -535,5 +560,310 @@ fn io_error(error: ParquetError) -> io::Error {
             Err(source) => io::Error::other(source),
         },
         other => io::Error::other(other),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use npyz::NpyFile;
+    use parquet::{
+        file::reader::{FileReader, SerializedFileReader},
+        record::Field,
+    };
+    use safetensors::SafeTensors;
+
+    use super::*;
+
+    const DIMENSION: usize = 3;
+
+    /// Records (id, sequence, L x d numbers); ids that JSON has to escape.
+    fn records() -> Vec<(String, Vec<u8>, Vec<f32>)> {
+        [("a", "ACGUN"), ("b\"\\|é", "G"), ("c/1.2", "GGCC")]
+            .iter()
+            .enumerate()
+            .map(|(number, (id, sequence))| {
+                let values = (0..sequence.len() * DIMENSION).map(|place| (number * 100 + place) as f32 / 7.0);
+                (id.to_string(), sequence.as_bytes().to_vec(), values.collect())
+            })
+            .collect()
+    }
+
+    /// The values of a record in a shape; pooled is the first row here.
+    fn of_shape(shape: EmbeddingShape, values: &[f32]) -> &[f32] {
+        match shape {
+            EmbeddingShape::Pooled => &values[..DIMENSION],
+            EmbeddingShape::PerBase => values,
+        }
+    }
+
+    fn options(format: EmbeddingFormat, shape: EmbeddingShape) -> EmbeddingOptions {
+        EmbeddingOptions { format, shape, dimension: DIMENSION, header: true, temporary_folder: None }
+    }
+
+    fn write(options: &EmbeddingOptions, records: &[(String, Vec<u8>, Vec<f32>)]) -> io::Result<Vec<u8>> {
+        let mut writer = EmbeddingWriter::new(Vec::new(), options, None)?;
+        for (id, sequence, values) in records {
+            writer.write(Embedding { id, sequence, values: of_shape(options.shape, values) })?;
+        }
+        writer.finish()
+    }
+
+    #[test]
+    fn tsv_has_a_row_per_record_or_base() {
+        let records = records();
+        let pooled = write(&options(EmbeddingFormat::Tsv, EmbeddingShape::Pooled), &records[..2]).unwrap();
+        assert_eq!(
+            String::from_utf8_lossy(&pooled),
+            "id\tlength\te0\te1\te2\na\t5\t0\t0.142857\t0.285714\nb\"\\|é\t1\t14.2857\t14.4286\t14.5714\n"
+        );
+        let per_base = write(&options(EmbeddingFormat::Tsv, EmbeddingShape::PerBase), &records).unwrap();
+        let per_base = String::from_utf8(per_base).unwrap();
+        let rows: Vec<&str> = per_base.lines().collect();
+        assert_eq!(rows.len(), 1 + 5 + 1 + 4);
+        assert_eq!(rows[0], "id\tposition\tnucleotide\te0\te1\te2");
+        assert_eq!(rows[5], "a\t5\tN\t1.71429\t1.85714\t2");
+        assert_eq!(rows[7], "c/1.2\t1\tG\t28.5714\t28.7143\t28.8571");
+    }
+
+    #[test]
+    fn shards_of_formats_that_concatenate_are_the_whole() {
+        let records = records();
+        for format in [EmbeddingFormat::Tsv, EmbeddingFormat::Npy] {
+            for shape in [EmbeddingShape::Pooled, EmbeddingShape::PerBase] {
+                let first = options(format, shape);
+                let second = EmbeddingOptions { header: false, ..first.clone() };
+                let mut shards = write(&first, &records[..1]).unwrap();
+                shards.extend(write(&second, &records[1..]).unwrap());
+                assert_eq!(shards == write(&first, &records).unwrap(), format.concatenates(shape));
+            }
+        }
+    }
+
+    #[test]
+    fn npy_pooled_is_one_array() {
+        let records = records();
+        let bytes = write(&options(EmbeddingFormat::Npy, EmbeddingShape::Pooled), &records).unwrap();
+        let array = NpyFile::new(bytes.as_slice()).unwrap();
+        assert_eq!(array.shape(), [3, DIMENSION as u64]);
+        let expected: Vec<f32> = records.iter().flat_map(|(_, _, values)| values[..DIMENSION].to_vec()).collect();
+        assert_eq!(array.into_vec::<f32>().unwrap(), expected);
+
+        let none = write(&options(EmbeddingFormat::Npy, EmbeddingShape::Pooled), &[]).unwrap();
+        assert_eq!(NpyFile::new(none.as_slice()).unwrap().shape(), [0, DIMENSION as u64]);
+    }
+
+    #[test]
+    fn npy_per_base_is_an_array_per_record() {
+        let records = records();
+        let bytes = write(&options(EmbeddingFormat::Npy, EmbeddingShape::PerBase), &records).unwrap();
+        let mut rest = bytes.as_slice();
+        for (_, sequence, values) in &records {
+            // The header says how long it is, a multiple of 64 bytes with what stands before.
+            assert_eq!((usize::from(rest[8]) + 256 * usize::from(rest[9]) + 10) % 64, 0);
+            let array = NpyFile::new(&mut rest).unwrap();
+            assert_eq!(array.shape(), [sequence.len() as u64, DIMENSION as u64]);
+            assert_eq!(&array.into_vec::<f32>().unwrap(), values);
+        }
+        assert!(rest.is_empty());
+    }
+
+    #[test]
+    fn npy_ids_go_to_a_table_of_their_own() {
+        #[derive(Clone, Default)]
+        struct Shared(Arc<std::sync::Mutex<Vec<u8>>>);
+        impl Write for Shared {
+            fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+                self.0.lock().unwrap().write(bytes)
+            }
+            fn flush(&mut self) -> io::Result<()> {
+                Ok(())
+            }
+        }
+        for (format, table) in
+            [(EmbeddingFormat::Npy, "id\tlength\na\t5\nb\"\\|é\t1\nc/1.2\t4\n"), (EmbeddingFormat::Tsv, "")]
+        {
+            let ids = Shared::default();
+            let options = options(format, EmbeddingShape::Pooled);
+            let mut writer = EmbeddingWriter::new(Vec::new(), &options, Some(Box::new(ids.clone()))).unwrap();
+            for (id, sequence, values) in &records() {
+                writer.write(Embedding { id, sequence, values: &values[..DIMENSION] }).unwrap();
+            }
+            writer.finish().unwrap();
+            assert_eq!(String::from_utf8_lossy(&ids.0.lock().unwrap()), table);
+        }
+    }
+
+    fn f32s(bytes: &[u8]) -> Vec<f32> {
+        bytes.chunks_exact(4).map(|four| f32::from_le_bytes(four.try_into().unwrap())).collect()
+    }
+
+    #[test]
+    fn safetensors_pooled_is_one_tensor_with_ids() {
+        let records = records();
+        let bytes = write(&options(EmbeddingFormat::Safetensors, EmbeddingShape::Pooled), &records).unwrap();
+        let tensors = SafeTensors::deserialize(&bytes).unwrap();
+        assert_eq!(tensors.names(), ["embeddings"]);
+        let tensor = tensors.tensor("embeddings").unwrap();
+        assert_eq!(tensor.shape(), [3, DIMENSION]);
+        let expected: Vec<f32> = records.iter().flat_map(|(_, _, values)| values[..DIMENSION].to_vec()).collect();
+        assert_eq!(f32s(tensor.data()), expected);
+        assert_eq!(tensor.data().as_ptr() as usize % 8, bytes.as_ptr() as usize % 8);
+
+        let (_, header) = SafeTensors::read_metadata(&bytes).unwrap();
+        let metadata = header.metadata().clone().unwrap();
+        let ids: Vec<String> = serde_json::from_str(&metadata["ids"]).unwrap();
+        assert_eq!(ids, ["a", "b\"\\|é", "c/1.2"]);
+        let lengths: Vec<usize> = serde_json::from_str(&metadata["lengths"]).unwrap();
+        assert_eq!(lengths, [5, 1, 4]);
+    }
+
+    #[test]
+    fn safetensors_per_base_is_a_tensor_per_record() {
+        let records = records();
+        let bytes = write(&options(EmbeddingFormat::Safetensors, EmbeddingShape::PerBase), &records).unwrap();
+        let tensors = SafeTensors::deserialize(&bytes).unwrap();
+        assert_eq!(tensors.len(), 3);
+        for (id, sequence, values) in &records {
+            let tensor = tensors.tensor(id).unwrap();
+            assert_eq!(tensor.shape(), [sequence.len(), DIMENSION]);
+            assert_eq!(&f32s(tensor.data()), values);
+        }
+    }
+
+    #[test]
+    fn safetensors_without_records_is_a_file() {
+        for shape in [EmbeddingShape::Pooled, EmbeddingShape::PerBase] {
+            let bytes = write(&options(EmbeddingFormat::Safetensors, shape), &[]).unwrap();
+            assert!(SafeTensors::deserialize(&bytes).is_ok());
+        }
+    }
+
+    #[test]
+    fn tensors_are_named_once() {
+        let mut records = records();
+        records[2].0 = "a".to_owned();
+        let error = write(&options(EmbeddingFormat::Safetensors, EmbeddingShape::PerBase), &records).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
+        assert!(error.to_string().contains("record a"), "{error}");
+        // Where ids are no keys, they may be there twice.
+        assert!(write(&options(EmbeddingFormat::Safetensors, EmbeddingShape::Pooled), &records).is_ok());
+        records[2].0 = "__metadata__".to_owned();
+        assert!(write(&options(EmbeddingFormat::Safetensors, EmbeddingShape::PerBase), &records).is_err());
+    }
+
+    fn parquet_reader(bytes: &[u8]) -> SerializedFileReader<File> {
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(bytes).unwrap();
+        SerializedFileReader::new(file).unwrap()
+    }
+
+    #[test]
+    fn parquet_has_a_column_per_number() {
+        let records = records();
+        for shape in [EmbeddingShape::Pooled, EmbeddingShape::PerBase] {
+            let bytes = write(&options(EmbeddingFormat::Parquet, shape), &records).unwrap();
+            let reader = parquet_reader(&bytes);
+            let rows: Vec<Vec<Field>> = reader
+                .get_row_iter(None)
+                .unwrap()
+                .map(|row| row.unwrap().get_column_iter().map(|(_, field)| field.clone()).collect())
+                .collect();
+            let expected: Vec<Vec<Field>> = records
+                .iter()
+                .flat_map(|(id, sequence, values)| {
+                    let id = Field::Str(id.clone());
+                    let numbers = |row: usize| {
+                        values[row * DIMENSION..(row + 1) * DIMENSION]
+                            .iter()
+                            .map(|&value| Field::Float(value))
+                            .collect()
+                    };
+                    let rows: Vec<Vec<Field>> = match shape {
+                        EmbeddingShape::Pooled => {
+                            vec![[vec![id, Field::Long(sequence.len() as i64)], numbers(0)].concat()]
+                        }
+                        EmbeddingShape::PerBase => (0..sequence.len())
+                            .map(|row| {
+                                let nucleotide = Field::Str(char::from(sequence[row]).to_string());
+                                [vec![id.clone(), Field::Long(row as i64 + 1), nucleotide], numbers(row)].concat()
+                            })
+                            .collect(),
+                    };
+                    rows
+                })
+                .collect();
+            assert_eq!(rows, expected);
+        }
+    }
+
+    #[test]
+    fn parquet_goes_out_in_row_groups() {
+        // Vectors so long that a row group holds four of them.
+        let options = EmbeddingOptions {
+            dimension: ROW_GROUP_NUMBERS / 4 / 512,
+            ..options(EmbeddingFormat::Parquet, EmbeddingShape::PerBase)
+        };
+        let length = 4 * 512 + 100;
+        let values: Vec<f32> = (0..length * options.dimension).map(|place| (place % 1000) as f32).collect();
+        let sequence = vec![b'A'; length];
+        let mut writer = EmbeddingWriter::new(Vec::new(), &options, None).unwrap();
+        writer.write(Embedding { id: "long", sequence: &sequence, values: &values }).unwrap();
+        let bytes = writer.finish().unwrap();
+        let reader = parquet_reader(&bytes);
+        let groups: Vec<i64> = reader.metadata().row_groups().iter().map(|group| group.num_rows()).collect();
+        assert_eq!(groups, [4 * 512, 100]);
+        let last = reader.get_row_iter(None).unwrap().last().unwrap().unwrap();
+        let last: Vec<Field> = last.get_column_iter().skip(3).map(|(_, field)| field.clone()).collect();
+        let expected = &values[(length - 1) * options.dimension..];
+        assert!(last.iter().zip(expected).all(|(field, &value)| *field == Field::Float(value)));
+    }
+
+    #[test]
+    fn every_format_writes_a_file_for_no_records() {
+        for format in [EmbeddingFormat::Tsv, EmbeddingFormat::Parquet] {
+            for shape in [EmbeddingShape::Pooled, EmbeddingShape::PerBase] {
+                assert!(!write(&options(format, shape), &[]).unwrap().is_empty());
+            }
+        }
+        assert!(write(&options(EmbeddingFormat::Npy, EmbeddingShape::PerBase), &[]).unwrap().is_empty());
+    }
+
+    #[test]
+    fn values_of_another_shape_are_refused() {
+        for shape in [EmbeddingShape::Pooled, EmbeddingShape::PerBase] {
+            let mut writer = EmbeddingWriter::new(Vec::new(), &options(EmbeddingFormat::Tsv, shape), None).unwrap();
+            let error = writer.write(Embedding { id: "a", sequence: b"ACG", values: &[0.0; 4] }).unwrap_err();
+            assert!(error.to_string().contains("record a"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_closed_pipe_stays_known_as_one() {
+        struct Closed;
+        impl Write for Closed {
+            fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+                Err(io::ErrorKind::BrokenPipe.into())
+            }
+            fn flush(&mut self) -> io::Result<()> {
+                Ok(())
+            }
+        }
+        for format in
+            [EmbeddingFormat::Tsv, EmbeddingFormat::Npy, EmbeddingFormat::Safetensors, EmbeddingFormat::Parquet]
+        {
+            let result = EmbeddingWriter::new(Closed, &options(format, EmbeddingShape::Pooled), None)
+                .and_then(EmbeddingWriter::finish);
+            assert_eq!(result.err().map(|error| error.kind()), Some(io::ErrorKind::BrokenPipe), "{format:?}");
+        }
+    }
+
+    #[test]
+    fn a_temporary_folder_that_is_not_there_is_named() {
+        let options = EmbeddingOptions {
+            temporary_folder: Some(PathBuf::from("/nowhere/at/all")),
+            ..options(EmbeddingFormat::Npy, EmbeddingShape::Pooled)
+        };
+        let error = EmbeddingWriter::new(Vec::new(), &options, None).err().unwrap();
+        assert!(error.to_string().contains("/nowhere/at/all"), "{error}");
     }
 }

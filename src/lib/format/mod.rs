@@ -15,3 +15,6 @@ pub mod number;
 pub mod structure;
 pub mod structure_reader;
 pub mod table;
+
+#[cfg(test)]
+mod tests;

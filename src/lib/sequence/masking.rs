@@ -130,3 +130,144 @@ impl Stream {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sequence::tokenizer::{FIL, UNK};
+    use proptest::prelude::*;
+
+    fn masker(k: usize, rate: f64, seed: u64) -> Masker {
+        Masker::new(Tokenizer::new(k).unwrap(), rate, seed).unwrap()
+    }
+
+    /// A sequence of `length` letters that do not repeat soon, without unknown ones.
+    fn sequence(length: usize) -> Vec<u8> {
+        let mut random = Stream::new(7, 7);
+        (0..length).map(|_| b"ACGU"[random.below(4) as usize]).collect()
+    }
+
+    /// Whether `count` of `trials` lies within five standard deviations of what the probability says.
+    fn is_plausible(count: usize, trials: usize, probability: f64) -> bool {
+        let expected = trials as f64 * probability;
+        (count as f64 - expected).abs() <= 5.0 * (expected * (1.0 - probability)).sqrt() + 1.0
+    }
+
+    #[test]
+    fn eight_in_ten_are_masked_and_one_is_random() {
+        for k in [1, 3, 5, 7] {
+            let tokens = Tokenizer::new(k).unwrap().encode(&sequence(200_000));
+            let masked = masker(k, 0.15, 1).mask(0, &tokens);
+            let kmers = tokens.iter().filter(|id| **id >= FIRST_KMER).count();
+            let chosen: Vec<usize> = (0..tokens.len()).filter(|place| masked.labels[*place].is_some()).collect();
+            assert!(
+                chosen.len() as f64 >= 0.15 * kmers as f64 && chosen.len() < (0.15 * kmers as f64) as usize + 1 + k
+            );
+            let hidden = chosen.iter().filter(|place| masked.tokens[**place] == MASK).count();
+            let kept = chosen.iter().filter(|place| masked.tokens[**place] == tokens[**place]).count();
+            let random = chosen.len() - hidden - kept;
+            // A random k-mer may happen to be the one that stood there.
+            let same = 0.1 / 4f64.powi(k as i32);
+            assert!(is_plausible(hidden, chosen.len(), 0.8), "k {k}: {hidden} of {} are [MASK]", chosen.len());
+            assert!(is_plausible(kept, chosen.len(), 0.1 + same), "k {k}: {kept} of {} are kept", chosen.len());
+            assert!(is_plausible(random, chosen.len(), 0.1 - same), "k {k}: {random} of {} are random", chosen.len());
+            assert!(masked.tokens.iter().all(|id| *id != UNK && (*id as usize) < 4usize.pow(k as u32) + 6));
+        }
+    }
+
+    #[test]
+    fn every_place_and_every_kmer_is_drawn_alike() {
+        // At the ends of a run fewer spans cover a token, elsewhere k of them.
+        let tokens = Tokenizer::new(3).unwrap().encode(&sequence(50));
+        let mut counts = vec![0; tokens.len()];
+        let mut random = [0; 4];
+        for ordinal in 0..20_000 {
+            let masked = masker(3, 0.1, 5).mask(ordinal, &tokens);
+            masked.labels.iter().zip(&mut counts).for_each(|(label, count)| *count += label.is_some() as usize);
+            let changed =
+                (1..49).find(|place| masked.tokens[*place] != tokens[*place] && masked.tokens[*place] != MASK);
+            if let Some(place) = changed {
+                random[(masked.tokens[place] - FIRST_KMER) as usize % 4] += 1;
+            }
+        }
+        let middle = &counts[8..42];
+        let mean = middle.iter().sum::<usize>() / middle.len();
+        assert!(middle.iter().all(|count| count.abs_diff(mean) < mean / 6), "{counts:?}");
+        let trials = random.iter().sum();
+        assert!(random.iter().all(|count| is_plausible(*count, trials, 0.25)), "{random:?}");
+    }
+
+    #[test]
+    fn draws_are_the_same_on_every_machine() {
+        let tokens = Tokenizer::new(3).unwrap().encode(b"GCGGAUUUAGCUCAGUUGGGAGAGC");
+        let masked = masker(3, 0.15, 42).mask(3, &tokens);
+        let places: Vec<usize> = (0..tokens.len()).filter(|place| masked.labels[*place].is_some()).collect();
+        let there: Vec<u32> = places.iter().map(|place| masked.tokens[*place]).collect();
+        assert_eq!((places, there), (EXPECTED_PLACES.to_vec(), EXPECTED_TOKENS.to_vec()));
+    }
+
+    const EXPECTED_PLACES: [usize; 6] = [7, 8, 9, 12, 13, 14];
+    const EXPECTED_TOKENS: [u32; 6] = [4, 4, 4, 25, 41, 4];
+
+    #[test]
+    fn depends_on_seed_and_ordinal() {
+        let tokens = Tokenizer::new(3).unwrap().encode(&sequence(300));
+        let base = masker(3, 0.15, 1).mask(0, &tokens);
+        assert_eq!(masker(3, 0.15, 1).mask(0, &tokens), base);
+        assert_ne!(masker(3, 0.15, 2).mask(0, &tokens), base);
+        assert_ne!(masker(3, 0.15, 1).mask(1, &tokens), base);
+    }
+
+    #[test]
+    fn rate_zero_hides_nothing_and_one_everything() {
+        let tokens = Tokenizer::new(3).unwrap().encode(b"AUGNGCUAGCAUNAU");
+        assert!(masker(3, 0.0, 1).mask(0, &tokens).labels.iter().all(Option::is_none));
+        let all = masker(3, 1.0, 1).mask(0, &tokens).labels;
+        assert!(tokens.iter().zip(all).all(|(id, label)| label.is_some() == (*id >= FIRST_KMER)));
+        assert!(masker(5, 1.0, 1).mask(0, &[FIL, FIL]).labels.iter().all(Option::is_none));
+        assert!(masker(5, 1.0, 1).mask(0, &[]).labels.is_empty());
+    }
+
+    #[test]
+    fn refuses_rates_that_are_none() {
+        for rate in [-0.1, 1.1, f64::NAN, f64::INFINITY] {
+            assert!(Masker::new(Tokenizer::new(3).unwrap(), rate, 0).is_err());
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn spans_are_of_k_tokens_until_the_rate_is_met(
+            k in prop::sample::select(vec![1usize, 3, 5, 7]),
+            sequence in "[ACGU]{0,30}(N[ACGU]{0,30}){0,4}",
+            rate in 0.01f64..1.0,
+            seed in any::<u64>(),
+            ordinal in any::<u64>(),
+        ) {
+            let tokens = Tokenizer::new(k).unwrap().encode(sequence.as_bytes());
+            let masked = masker(k, rate, seed).mask(ordinal, &tokens);
+            let kmers = tokens.iter().filter(|id| **id >= FIRST_KMER).count();
+            let chosen = masked.labels.iter().flatten().count();
+            prop_assert!(chosen as f64 >= rate * kmers as f64);
+            prop_assert!(chosen == 0 || ((chosen - 1) as f64) < rate * kmers as f64 + k as f64 - 1.0);
+            for (place, id) in tokens.iter().enumerate() {
+                match masked.labels[place] {
+                    None => prop_assert_eq!(masked.tokens[place], *id),
+                    Some(label) => {
+                        prop_assert!(label == *id && label >= FIRST_KMER);
+                        prop_assert!(masked.tokens[place] == MASK || masked.tokens[place] >= FIRST_KMER);
+                    }
+                }
+            }
+            // Each run of chosen tokens is at least k long, or the whole of a shorter run of k-mers.
+            let places: Vec<usize> = (0..tokens.len()).collect();
+            for run in places.chunk_by(|left, right| masked.labels[*left].is_some() == masked.labels[*right].is_some()) {
+                let (first, last) = (run[0], run[run.len() - 1]);
+                if masked.labels[first].is_some() && run.len() < k {
+                    prop_assert!(first == 0 || tokens[first - 1] < FIRST_KMER);
+                    prop_assert!(last + 1 == tokens.len() || tokens[last + 1] < FIRST_KMER);
+                }
+            }
+        }
+    }
+}

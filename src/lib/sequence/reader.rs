@@ -513,3 +513,345 @@ impl Hasher for PassThrough {
         self.0 = number;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::io::Write;
+
+    const CODECS: [Compression; 6] = [
+        Compression::None,
+        Compression::Gzip,
+        Compression::Bgzip,
+        Compression::Bzip2,
+        Compression::Xz,
+        Compression::Zstd,
+    ];
+
+    fn compress(text: &[u8], compression: Compression) -> Vec<u8> {
+        match compression {
+            Compression::None => text.to_vec(),
+            Compression::Gzip => {
+                let mut writer = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+                writer.write_all(text).unwrap();
+                writer.finish().unwrap()
+            }
+            Compression::Bgzip => {
+                let mut writer = noodles::bgzf::io::Writer::new(Vec::new());
+                writer.write_all(text).unwrap();
+                writer.finish().unwrap()
+            }
+            Compression::Bzip2 => {
+                let mut writer = bzip2::write::BzEncoder::new(Vec::new(), bzip2::Compression::fast());
+                writer.write_all(text).unwrap();
+                writer.finish().unwrap()
+            }
+            Compression::Xz => {
+                let mut writer = liblzma::write::XzEncoder::new(Vec::new(), 1);
+                writer.write_all(text).unwrap();
+                writer.finish().unwrap()
+            }
+            Compression::Zstd => {
+                let mut writer = zstd::stream::Encoder::new(Vec::new(), 1).unwrap();
+                // As the zstd program does.
+                writer.include_checksum(true).unwrap();
+                writer.write_all(text).unwrap();
+                writer.finish().unwrap()
+            }
+        }
+    }
+
+    /// What a reader of files with these contents delivers, and how it ends.
+    fn read(contents: &[&[u8]], options: ReaderOptions) -> (Vec<Record>, Option<String>) {
+        let folder = tempfile::tempdir().unwrap();
+        let mut inputs = Vec::new();
+        for (number, content) in contents.iter().enumerate() {
+            let path = folder.path().join(format!("file{number}"));
+            std::fs::write(&path, content).unwrap();
+            inputs.push(InputFile::Path(path));
+        }
+        let mut records = Vec::new();
+        let reader = match RecordReader::open(&inputs, options) {
+            Ok(reader) => reader,
+            Err(error) => return (records, Some(error.to_string())),
+        };
+        for record in reader {
+            match record {
+                Ok(record) => records.push(record),
+                Err(error) => return (records, Some(error.to_string())),
+            }
+        }
+        (records, None)
+    }
+
+    fn read_all(content: &[u8]) -> Vec<Record> {
+        let (records, error) = read(&[content], ReaderOptions::default());
+        assert_eq!(error, None);
+        records
+    }
+
+    fn error_of(content: &[u8]) -> String {
+        read(&[content], ReaderOptions::default()).1.expect("an error")
+    }
+
+    fn skipping() -> ReaderOptions {
+        ReaderOptions { on_error: OnError::Skip, ..ReaderOptions::default() }
+    }
+
+    fn ids(records: &[Record]) -> Vec<&str> {
+        records.iter().map(|record| record.id.as_str()).collect()
+    }
+
+    #[test]
+    fn fasta_and_fastq_of_every_appearance() {
+        for text in [
+            "\u{feff}>a the first\nACGT\nacgu\n>b\nNRY\n",
+            "\n\n>a the first\r\nACGT\r\nacgu\r\n>b\r\nNRY\r\n",
+            ">a   the first  \nACGTacgu\n\n>b\n\nNRY",
+            "@a\tthe first\nACGTacgu\n+\n@@@@++++\n@b\nNRY\n+b\n+@I\n",
+            "@a the first\r\nACGTacgu\r\n+\r\nIIIIIIII\r\n@b\r\nNRY\r\n+\r\nIII",
+            "@a the first\nACGTacgu\n+\nIIIIIIII\n@b\nNRY\n+\nIII\n\n\n",
+        ] {
+            let records = read_all(text.as_bytes());
+            assert_eq!(ids(&records), ["a", "b"], "{text:?}");
+            assert_eq!(records[0].description, "the first");
+            assert_eq!(records[0].sequence, b"ACGUACGU");
+            assert_eq!((records[1].description.as_str(), records[1].ordinal), ("", 1));
+            assert_eq!(records[1].sequence, b"NNN");
+            assert_eq!(records[1].tokens, None);
+        }
+        let odd = read_all(b">sp|Q1/2.3;x=1,y\xc2\xb5 z\nA\n>1\nC");
+        assert_eq!(ids(&odd), ["sp|Q1/2.3;x=1,y\u{b5}", "1"]);
+    }
+
+    #[test]
+    fn nothing_is_no_error() {
+        for codec in CODECS {
+            for text in ["", "\n", "\r\n\n", "id\tlength\ttokens\n"] {
+                assert_eq!(read_all(&compress(text.as_bytes(), codec)), [], "{text:?} {codec:?}");
+            }
+        }
+        let (records, error) = read(&[b"", b">a\nA", b"", b">b\nC\n"], ReaderOptions::default());
+        assert_eq!((ids(&records), error), (vec!["a", "b"], None));
+        assert_eq!((records[0].ordinal, records[1].ordinal), (0, 1));
+    }
+
+    #[test]
+    fn bad_records_are_named() {
+        for (text, expected) in [
+            (">a\nA\n>b x\nACGT\nAC-G\n", "record 2 (b), position 7: '-' is an alignment gap"),
+            (">a\nAC GU\n", "record 1 (a), position 3: white space"),
+            (">a\nACGU*\n", "record 1 (a), position 5: '*'"),
+            (">a\nA1\n", "record 1 (a), position 2: '1'"),
+            (">a\n>b\nA\n", "record 1 (a): empty record"),
+            (">a\nA\n>b", "record 2 (b): empty record"),
+            (">a\nA\n>b\n", "record 2 (b): empty record"),
+            (">a\nA\n>b\n\n\n", "record 2 (b): empty record"),
+            (">", "record 1: the record has no id"),
+            ("> a\nA\n", "record 1: the record has no id"),
+            (">a\nA\n>b\rACGU\r", "record 2 (b): empty record"),
+            ("@a\nACGU\n+\nIII\n", "record 1 (a): sequence length is 4 but quality length is 3"),
+            ("@a\nA\n+\nI\n@b x\nACGU\n+\nI", "record 2 (b): sequence length is 4 but quality length is 1"),
+            ("@a\nA\n+\nI\n@b\nACGU\n", "record 2 (b): the input ends inside this record"),
+            ("@a\nA\n+\nI\n@b", "record 2 (b): the input ends inside this record"),
+            ("@a\nACGU\nACGU\n+\nIIII\nIIII\n", "record 1 (a): the third line does not begin with '+'"),
+            ("@a\nA\n+\nI\nACGU\n+\nIIII\nx\n", "record 2: the record does not begin with '@'"),
+            ("@a\n\n+\n\n", "record 1 (a): empty record"),
+            ("@a\nAXC\n+\nIII\n", "record 1 (a), position 2: 'X'"),
+            ("@", "record 1: the input ends"),
+            ("ACGU\n", "line 1: begins with 'ACGU': neither FASTA"),
+            ("x", "line 1: begins with 'x': neither FASTA"),
+            ("id\tlength\ttokens\na\t2\tA\n", "record 1 (a): the length is given as '2'"),
+        ] {
+            let error = error_of(text.as_bytes());
+            assert!(error.contains(&format!("file0: {expected}")), "{text:?}: {error}");
+        }
+        assert!(error_of(b">\xff\xfe\nACGU\n").contains("the id is not UTF-8"));
+    }
+
+    #[test]
+    fn skipping_sets_bad_records_aside_and_keeps_the_rest() {
+        for (text, kept) in [
+            (">a\nA\n>b\nA-\n>c\nC\n>d\n>e\nG\n>f", "a:0 c:2 e:4"),
+            ("@a\nA\n+\nI\n@b\nACG\n+\nI\n@c\nC\n+\nI\n", "a:0 c:2"),
+            ("@a\nA\n+\nI\n@b\nACG\nACG\n+\n@II\nIII\n@c\nC\n+\nI\n@d\nG\n+\nI", "a:0 c:2 d:3"),
+            ("@a\nA\n+\nI\n\n@c\nC\n+\nI\n", "a:0 c:2"),
+            ("@a\nA\n+\nI\n@b\nACGU\n+\nII", "a:0"),
+            ("@a\nACGU\n", ""),
+            ("id\tlength\ttokens\na\t1\tA\nb\t2\tA\nc\t1\tG\n", "a:0 c:2"),
+        ] {
+            let (records, error) = read(&[text.as_bytes()], skipping());
+            let found: Vec<String> = records.iter().map(|record| format!("{}:{}", record.id, record.ordinal)).collect();
+            assert_eq!((found.join(" ").as_str(), error), (kept, None), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_fastq_of_many_blocks_goes_on_after_every_bad_record() {
+        let mut text = String::new();
+        for number in 0..20_000 {
+            let quality = if number % 1000 == 500 { "II" } else { "@III" };
+            text.push_str(&format!("@r{number}\n{}\n+\n{quality}\n", ["ACGU", "GGCC"][number % 2]));
+        }
+        let (records, error) = read(&[text.as_bytes()], skipping());
+        assert_eq!((records.len(), error), (20_000 - 20, None));
+        assert!(records.iter().all(|record| record.id == format!("r{}", record.ordinal)));
+        assert_eq!(records[19_979].sequence, b"GGCC");
+    }
+
+    #[test]
+    fn the_same_id_twice() {
+        let text = b">a\nA\n>b\nC\n>a x\nG\n";
+        assert_eq!(ids(&read_all(text)), ["a", "b", "a"]);
+        let unique = ReaderOptions { unique_ids: true, ..ReaderOptions::default() };
+        let (records, error) = read(&[text], unique.clone());
+        assert_eq!(ids(&records), ["a", "b"]);
+        assert!(error.unwrap().contains("record 3 (a): an earlier record has the same id"));
+        let (records, _) = read(&[text], ReaderOptions { on_error: OnError::Skip, ..unique.clone() });
+        assert_eq!(ids(&records), ["a", "b"]);
+        // Also from one file to the next.
+        assert!(read(&[b">a\nA\n", b">a\nA\n"], unique).1.is_some());
+    }
+
+    #[test]
+    fn formats_that_make_no_sense_are_refused() {
+        let accepting = |accept| ReaderOptions { accept, ..ReaderOptions::default() };
+        let table = b"id\tlength\ttokens\na\t1\tA\n";
+        let labelled = b"id\tlength\ttokens\tlabels\na\t1\tA\t.\n";
+        assert!(read(&[table], accepting(Accept::Sequences)).1.unwrap().contains("tokens already"));
+        assert!(read(&[b">a\nA\n"], accepting(Accept::Tokens)).1.unwrap().contains("rna-kmerize"));
+        assert!(read(&[b"@a\nA\n+\nI\n"], accepting(Accept::Tokens)).1.unwrap().contains("rna-kmerize"));
+        assert!(read(&[labelled], accepting(Accept::Tokens)).1.unwrap().contains("masked already"));
+        assert_eq!(read(&[table, labelled], accepting(Accept::Any)).0.len(), 2);
+    }
+
+    #[test]
+    fn inputs_that_are_not_there() {
+        let missing = RecordReader::open(&[InputFile::Path("/nonexistent/x.fa".into())], ReaderOptions::default());
+        assert!(missing.err().unwrap().to_string().contains("/nonexistent/x.fa: cannot read"));
+        assert!(RecordReader::open(&[InputFile::Path("/".into())], ReaderOptions::default()).is_err());
+        let twice = RecordReader::open(&[InputFile::Stdin, InputFile::Stdin], ReaderOptions::default());
+        assert!(matches!(twice.err(), Some(Error::Usage(_))));
+        let sharded = ReaderOptions { shard: Shard::new(1, 2), ..ReaderOptions::default() };
+        assert!(matches!(RecordReader::open(&[], sharded).err(), Some(Error::Usage(_))));
+    }
+
+    /// Cutting a compressed file anywhere is an error, after whole records only; a bgzip file also between blocks.
+    #[test]
+    fn cut_streams_are_errors_after_whole_records() {
+        let mut text = String::new();
+        for number in 0..40 {
+            text.push_str(&format!(">r{number}\n{}\n", "ACGUU".repeat(1 + number * 7 % 13)));
+        }
+        for codec in &CODECS[1..] {
+            let whole = compress(text.as_bytes(), *codec);
+            let expected = read_all(&whole);
+            assert_eq!(expected.len(), 40);
+            for cut in (14..whole.len()).step_by(7).chain([whole.len() - 1]) {
+                for options in [ReaderOptions::default(), skipping()] {
+                    let (records, error) = read(&[&whole[..cut]], options);
+                    let error = error.unwrap_or_else(|| panic!("{codec:?} cut at {cut} of {}", whole.len()));
+                    assert!(error.contains(codec.name()) && error.contains("copy or download"), "{error}");
+                    assert_eq!(records, expected[..records.len()], "{codec:?} cut at {cut}");
+                }
+            }
+        }
+        let mut blocks = compress(text.as_bytes(), Compression::Bgzip);
+        blocks.truncate(blocks.len() - 28);
+        assert!(error_of(&blocks).contains("bgzip data end too early"));
+    }
+
+    #[test]
+    fn damaged_data_are_errors() {
+        let text: String = (0..500).map(|number| format!(">r{number}\nACGUACGGUA\n")).collect();
+        for codec in &CODECS[1..] {
+            let mut bytes = compress(text.as_bytes(), *codec);
+            let middle = bytes.len() / 2;
+            bytes[middle..middle + 8].iter_mut().for_each(|byte| *byte ^= 0x5a);
+            assert!(read(&[&bytes], skipping()).1.is_some(), "{codec:?}");
+        }
+    }
+
+    #[test]
+    fn files_of_several_members_are_read_to_the_end() {
+        for codec in CODECS {
+            let bytes = [compress(b">a\nAC", codec), compress(b"GU\n>b\nG\n", codec)].concat();
+            let records = read_all(&bytes);
+            assert_eq!((ids(&records), records[0].sequence.as_slice()), (vec!["a", "b"], &b"ACGU"[..]), "{codec:?}");
+        }
+    }
+
+    #[test]
+    fn records_around_the_size_of_the_buffer() {
+        for length in [BUFFER - 8, BUFFER - 5, BUFFER - 4, BUFFER - 3, BUFFER - 2, BUFFER - 1, BUFFER, 3 * BUFFER + 1] {
+            let sequence = "ACGU".repeat(length / 4 + 1)[..length].to_owned();
+            for text in
+                [format!(">a\n{sequence}\n>b\nA\n"), format!(">a\n{sequence}"), format!(">b\nA\n>a\n{sequence}\n")]
+            {
+                let records = read_all(text.as_bytes());
+                let long = records.iter().find(|record| record.id == "a").unwrap();
+                assert!(long.sequence == sequence.as_bytes() && records.len() == 1 + text.contains(">b") as usize);
+            }
+            let text = format!("@a\n{sequence}\n+\n{}\n@b\nA\n+\nI\n", "I".repeat(length));
+            let records = read_all(text.as_bytes());
+            assert!(records[0].sequence == sequence.as_bytes() && records.len() == 2);
+        }
+    }
+
+    #[test]
+    fn shards_share_out_records_and_their_numbers() {
+        let text = ">a\nACGU\n>bad\nA-\n>b\nAC\n>c\nACGUAC\n>d\nA\n>bad\n";
+        let shard = |number, count| {
+            let options = ReaderOptions { shard: Shard::new(number, count), ..skipping() };
+            let (records, error) = read(&[text.as_bytes(), b">e\nACG\n"], options);
+            assert_eq!(error, None);
+            records.iter().map(|record| format!("{}:{}", record.id, record.ordinal)).collect::<Vec<_>>().join(" ")
+        };
+        // Begin at 0, 4, 6, 12 and 13 of 16 nucleotides.
+        assert_eq!(shard(1, 1), "a:0 b:2 c:3 d:4 e:6");
+        assert_eq!([shard(1, 2), shard(2, 2)], ["a:0 b:2 c:3", "d:4 e:6"]);
+        assert_eq!([shard(1, 4), shard(2, 4), shard(3, 4), shard(4, 4)], ["a:0", "b:2 c:3", "", "d:4 e:6"]);
+        let failing = ReaderOptions { shard: Shard::new(1, 2), ..ReaderOptions::default() };
+        let (records, error) = read(&[text.as_bytes()], failing);
+        assert!(records.is_empty() && error.unwrap().contains("record 2 (bad)"));
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
+        #[test]
+        fn any_layout_reads_back(
+            records in prop::collection::vec(("[!-~]{1,12}", "[ACGTUNacgtunRYSWKMBDHV]{1,400}"), 0..30),
+            fastq in any::<bool>(), width in 1usize..90, windows in any::<bool>(), last in any::<bool>(),
+            codec in prop::sample::select(CODECS.to_vec()), count in 1u64..5,
+        ) {
+            let end = if windows { "\r\n" } else { "\n" };
+            let mut text = String::new();
+            for (id, sequence) in &records {
+                if fastq {
+                    text.push_str(&format!("@{id}{end}{sequence}{end}+{end}{}{end}", "I".repeat(sequence.len())));
+                } else {
+                    text.push_str(&format!(">{id} d{end}"));
+                    for line in sequence.as_bytes().chunks(width) {
+                        text.push_str(&format!("{}{end}", std::str::from_utf8(line).unwrap()));
+                    }
+                }
+            }
+            if last {
+                text.truncate(text.trim_end().len());
+            }
+            let bytes = compress(text.as_bytes(), codec);
+            let found = read_all(&bytes);
+            prop_assert_eq!(found.len(), records.len());
+            for (number, (record, (id, sequence))) in found.iter().zip(&records).enumerate() {
+                prop_assert_eq!(record.ordinal, number as u64);
+                prop_assert_eq!(&record.id, id);
+                prop_assert_eq!(&record.sequence, &super::super::normalise(sequence.as_bytes()).unwrap());
+            }
+            let parts = (1..=count).flat_map(|number| {
+                read(&[&bytes], ReaderOptions { shard: Shard::new(number, count), ..ReaderOptions::default() }).0
+            });
+            prop_assert_eq!(parts.collect::<Vec<_>>(), found);
+        }
+    }
+}

@@ -254,3 +254,143 @@ fn letters_into(tokens: &Tokens, sequence: &mut Vec<u8>) {
         }
     }));
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sequence::{Masker, TokenWriter};
+    use proptest::prelude::*;
+
+    fn rows(text: &str) -> Vec<Result<Record, String>> {
+        let feed = Feed::new(Box::new(std::io::Cursor::new(text.as_bytes().to_vec())), b"");
+        let mut table = TokenTable::open(feed).unwrap();
+        let mut rows = Vec::new();
+        loop {
+            let mut record = Record::default();
+            match table.read(&mut record) {
+                Step::Record => rows.push(Ok(record)),
+                Step::Bad(defect) => rows.push(Err(format!("{:?} {}", defect.place, defect.message))),
+                Step::End => return rows,
+            }
+        }
+    }
+
+    fn sequence(row: &str) -> String {
+        let rows = rows(&format!("id\tlength\ttokens\n{row}\n"));
+        String::from_utf8(rows[0].as_ref().unwrap().sequence.clone()).unwrap()
+    }
+
+    #[test]
+    fn reads_letters_from_kmers() {
+        assert_eq!(sequence("a\t6\t[FIL] AUG UGG GGC GCU [FIL]"), "AUGGCU");
+        assert_eq!(sequence("a\t6\t1 13 37 68 63 1"), "AUGGCU");
+        assert_eq!(sequence("a\t3\tA C G"), "ACG");
+        assert_eq!(sequence("a\t2\t[FIL] [FIL]"), "NN");
+        assert_eq!(sequence("a\t6\t[FIL] AUG [MASK] GGC GCU [FIL]"), "AUGGCU");
+        // The neighbours tell the middle letter, which was N before.
+        assert_eq!(sequence("a\t7\t[FIL] AUG UGG [UNK] [UNK] [UNK] [FIL]"), "AUGGNNN");
+        assert_eq!(sequence("a\t3\tA [UNK] [MASK]"), "ANN");
+        // One random k-mer (CCC) against its neighbours.
+        assert_eq!(sequence("a\t7\t[FIL] AUG UGG CCC GCU CUA [FIL]"), "AUGGCUA");
+    }
+
+    #[test]
+    fn labels_restore_what_was_masked() {
+        let text = "id\tlength\ttokens\tlabels\na\t6\t[FIL] [MASK] AAA [MASK] GCU [FIL]\t. AUG UGG GGC . .\n";
+        let rows = rows(text);
+        let record = rows[0].as_ref().unwrap();
+        assert_eq!(record.sequence, b"AUGGCU");
+        let tokens = record.tokens.as_ref().unwrap();
+        assert_eq!(tokens.ids, [1, 4, 6, 4, 63, 1]);
+        assert_eq!(tokens.labels, Some(vec![None, Some(13), Some(37), Some(68), None, None]));
+        assert_eq!(tokens.k, Some(3));
+    }
+
+    #[test]
+    fn names_what_is_wrong() {
+        for (row, expected) in [
+            ("a\t2", "3 columns"),
+            ("a\t1\tA\tA", "3 columns"),
+            ("a\t3\tA C", "given as '3', but there are 2"),
+            ("a\tx\tA C", "given as 'x'"),
+            ("a\t2\tA T", "token 2"),
+            ("a\t2\tA  C", "token 2"),
+            ("a\t3\t[FIL] AUGG [FIL]", "token 2"),
+            ("a\t3\t[FIL] AUG AUG", "token 3"),
+            ("a\t4\t[FIL] AUG [FIL] [FIL]", "token 3"),
+            ("a\t1\t[PAD]", "token 1"),
+            ("a\t1\t[SEQ]", "token 1"),
+            ("a\t1\t5", "token 1"),
+            ("a\t1\t10", "token 1"),
+            ("a\t1\t9999999999", "token 1"),
+            ("a\t6\t1 1 1 1 9 1", "no k-mer length"),
+            ("a\t0\t", "empty record"),
+            ("\t1\tA", "no id"),
+        ] {
+            let rows = rows(&format!("id\tlength\ttokens\n{row}\n"));
+            let error = rows[0].as_ref().unwrap_err();
+            assert!(error.contains(expected), "{row:?}: {error}");
+        }
+        let mixed = rows("id\tlength\ttokens\na\t1\tA\nb\t3\t[FIL] AUG [FIL]\nc\t1\tG\n");
+        assert!(mixed[1].as_ref().unwrap_err().contains("k = 3, but earlier records with k = 1"));
+        assert!(mixed[2].is_ok());
+        let labels = rows("id\tlength\ttokens\tlabels\na\t2\tA C\t.\nb\t1\tA\t[MASK]\nc\t1\tA\tC\n");
+        assert!(labels[0].as_ref().unwrap_err().contains("2 tokens but 1 labels"));
+        assert!(labels[1].as_ref().unwrap_err().contains("neither '.' nor a k-mer"));
+        assert!(labels[2].is_ok());
+    }
+
+    #[test]
+    fn refuses_other_columns() {
+        for header in ["id\ttokens\tlength\n", "id\tlength\n", "name,seq\n", "ACGU\n", "id\tlength\ttokens\tfamily\n"] {
+            let feed = Feed::new(Box::new(std::io::Cursor::new(header.as_bytes().to_vec())), b"");
+            assert!(TokenTable::open(feed).is_err(), "{header}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn reads_back_what_was_written(
+            k in prop::sample::select(vec![1usize, 3, 5, 7]), sequence in "[ACGUN]{1,60}", ids in any::<bool>(),
+        ) {
+            let tokenizer = Tokenizer::new(k).unwrap();
+            let form = if ids { TokenText::Ids } else { TokenText::Kmers };
+            let writer = TokenWriter::new(tokenizer, form);
+            let mut row = format!("id\tlength\ttokens\nx|1\t{}\t", sequence.len()).into_bytes();
+            writer.write_sequence(sequence.as_bytes(), &mut row);
+            let rows = rows(std::str::from_utf8(&row).unwrap());
+            let record = rows[0].as_ref().unwrap();
+            prop_assert_eq!(&record.id, "x|1");
+            let tokens = record.tokens.as_ref().unwrap();
+            prop_assert_eq!(&tokens.ids, &tokenizer.encode(sequence.as_bytes()));
+            prop_assert_eq!(tokens.text, form);
+            prop_assert_eq!(tokens.k, (sequence.len() >= k).then_some(k));
+            // A letter is known where a k-mer without N covers it.
+            let letters = sequence.as_bytes();
+            for (place, letter) in record.sequence.iter().enumerate() {
+                let known = (0..k).any(|offset| {
+                    let window = place.checked_sub(offset).and_then(|first| letters.get(first..first + k));
+                    window.is_some_and(|window| !window.contains(&b'N'))
+                });
+                prop_assert_eq!(*letter, if known { letters[place] } else { b'N' });
+            }
+        }
+
+        #[test]
+        fn masked_tables_read_back(k in prop::sample::select(vec![1usize, 3, 5]), sequence in "[ACGU]{7,60}", seed in any::<u64>()) {
+            let tokenizer = Tokenizer::new(k).unwrap();
+            let masked = Masker::new(tokenizer, 0.3, seed).unwrap().mask(0, &tokenizer.encode(sequence.as_bytes()));
+            let writer = TokenWriter::new(tokenizer, TokenText::Kmers);
+            let mut row = format!("id\tlength\ttokens\tlabels\nx\t{}\t", sequence.len()).into_bytes();
+            writer.write_ids(&masked.tokens, &mut row);
+            row.push(b'\t');
+            writer.write_labels(&masked.labels, &mut row);
+            let rows = rows(std::str::from_utf8(&row).unwrap());
+            let record = rows[0].as_ref().unwrap();
+            prop_assert_eq!(&record.sequence, sequence.as_bytes());
+            let tokens = record.tokens.as_ref().unwrap();
+            prop_assert_eq!(&tokens.ids, &masked.tokens);
+            prop_assert_eq!(tokens.labels.as_ref(), Some(&masked.labels));
+        }
+    }
+}

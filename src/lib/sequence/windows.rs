@@ -18,12 +18,15 @@ mod tests {
 
     #[test]
     fn the_last_window_is_shorter() {
-        assert_eq!(windows(10, 4, 0).collect::<Vec<_>>(), [0..4, 4..8, 8..10]);
-        assert_eq!(windows(10, 4, 2).collect::<Vec<_>>(), [0..4, 2..6, 4..8, 6..10]);
-        assert_eq!(windows(9, 4, 1).collect::<Vec<_>>(), [0..4, 3..7, 6..9]);
-        assert_eq!(windows(4, 4, 3).collect::<Vec<_>>(), [0..4]);
-        assert_eq!(windows(3, 4, 3).collect::<Vec<_>>(), [0..3]);
-        assert_eq!(windows(0, 4, 3).count(), 0);
+        let ends = |length, size, overlap| -> Vec<(usize, usize)> {
+            windows(length, size, overlap).map(|window| (window.start, window.end)).collect()
+        };
+        assert_eq!(ends(10, 4, 0), [(0, 4), (4, 8), (8, 10)]);
+        assert_eq!(ends(10, 4, 2), [(0, 4), (2, 6), (4, 8), (6, 10)]);
+        assert_eq!(ends(9, 4, 1), [(0, 4), (3, 7), (6, 9)]);
+        assert_eq!(ends(4, 4, 3), [(0, 4)]);
+        assert_eq!(ends(3, 4, 3), [(0, 3)]);
+        assert_eq!(ends(0, 4, 3), []);
     }
 
     proptest! {

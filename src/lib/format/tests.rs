@@ -1,0 +1,406 @@
+//! Round trips of every structure format, what its readers tolerate and how they refuse; BED through noodles.
+
+use proptest::prelude::*;
+
+use super::{
+    bed, bpseq, connectivity_table,
+    dot_bracket::{self, bracket_kinds, parse_structure_line, structure_line},
+    structure::{Structure, StructureFormat, pairs},
+    structure_reader, table,
+};
+use crate::{
+    Error, Result,
+    decode::{
+        base_pairs::Candidate,
+        coding::{CdsWindow, TranscriptLabel},
+        target_site::SeedType,
+    },
+};
+
+const FORMATS: [StructureFormat; 4] =
+    [StructureFormat::Dbn, StructureFormat::Ct, StructureFormat::Bpseq, StructureFormat::Tsv];
+
+/// A structure from its dot-bracket line.
+fn structure(id: &str, sequence: &str, line: &str) -> Structure {
+    let partners = parse_structure_line(line.as_bytes()).unwrap();
+    Structure { id: id.to_owned(), sequence: sequence.as_bytes().to_vec(), partners }
+}
+
+fn written(format: StructureFormat, structures: &[Structure]) -> Vec<u8> {
+    let mut text = Vec::new();
+    format.write_header(&mut text).unwrap();
+    for structure in structures {
+        format.write(&mut text, structure).unwrap();
+    }
+    text
+}
+
+fn text(write: impl FnOnce(&mut Vec<u8>) -> std::io::Result<()>) -> String {
+    let mut text = Vec::new();
+    write(&mut text).unwrap();
+    String::from_utf8(text).unwrap()
+}
+
+fn read_with(format: StructureFormat, text: &[u8]) -> Result<Vec<Structure>> {
+    match format {
+        StructureFormat::Dbn => dot_bracket::Reader::new(text, "x.dbn").collect(),
+        StructureFormat::Ct => connectivity_table::Reader::new(text, "x.ct").collect(),
+        StructureFormat::Bpseq => bpseq::Reader::new(text, "x.bpseq").collect(),
+        StructureFormat::Tsv => table::StructureReader::new(text, "x.tsv")?.collect(),
+    }
+}
+
+fn read_any(text: &[u8]) -> Result<Vec<Structure>> {
+    structure_reader::read(text, "some/folder/file.txt")?.collect()
+}
+
+/// The message of the error that reading ends with.
+fn refusal(format: StructureFormat, text: &str) -> String {
+    let error = read_with(format, text.as_bytes()).unwrap_err();
+    assert!(matches!(error, Error::Input { .. }));
+    error.to_string()
+}
+
+/// Structures of any shape: nested, knotted, empty. At most 30 pairs, so that there are always enough brackets.
+fn structures() -> impl Strategy<Value = Vec<Structure>> {
+    let ids =
+        "[!-~]{1,12}".prop_filter("no markers of comments", |id| !id.starts_with(['#', '>']) && !id.ends_with(':'));
+    let one = (ids, 1_usize..80).prop_flat_map(|(id, length)| {
+        let sequence = proptest::collection::vec(proptest::sample::select(b"ACGUN".to_vec()), length);
+        let pairs = proptest::collection::vec((0..length, 0..length), 0..30);
+        (Just(id), sequence, pairs)
+    });
+    let one = one.prop_map(|(id, sequence, wanted)| {
+        let mut partners = vec![None; sequence.len()];
+        for (i, j) in wanted {
+            if i != j && partners[i].is_none() && partners[j].is_none() {
+                partners[i] = Some(j);
+                partners[j] = Some(i);
+            }
+        }
+        Structure { id, sequence, partners }
+    });
+    proptest::collection::vec(one, 1..5)
+}
+
+fn crosses((i, j): (usize, usize), (k, l): (usize, usize)) -> bool {
+    (i < k && k < j && j < l) || (k < i && i < l && l < j)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(1000))]
+
+    #[test]
+    fn every_format_gives_back_what_was_written(structures in structures()) {
+        for format in FORMATS {
+            let text = written(format, &structures);
+            prop_assert_eq!(&read_with(format, &text).unwrap(), &structures, "{:?}", format);
+            prop_assert_eq!(&read_any(&text).unwrap(), &structures, "{:?}, told by content", format);
+            // Line ends of Windows, and no end after the last line.
+            let windows = String::from_utf8(text).unwrap().replace('\n', "\r\n");
+            prop_assert_eq!(&read_any(windows.trim_end().as_bytes()).unwrap(), &structures, "{:?}, CRLF", format);
+        }
+    }
+
+    #[test]
+    fn brackets_of_one_kind_are_nested_and_first_fit(structures in structures()) {
+        for structure in structures {
+            let kinds: Vec<_> = structure.pairs().zip(bracket_kinds(&structure.partners)).collect();
+            for (index, &(pair, kind)) in kinds.iter().enumerate() {
+                // The definition: the first kind in which the pair crosses none of those before it.
+                let fits = |kind| kinds[..index].iter().all(|&(other, of)| of != kind || !crosses(pair, other));
+                prop_assert_eq!(Some(kind), (0..).find(|&kind| fits(kind)));
+            }
+            let nested = kinds.iter().all(|&(_, kind)| kind == 0);
+            prop_assert_eq!(structure.is_nested(), nested);
+        }
+    }
+
+    #[test]
+    fn readers_refuse_or_read_but_never_panic(text in "[>#(). \\t\\n\\rACGU0-9a-d\\[\\]{}=:é-]{0,80}") {
+        for format in FORMATS {
+            let _ = read_with(format, text.as_bytes());
+        }
+        let _ = read_any(text.as_bytes());
+    }
+
+    #[test]
+    fn readers_refuse_or_read_damaged_files(structures in structures(), at in any::<prop::sample::Index>(), byte in any::<u8>()) {
+        for format in FORMATS {
+            let mut text = written(format, &structures);
+            let at = at.index(text.len());
+            text[at] = byte;
+            for structures in [read_with(format, &text), read_any(&text), read_with(format, &text[..at])].into_iter().flatten() {
+                for structure in structures {
+                    prop_assert_eq!(structure.sequence.len(), structure.partners.len());
+                    for (i, partner) in structure.partners.iter().enumerate() {
+                        prop_assert!(partner.is_none_or(|j| j != i && structure.partners[j] == Some(i)));
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn what_the_formats_look_like() {
+    let knot = structure("knot", "GGGAAACCCNU", "((.[.))..].");
+    let plain = structure("plain", "AC", "..");
+    let both = [knot, plain];
+    let text = |format| String::from_utf8(written(format, &both)).unwrap();
+    assert_eq!(text(StructureFormat::Dbn), ">knot\nGGGAAACCCNU\n((.[.))..].\n>plain\nAC\n..\n");
+    assert_eq!(
+        text(StructureFormat::Ct),
+        "11 knot\n1 G 0 2 7 1\n2 G 1 3 6 2\n3 G 2 4 0 3\n4 A 3 5 10 4\n5 A 4 6 0 5\n6 A 5 7 2 6\n7 C 6 8 1 7\n\
+         8 C 7 9 0 8\n9 C 8 10 0 9\n10 N 9 11 4 10\n11 U 10 0 0 11\n2 plain\n1 A 0 2 0 1\n2 C 1 0 0 2\n"
+    );
+    assert_eq!(
+        text(StructureFormat::Bpseq),
+        "#knot\n1 G 7\n2 G 6\n3 G 0\n4 A 10\n5 A 0\n6 A 2\n7 C 1\n8 C 0\n9 C 0\n10 N 4\n11 U 0\n#plain\n1 A 0\n2 C 0\n"
+    );
+    assert_eq!(
+        text(StructureFormat::Tsv),
+        "id\tlength\tsequence\tstructure\tpairs\nknot\t11\tGGGAAACCCNU\t((.[.))..].\t3\nplain\t2\tAC\t..\t0\n"
+    );
+}
+
+#[test]
+fn every_kind_of_brackets_is_used_and_one_more_is_an_error() {
+    // n pairs that all cross each other: i with i + n.
+    let crossing = |n: usize| (0..2 * n).map(|base| Some((base + n) % (2 * n))).collect::<Vec<_>>();
+    let line = structure_line("x", &crossing(30)).unwrap();
+    assert_eq!(line, b"([{<ABCDEFGHIJKLMNOPQRSTUVWXYZ)]}>abcdefghijklmnopqrstuvwxyz");
+    assert_eq!(parse_structure_line(&line).unwrap(), crossing(30));
+
+    let error = structure_line("knotted", &crossing(31)).unwrap_err();
+    assert_eq!(error.kind(), std::io::ErrorKind::InvalidInput);
+    let message = error.to_string();
+    assert!(["knotted", "31", "30", "CT", "BPSEQ"].iter().all(|word| message.contains(word)), "{message}");
+
+    let structure = Structure { id: "knotted".to_owned(), sequence: vec![b'A'; 62], partners: crossing(31) };
+    for format in [StructureFormat::Ct, StructureFormat::Bpseq] {
+        let text = written(format, std::slice::from_ref(&structure));
+        assert_eq!(read_with(format, &text).unwrap(), std::slice::from_ref(&structure));
+    }
+}
+
+#[test]
+fn pairs_are_those_with_the_smaller_base_first() {
+    let partners = [Some(3), None, Some(4), Some(0), Some(2)];
+    assert_eq!(pairs(&partners).collect::<Vec<_>>(), [(0, 3), (2, 4)]);
+}
+
+#[test]
+fn dot_bracket_as_other_programs_write_it() {
+    let read = |text: &str| read_with(StructureFormat::Dbn, text.as_bytes()).unwrap();
+    // RNAfold: a description, an energy with and without a blank inside; T, lower case and ambiguity letters.
+    let expected = [structure("a", "GGGAAAUCCN", "(((....)))"), structure("b", "AC", "..")];
+    assert_eq!(read(">a some words\nGGGAAATccR\n(((....))) ( -3.40)\n\n>b\nAC\n.. (0.00)\n"), expected);
+    // Wrapped lines.
+    assert_eq!(read(">a\nGGGAA\nAUCCN\n(((..\n..)))\n>b\nA\nC\n..\n"), expected);
+    // bpRNA: comments, the first of which holds the name.
+    assert_eq!(
+        read("#Name: a\n#Length:  10\n#PageNumber: 1\nGGGAAAUCCN\n(((....)))\n#Name: b\n#Length: 2\nAC\n..\n"),
+        expected
+    );
+    let bprna = "#Name: a\n#Length:  10\nGGGAAAUCCN\n(((....)))\n";
+    assert_eq!(read_any(bprna.as_bytes()).unwrap(), expected[..1]);
+    // Other marks for unpaired bases, brackets in another order than ours.
+    assert_eq!(read(">a\nGGGAAAUCCN\n<<<-_:,>>>\n"), [structure("a", "GGGAAAUCCN", "(((....)))")]);
+    // A header without an id.
+    assert_eq!(read(">\nAC\n..\n")[0].id, "x");
+    assert!(read("").is_empty());
+    assert!(read("\n\n").is_empty());
+}
+
+#[test]
+fn connectivity_tables_as_other_programs_write_them() {
+    let rows = " 1 G 0 2 5 1\n    2 g   1  3  0  2\n 3\tN\t2\t4\t0\t3\n4 a 3 5 0 4\n5 T 4 0 1 5\n";
+    for (header, id) in [
+        ("5 name", "name"),
+        ("    5   name and more", "name"),
+        ("5 ENERGY = -3.4  name", "name"),
+        ("  5\tENERGY = -3.4\tname", "name"),
+        ("5 dG = -3.40 [initially -3.5] ", "[initially"),
+        ("5 Energy: -3.4 name", "name"),
+        ("5  dG=-3.4 name", "name"),
+        ("5 ENERGY = name", "name"),
+        ("5 dG=-3.4", "dG=-3.4"),
+        ("5", "x"),
+        ("5 ENERGY = -3.4", "x"),
+    ] {
+        let text = format!("# comment\n{header}\n{rows}\n");
+        assert_eq!(
+            read_with(StructureFormat::Ct, text.as_bytes()).unwrap(),
+            [structure(id, "GGNAU", "(...)")],
+            "{header}"
+        );
+        assert_eq!(read_any(text.as_bytes()).unwrap().len(), 1, "{header}");
+    }
+    // Records without ids are numbered after the file.
+    let text = format!("5\n{rows}5\n{rows}");
+    let ids: Vec<String> = read_any(text.as_bytes()).unwrap().into_iter().map(|structure| structure.id).collect();
+    assert_eq!(ids, ["file", "file_2"]);
+}
+
+#[test]
+fn bpseq_as_other_programs_write_it() {
+    let rows = "1 G 5\n2 g 0\n3 N 0\n 4  a  0\n5 T 1\n";
+    for (header, id) in [
+        ("", "x"),
+        ("#name\n", "name"),
+        ("# name of something\n#another\n", "name"),
+        ("#Name: bpRNA_1\n#Length: 5\n", "bpRNA_1"),
+        ("Filename: d.5.b.bpseq\nOrganism: E. coli\nAccession Number: J01695\n", "d.5.b.bpseq"),
+    ] {
+        let text = format!("{header}{rows}");
+        let expected = [structure(id, "GGNAU", "(...)")];
+        assert_eq!(read_with(StructureFormat::Bpseq, text.as_bytes()).unwrap(), expected, "{header}");
+        assert_eq!(read_any(text.as_bytes()).unwrap().len(), 1, "{header}");
+    }
+    // Without comments a record begins where positions do.
+    let two = read_any(format!("{rows}{rows}#the end\n").as_bytes()).unwrap();
+    assert_eq!(two.iter().map(|structure| structure.id.as_str()).collect::<Vec<_>>(), ["file", "file_2"]);
+}
+
+#[test]
+fn tables_with_other_columns_are_read_by_name() {
+    let text = "family\tseq\tid\tdotbracket\nx\tGGAAATCC\ta 1\t((....))\n\ny\tAC\tb\t..\n";
+    let expected = [structure("a", "GGAAAUCC", "((....))"), structure("b", "AC", "..")];
+    assert_eq!(read_any(text.as_bytes()).unwrap(), expected);
+    assert_eq!(read_any(b"sequence\tstructure\nAC\t..\n").unwrap(), [structure("file", "AC", "..")]);
+}
+
+#[test]
+fn refusals_say_where_and_what() {
+    use StructureFormat::{Bpseq, Ct, Dbn, Tsv};
+    for (format, text, parts) in [
+        (
+            Dbn,
+            ">a\nGGAACC\n((..))\n>b\nGGAACC\n((..)\n",
+            &["x.dbn", "record 2 (b)", "line 6", "5 characters", "6 bases"][..],
+        ),
+        (Dbn, ">a\nGGAACC\n((..))..\n", &["record 1 (a)", "line 3", "8 characters"]),
+        (Dbn, ">a\nGGAACC\n(...))\n", &["line 3", "position 6", "`)` closes nothing"]),
+        (Dbn, ">a\nGGAACC\n[(..))\n", &["position 6"]),
+        (Dbn, ">a\nGGAACC\n((...)\n", &["position 1", "never closed"]),
+        (Dbn, ">a\nGGAACC\n((.?))\n", &["position 4", "`?`"]),
+        (Dbn, ">a\nGGAJCC\n((..))\n", &["line 2", "position 4", "`J`"]),
+        (Dbn, ">a\nGGAACC\n>b\nAC\n..\n", &["record 1 (a)", "0 characters"]),
+        (Dbn, ">a\n", &["record 1 (a)", "no sequence"]),
+        (Dbn, "GGAACC\n((..))\n", &["x.dbn", "line 1", "`>`"]),
+        (Ct, "3 a\n1 G 0 2 0 1\n2 G 1 3 0 2\n", &["x.ct", "record 1 (a)", "line 3", "ends after 2 of 3"]),
+        (Ct, "2 a\n1 G 0 2 2 1\n2 G 1 0 0 2\n", &["position 1 is paired with 2", "paired with 0"]),
+        (Ct, "1 a\n1 G 0 0 7 1\n", &["paired with 7", "1 bases"]),
+        (Ct, "1 a\n1 G 0 0 1 1\n", &["line 2", "itself"]),
+        (Ct, "2 a\n1 G 0 2 0 1\n3 G 1 0 0 3\n", &["line 3", "position 3", "2 was expected"]),
+        (Ct, "1 a\n1 G 0\n", &["line 2", "expected"]),
+        (Ct, "name first\n", &["line 1", "header"]),
+        (Ct, "0 a\n", &["no bases"]),
+        (Bpseq, "#a\n1 G 2\n2 C 1\n#b\n1 G 0\n2 X 0\n", &["x.bpseq", "record 2 (b)", "line 6", "`X`"]),
+        (Bpseq, "#a\n1 G -1\n", &["line 2", "`-1`"]),
+        (Bpseq, "#a\n1 G 0 0\n", &["line 2", "expected"]),
+        (Bpseq, "#a\n2 G 0\n", &["position 2", "1 was expected"]),
+        (Tsv, "id\tsequence\tstructure\na\tGGAACC\n", &["x.tsv", "record 1 (a)", "line 2", "fewer columns"]),
+        (Tsv, "id\tsequence\n", &["`structure`"]),
+        (Tsv, "id\tsequence\tstructure\na\tGC\t.\n", &["1 characters", "2 bases"]),
+    ] {
+        let message = refusal(format, text);
+        assert!(parts.iter().all(|part| message.contains(part)), "{text:?}: {message}");
+    }
+    let message = read_any(b"what is this\n").unwrap_err().to_string();
+    assert!(message.contains("some/folder/file.txt") && message.contains("dot-bracket"), "{message}");
+    assert!(read_any(b"").unwrap().is_empty());
+}
+
+#[test]
+fn a_reader_stops_at_its_first_error() {
+    let mut reader = dot_bracket::Reader::new(&b">a\nAC\n.\n>b\nAC\n..\n"[..], "x");
+    assert!(reader.next().is_some_and(|record| record.is_err()));
+    assert!(reader.next().is_none());
+}
+
+#[test]
+fn rows_of_the_tables() {
+    let pair = Candidate { i: 0, j: 9, probability: 0.123_456_79 };
+    assert_eq!(text(|output| table::write_pair(output, "a", &pair)), "a\t1\t10\t0.123457\n");
+    let row = text(|output| table::write_coding(output, "a", 300, 1.0 / 3.0, TranscriptLabel::LongNonCodingRna));
+    assert_eq!(row, "a\t300\t0.333333\tlncRNA\n");
+    let row = text(|output| table::write_target_site(output, "let-7a", "t", 4..44, SeedType::SevenMerM8, 0.5));
+    assert_eq!(row, "let-7a\tt\t4\t44\t7mer-m8\t0.5\n");
+    for (header, row) in [
+        (table::PAIR_HEADER, "a\t1\t10\t0.123457"),
+        (table::CODING_HEADER, "a\t300\t0.333333\tlncRNA"),
+        (table::TARGET_SITE_HEADER, "let-7a\tt\t4\t44\t7mer-m8\t0.5"),
+    ] {
+        assert_eq!(header.split('\t').count(), row.split('\t').count());
+    }
+}
+
+#[test]
+fn bed_lines_are_what_noodles_reads() {
+    let windows = [
+        CdsWindow { start: 0, end: 40, mean_probability: 0.500_4 },
+        CdsWindow { start: 99, end: 300, mean_probability: 0.999_6 },
+    ];
+    let mut bed = Vec::new();
+    bed::write_cds_windows(&mut bed, "ENST00000269305.9|TP53", &windows).unwrap();
+    bed::write_target_site(&mut bed, "NM_000546.6", 12..52, "hsa-let-7a-5p", 0.25).unwrap();
+    assert_eq!(
+        String::from_utf8_lossy(&bed),
+        "ENST00000269305.9|TP53\t0\t40\tENST00000269305.9|TP53\t500\t+\n\
+         ENST00000269305.9|TP53\t99\t300\tENST00000269305.9|TP53\t1000\t+\n\
+         NM_000546.6\t12\t52\thsa-let-7a-5p\t250\t+\n"
+    );
+    let mut reader = noodles::bed::io::Reader::<6, _>::new(bed.as_slice());
+    let mut record = noodles::bed::Record::default();
+    let mut seen = Vec::new();
+    while reader.read_record(&mut record).unwrap() != 0 {
+        // noodles counts from 1, BED from 0.
+        let start = usize::from(record.feature_start().unwrap()) - 1;
+        let end = usize::from(record.feature_end().unwrap().unwrap());
+        assert_eq!(record.strand().unwrap(), Some(noodles::bed::feature::record::Strand::Forward));
+        seen.push((record.reference_sequence_name().to_string(), start, end, record.score().unwrap()));
+    }
+    let transcript = "ENST00000269305.9|TP53".to_owned();
+    assert_eq!(
+        seen,
+        [(transcript.clone(), 0, 40, 500), (transcript, 99, 300, 1000), ("NM_000546.6".to_owned(), 12, 52, 250)]
+    );
+}
+
+#[test]
+fn scores_stay_within_those_of_bed() {
+    for (probability, score) in
+        [(0.0, 0), (1.0, 1000), (0.000_5, 1), (0.999_4, 999), (1.1, 1000), (-0.1, 0), (f64::NAN, 0)]
+    {
+        assert_eq!(bed::score(probability), score);
+    }
+}
+
+#[test]
+fn tracks_share_a_line_where_the_digits_are_the_same() {
+    let values = [0.5, 0.5, 0.500_000_1, 0.25, 0.5, 1e-7];
+    let track = text(|output| bed::write_track(output, "a", &values));
+    assert_eq!(track, "a\t0\t3\t0.5\na\t3\t4\t0.25\na\t4\t5\t0.5\na\t5\t6\t1e-07\n");
+    assert_eq!(text(|output| bed::write_track(output, "a", &[])), "");
+}
+
+proptest! {
+    #[test]
+    fn tracks_hold_the_value_of_every_base(
+        values in proptest::collection::vec(proptest::sample::select(vec![0.0_f32, 0.1, 0.5, 1.0]), 0..60)
+    ) {
+        let track = text(|output| bed::write_track(output, "a", &values));
+        let mut back = Vec::new();
+        let mut last = String::new();
+        for line in track.lines() {
+            let columns: Vec<&str> = line.split('\t').collect();
+            prop_assert_eq!(columns[1].parse::<usize>().unwrap(), back.len());
+            prop_assert_ne!(columns[3], &last);
+            back.resize(columns[2].parse().unwrap(), columns[3].parse::<f32>().unwrap());
+            last = columns[3].to_owned();
+        }
+        prop_assert_eq!(back, values);
+    }
+}
