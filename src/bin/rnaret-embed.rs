@@ -1,1 +1,241 @@
-fn main() {}
+//! rnaret-embed: records in, embeddings, retention scores or likelihoods out.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use candle_core::Tensor;
+use rayon::prelude::*;
+use rnaret::cli::{self, CommonArgs, InputArgs, ModelArgs, Output, OutputArgs, Tool};
+use rnaret::format::embedding::{Embedding, EmbeddingFormat, EmbeddingOptions, EmbeddingShape, EmbeddingWriter};
+use rnaret::format::number;
+use rnaret::model::retention::scores::LastLayer;
+use rnaret::model::{Model, Task, likelihood};
+use rnaret::sequence::tokenizer::CLS;
+use rnaret::sequence::{Accept, Record, RecordReader};
+use rnaret::{Error, Result};
+
+/// Turn RNAs into vectors: what the language model makes of them
+///
+/// One vector per record (the mean over its nucleotides, or the [CLS] token's), or one per nucleotide: exactly as many as
+/// the record has, without special tokens. The numbers are the features that all rnaret heads read: the last layer's
+/// output before the final norm.
+#[derive(clap::Parser)]
+#[command(name = "rnaret-embed", version, after_help = EXAMPLES)]
+struct Arguments {
+    /// One vector per record (mean, cls) or per nucleotide (none)
+    #[arg(long, value_enum, default_value_t = Pool::Mean)]
+    pool: Pool,
+
+    /// How vectors are written. npy: an array (N, d) and the ids in OUTPUT.ids.tsv; with --pool none an array (L, d) per
+    /// record, one after another
+    #[arg(long, value_enum, default_value_t)]
+    format: EmbeddingFormat,
+
+    /// Write the last layer's retention scores instead: TSV `id position nucleotide score`, 1-based; the map has a row
+    /// per pair of positions, with a column `other_position` before the score
+    #[arg(long, value_enum, value_name = "KIND", conflicts_with_all = ["pool", "format", "likelihood"])]
+    retention: Option<Retention>,
+
+    /// Write each record's pseudo-perplexity instead, every token masked once: TSV `id length pseudo_perplexity`
+    #[arg(long, conflicts_with_all = ["pool", "format"])]
+    likelihood: bool,
+
+    #[command(flatten)]
+    input: InputArgs,
+
+    #[command(flatten)]
+    output: OutputArgs,
+
+    #[command(flatten)]
+    model: ModelArgs,
+
+    #[command(flatten)]
+    common: CommonArgs,
+}
+
+const EXAMPLES: &str = "Examples:
+  rnaret-embed testdata/rnas.fa.gz | cut -f 1-5
+  rnaret-embed --pool none --format safetensors -o embeddings.safetensors testdata/rnas.fa.gz";
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Pool {
+    /// Mean over the nucleotides
+    Mean,
+    /// The [CLS] token, put before the first nucleotide
+    Cls,
+    /// One vector per nucleotide
+    None,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Retention {
+    /// The first position's row
+    FirstRow,
+    /// The mean of each position's column
+    ColumnMean,
+    /// Every row: time and output grow with the square of the length
+    Map,
+}
+
+impl Tool for Arguments {
+    fn common(&self) -> &CommonArgs {
+        &self.common
+    }
+}
+
+fn main() -> ExitCode {
+    cli::run(|arguments: Arguments| {
+        // What every kind of output needs, in the order in which mistakes are cheapest to find.
+        let output = arguments.output.create(&arguments.input)?;
+        let by_id = arguments.pool == Pool::None && arguments.format == EmbeddingFormat::Safetensors;
+        let records = match by_id && arguments.retention.is_none() && !arguments.likelihood {
+            true => arguments.input.open_unique(Accept::Any, &arguments.common)?,
+            false => arguments.input.open(Accept::Any, &arguments.common)?,
+        };
+        let model = Model::load_any(arguments.model.model.as_deref(), Task::Pretrain, arguments.model.device)?;
+        if let Some(kind) = arguments.retention {
+            write_retention(&arguments, &model, records, output, kind)
+        } else if arguments.likelihood {
+            write_likelihoods(&arguments, &model, records, output)
+        } else {
+            write_embeddings(&arguments, &model, records, output)
+        }
+    })
+}
+
+fn write_embeddings(arguments: &Arguments, model: &Model, records: RecordReader, output: Output) -> Result<()> {
+    let shape = if arguments.pool == Pool::None { EmbeddingShape::PerBase } else { EmbeddingShape::Pooled };
+    let path = arguments.output.output.as_deref();
+    let ids = match path {
+        Some(path) if arguments.format.needs_id_table() => {
+            let mut name = path.as_os_str().to_owned();
+            name.push(".ids.tsv");
+            arguments.input.create_other_output(Some(&PathBuf::from(name)))?
+        }
+        _ => None,
+    };
+    let options = EmbeddingOptions {
+        format: arguments.format,
+        shape,
+        dimension: model.backbone.width(),
+        // Only what `cat` puts together leaves its header to the first shard.
+        header: arguments.input.writes_header() || !arguments.format.concatenates(shape),
+        temporary_folder: path.and_then(|path| path.parent()).map(PathBuf::from),
+    };
+    let pool = arguments.common.thread_pool()?;
+    let name = path.map_or("standard output".into(), |path| path.display().to_string());
+    let fail = |error| Error::write(&name, error);
+    let mut writer = EmbeddingWriter::new(output, &options, ids).map_err(fail)?;
+    for batch in cli::batches(records, arguments.model.batch_tokens) {
+        let batch = batch?;
+        let vectors = pool.install(|| embed(arguments.pool, model, &batch))?;
+        for (record, values) in batch.iter().zip(vectors) {
+            writer.write(Embedding { id: &record.id, sequence: &record.sequence, values: &values }).map_err(fail)?;
+        }
+    }
+    let (output, ids) = writer.finish().map_err(fail)?;
+    if let Some(ids) = ids {
+        ids.finish()?;
+    }
+    output.finish()
+}
+
+/// The numbers of each record: d, or length x d.
+fn embed(pool: Pool, model: &Model, batch: &[Record]) -> Result<Vec<Vec<f32>>> {
+    let mut packed = model.pack(batch)?;
+    if pool == Pool::Cls {
+        let started = |range: std::ops::Range<usize>| [&[CLS], &packed.tokens()[range]].concat();
+        packed = packed.ranges().map(started).collect();
+    }
+    let features = model.backbone.features(&packed)?;
+    packed
+        .ranges()
+        .collect::<Vec<_>>()
+        .into_par_iter()
+        .map(|range| {
+            let rows = features.narrow(0, range.start, if pool == Pool::Cls { 1 } else { range.len() })?;
+            match pool {
+                Pool::Mean => mean(&rows),
+                Pool::Cls | Pool::None => Ok(rows.flatten_all()?.to_vec1()?),
+            }
+        })
+        .collect()
+}
+
+/// The mean of the rows, summed in f64 from the first to the last.
+fn mean(rows: &Tensor) -> Result<Vec<f32>> {
+    let (length, width) = rows.dims2()?;
+    let values = rows.flatten_all()?.to_vec1::<f32>()?;
+    let mut sums = vec![0f64; width];
+    for row in values.chunks_exact(width) {
+        sums.iter_mut().zip(row).for_each(|(sum, &value)| *sum += f64::from(value));
+    }
+    Ok(sums.into_iter().map(|sum| (sum / length as f64) as f32).collect())
+}
+
+fn write_retention(
+    arguments: &Arguments,
+    model: &Model,
+    records: RecordReader,
+    mut output: Output,
+    kind: Retention,
+) -> Result<()> {
+    if arguments.input.writes_header() {
+        let other = if kind == Retention::Map { "other_position\t" } else { "" };
+        output.put(format!("id\tposition\tnucleotide\t{other}score\n").as_bytes())?;
+    }
+    let pool = arguments.common.thread_pool()?;
+    let config = &model.weights.config;
+    for record in records {
+        let record = record?;
+        let (queries, keys) =
+            pool.install(|| model.backbone.last_queries_and_keys(&record.token_ids(&model.tokenizer)?))?;
+        let (queries, keys) = (queries.flatten_all()?.to_vec1::<f32>()?, keys.flatten_all()?.to_vec1::<f32>()?);
+        let last = LastLayer { queries: &queries, keys: &keys, heads: config.heads, width: config.embed_dim };
+        let row = |position: usize, other: Option<usize>, score: f32, text: &mut Vec<u8>| {
+            let nucleotide = char::from(record.sequence[position]);
+            text.extend_from_slice(format!("{}\t{}\t{nucleotide}\t", record.id, position + 1).as_bytes());
+            if let Some(other) = other {
+                text.extend_from_slice(format!("{}\t", other + 1).as_bytes());
+            }
+            number::append(text, score);
+            text.push(b'\n');
+        };
+        let scores = match kind {
+            Retention::FirstRow => last.first_row(),
+            Retention::ColumnMean => last.column_mean(),
+            Retention::Map => Vec::new(),
+        };
+        let mut text = Vec::new();
+        scores.into_iter().enumerate().for_each(|(position, score)| row(position, None, score, &mut text));
+        output.put(&text)?;
+        if kind == Retention::Map {
+            // Row by row: the map of a long sequence does not fit in memory.
+            for position in 0..record.len() {
+                text.clear();
+                for (other, score) in last.row(position).into_iter().enumerate() {
+                    row(position, Some(other), score, &mut text);
+                }
+                output.put(&text)?;
+            }
+        }
+    }
+    output.finish()
+}
+
+fn write_likelihoods(arguments: &Arguments, model: &Model, records: RecordReader, mut output: Output) -> Result<()> {
+    if arguments.input.writes_header() {
+        output.put(b"id\tlength\tpseudo_perplexity\n")?;
+    }
+    let pool = arguments.common.thread_pool()?;
+    for record in records {
+        let record = record?;
+        let tokens = record.token_ids(&model.tokenizer)?;
+        let perplexity = pool.install(|| likelihood::pseudo_perplexity(model, &tokens))?;
+        let mut text = format!("{}\t{}\t", record.id, record.len()).into_bytes();
+        number::append(&mut text, perplexity);
+        text.push(b'\n');
+        output.put(&text)?;
+    }
+    output.finish()
+}

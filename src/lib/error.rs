@@ -54,8 +54,15 @@ pub enum Error {
         message: String,
     },
     /// A tensor operation that failed: a defect of this program, or memory that ran out.
-    #[error(transparent)]
-    Tensor(#[from] candle_core::Error),
+    #[error("{0}")]
+    Tensor(Box<dyn std::error::Error + Send + Sync>),
+}
+
+/// Boxed, so that tools without a model do not link the tensor library for its error messages.
+impl From<candle_core::Error> for Error {
+    fn from(error: candle_core::Error) -> Self {
+        Error::Tensor(Box::new(error))
+    }
 }
 
 impl Error {

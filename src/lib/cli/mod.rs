@@ -1,1 +1,61 @@
-//! What all seven tools share: arguments, logging, progress, shards, exit status.
+//! What all seven tools share: arguments, logging, progress, shards, output files, parallel work, exit status.
+//!
+//! A tool is a clap parser that flattens [`InputArgs`], [`OutputArgs`], [`CommonArgs`] and perhaps [`ModelArgs`],
+//! implements [`Tool`], and hands its work to [`run`]:
+//!
+//! ```no_run
+//! use rnaret::cli::{self, CommonArgs, InputArgs, OutputArgs, Tool};
+//! use rnaret::sequence::Accept;
+//! use std::process::ExitCode;
+//!
+//! /// Counts the nucleotides of each record.
+//! #[derive(clap::Parser)]
+//! #[command(name = "rna-count", version)]
+//! struct Arguments {
+//!     #[command(flatten)]
+//!     input: InputArgs,
+//!     #[command(flatten)]
+//!     output: OutputArgs,
+//!     #[command(flatten)]
+//!     common: CommonArgs,
+//! }
+//!
+//! impl Tool for Arguments {
+//!     fn common(&self) -> &CommonArgs {
+//!         &self.common
+//!     }
+//! }
+//!
+//! fn main() -> ExitCode {
+//!     cli::run(|arguments: Arguments| {
+//!         let mut output = arguments.output.create(&arguments.input)?;
+//!         let records = arguments.input.open(Accept::Any, &arguments.common)?;
+//!         if arguments.input.writes_header() {
+//!             output.put(b"id\tlength\n")?;
+//!         }
+//!         cli::ordered_map(
+//!             arguments.common.threads(),
+//!             cli::batches(records, 16_384),
+//!             |batch| Ok(batch.iter().map(|record| format!("{}\t{}\n", record.id, record.len())).collect::<String>()),
+//!             |rows| output.put(rows.as_bytes()),
+//!         )?;
+//!         output.finish()
+//!     })
+//! }
+//! ```
+
+mod arguments;
+mod logging;
+mod output;
+mod parallel;
+mod progress;
+mod run;
+mod shard;
+mod signals;
+
+pub use arguments::{CommonArgs, DeviceChoice, InputArgs, ModelArgs, OutputArgs, default_threads};
+pub use output::Output;
+pub use parallel::{Batches, batches, ordered_map};
+pub use run::{Tool, run, run_with};
+pub use shard::ShardChoice;
+pub use signals::Termination;

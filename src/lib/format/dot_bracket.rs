@@ -44,6 +44,19 @@ pub fn bracket_kinds(partners: &[Option<usize>]) -> Vec<usize> {
         .collect()
 }
 
+/// Takes out the pairs that need more kinds of brackets than there are; returns how many. What no plausible RNA has, the
+/// guesses of a poor model may.
+pub fn drop_excess_levels(partners: &mut [Option<usize>]) -> usize {
+    let kinds = bracket_kinds(partners);
+    let pairs: Vec<_> = super::structure::pairs(partners).collect();
+    let mut dropped = 0;
+    for ((i, j), _) in pairs.into_iter().zip(kinds).filter(|&(_, kind)| kind >= OPENING.len()) {
+        (partners[i], partners[j]) = (None, None);
+        dropped += 1;
+    }
+    dropped
+}
+
 /// The structure line, one character per base.
 ///
 /// # Errors

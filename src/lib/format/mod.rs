@@ -10,6 +10,7 @@ pub mod connectivity_table;
 pub mod dot_bracket;
 pub mod embedding;
 mod lines;
+pub mod named_columns;
 pub mod number;
 pub mod structure;
 pub mod structure_reader;

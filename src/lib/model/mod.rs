@@ -1,1 +1,20 @@
-//! The bidirectional retentive encoder and its heads: the GPU model library.
+//! The bidirectional retentive encoder and its heads: the model library, for the CPU and the GPU.
+
+pub mod backbone;
+pub mod config;
+mod default_models;
+pub mod heads;
+pub mod likelihood;
+mod load;
+pub mod ops;
+pub mod packed;
+pub mod parameters;
+pub mod retention;
+pub mod weights;
+
+pub use backbone::Backbone;
+pub use config::{ModelConfig, Task};
+pub use load::Model;
+pub use packed::Packed;
+pub use parameters::{Parameters, initialise};
+pub use weights::Weights;

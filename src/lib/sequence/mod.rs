@@ -1,1 +1,30 @@
 //! Records in: reading, the alphabet, the k-mer tokenizer, masking.
+//!
+//! [`RecordReader`] reads FASTA, FASTQ and token tables from files and standard input; [`Tokenizer`] makes ids of the
+//! records; [`Masker`] hides some of them for pretraining.
+
+pub mod alphabet;
+mod compression;
+mod fastq;
+mod feed;
+pub mod masking;
+mod reader;
+mod record;
+mod shard;
+mod site_pair;
+mod text;
+mod token_table;
+mod token_writer;
+pub mod tokenizer;
+mod windows;
+
+pub use alphabet::{normalise, normalise_into};
+pub use masking::{Masked, Masker};
+pub use reader::{Accept, InputFile, OnError, Progress, ReaderOptions, RecordReader, SET_ASIDE};
+pub use record::{Record, TokenText, Tokens};
+pub use shard::Shard;
+pub use site_pair::{SitePair, SitePairReader};
+pub use text::open_text;
+pub use token_writer::TokenWriter;
+pub use tokenizer::Tokenizer;
+pub use windows::windows;

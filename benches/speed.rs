@@ -1,0 +1,92 @@
+//! Seconds and memory of the model at its published size, with random weights: one process per figure.
+//!
+//! ```sh
+//! cargo bench --bench speed -- backbone 512 2048 8192 65536
+//! cargo bench --bench speed -- fold 400
+//! cargo bench --bench speed -- mirtarget 64
+//! ```
+//!
+//! prints TSV `what size seconds peak_rss_bytes`, the median of several runs; the size is a length in nucleotides, or for
+//! `mirtarget` the number of pairs in a batch. `benches/compare.sh` sets these beside a PyTorch counterpart.
+
+use std::time::Instant;
+
+use rnaret::model::heads::fold::FoldHead;
+use rnaret::model::heads::mirtarget::{MirtargetHead, pair_tokens};
+use rnaret::model::{Backbone, ModelConfig, Packed, Task, initialise};
+use rnaret::sequence::Tokenizer;
+
+fn sequence(length: usize, seed: usize) -> Vec<u8> {
+    (0..length).map(|i| b"ACGU"[(i * i * 31 + i * 7 + seed * 13 + i / 3) % 4]).collect()
+}
+
+fn median(mut work: impl FnMut()) -> f64 {
+    work();
+    let mut seconds = Vec::new();
+    while seconds.len() < 3 || (seconds.iter().sum::<f64>() < 2.0 && seconds.len() < 50) {
+        let start = Instant::now();
+        work();
+        seconds.push(start.elapsed().as_secs_f64());
+    }
+    seconds.sort_by(f64::total_cmp);
+    seconds[seconds.len() / 2]
+}
+
+fn peak_rss() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap_or_default();
+    line.split_whitespace().nth(1).and_then(|kib| kib.parse::<u64>().ok()).unwrap_or(0) * 1024
+}
+
+fn measure(what: &str, size: usize) -> f64 {
+    let tokenizer = Tokenizer::new(1).unwrap();
+    let task = match what {
+        "fold" => Task::Fold,
+        "mirtarget" => Task::Mirtarget,
+        _ => Task::Pretrain,
+    };
+    let config = ModelConfig::published(task, 1);
+    let parameters = initialise(&config, 1).unwrap();
+    let backbone = Backbone::new(&config, &parameters).unwrap().for_inference().unwrap();
+    match what {
+        "backbone" => {
+            let packed: Packed = [tokenizer.encode(&sequence(size, 1))].into_iter().collect();
+            median(|| {
+                backbone.features(&packed).unwrap();
+            })
+        }
+        "fold" => {
+            let packed: Packed = [tokenizer.encode(&sequence(size, 1))].into_iter().collect();
+            let head = FoldHead::new(&config, &parameters).unwrap().for_inference().unwrap();
+            let features = backbone.features(&packed).unwrap();
+            median(|| {
+                head.logits(&features).unwrap();
+            })
+        }
+        "mirtarget" => {
+            let head = MirtargetHead::new(&parameters).unwrap();
+            let packed: Packed =
+                (0..size).map(|i| pair_tokens(&tokenizer, &sequence(22, i), &sequence(40, i + 1))).collect();
+            median(|| {
+                head.probabilities(&backbone.features(&packed).unwrap(), &packed).unwrap();
+            })
+        }
+        other => panic!("{other} is none of backbone, fold, mirtarget"),
+    }
+}
+
+fn main() {
+    // Cargo adds a flag of its own.
+    let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
+    match arguments.as_slice() {
+        [] => {}
+        [what, size] => println!("{what}\t{size}\t{:.6}\t{}", measure(what, size.parse().unwrap()), peak_rss()),
+        [what, sizes @ ..] => {
+            for size in sizes {
+                // A process of its own for each, so that each has its own peak of memory.
+                let program = std::env::current_exe().unwrap();
+                assert!(std::process::Command::new(program).args([what, size]).status().unwrap().success());
+            }
+        }
+    }
+}

@@ -1,0 +1,220 @@
+//! rnaret-mirtarget: miRNAs and targets in, scored sites out.
+
+use std::num::NonZeroUsize;
+use std::ops::Range;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use rayon::ThreadPool;
+use rnaret::cli::{self, CommonArgs, InputArgs, ModelArgs, Output, OutputArgs, Tool};
+use rnaret::decode::target_site::{SeedIndex, SeedType, seed_type, seed_window, sliding_windows};
+use rnaret::format::{bed, table};
+use rnaret::model::heads::mirtarget::{MirtargetHead, pair_tokens};
+use rnaret::model::{Model, Packed, Task};
+use rnaret::sequence::{Accept, InputFile, ReaderOptions, Record, RecordReader, SitePairReader};
+use rnaret::{Error, Result};
+
+/// Score the sites of miRNAs in targets
+///
+/// Targets (3'UTRs, transcripts) longer than the model's window of 40 nucleotides are scanned: at the matches of each
+/// miRNA's seed, or everywhere. With --pairs every row of a table is scored as it stands. miRNAs and targets are read
+/// 5' to 3'.
+#[derive(clap::Parser)]
+#[command(name = "rnaret-mirtarget", version, after_help = EXAMPLES)]
+#[command(group(clap::ArgGroup::new("what").required(true).args(["mirna", "pairs"])))]
+struct Arguments {
+    /// The miRNAs to look for, 5' to 3': FASTA
+    #[arg(long, value_name = "FASTA")]
+    mirna: Option<PathBuf>,
+
+    /// Score these pairs instead: TSV with columns mirna, mirna_seq, target, target_seq (found by name), one row each
+    #[arg(long, value_name = "TSV", conflicts_with_all = ["inputs", "candidates", "stride", "min_prob"])]
+    pairs: Option<PathBuf>,
+
+    /// Where targets are looked at: seed = at matches of positions 2-7 (or more) of the miRNA; all = at every stride
+    #[arg(long, value_enum, default_value_t = Candidates::Seed)]
+    candidates: Candidates,
+
+    /// Bases between windows with --candidates all
+    #[arg(long, value_name = "N", default_value = "10")]
+    stride: NonZeroUsize,
+
+    /// Bases per window; the model was trained on 40
+    #[arg(long, value_name = "N", default_value = "40")]
+    window: NonZeroUsize,
+
+    /// Leave out sites that are less probable than this
+    #[arg(long, value_name = "P", default_value_t = 0.0)]
+    min_prob: f32,
+
+    /// Format of the sites
+    #[arg(long, value_enum, default_value_t = Format::Tsv)]
+    format: Format,
+
+    #[command(flatten)]
+    input: InputArgs,
+
+    #[command(flatten)]
+    output: OutputArgs,
+
+    #[command(flatten)]
+    model: ModelArgs,
+
+    #[command(flatten)]
+    common: CommonArgs,
+}
+
+const EXAMPLES: &str = "Examples:
+  rnaret-mirtarget --mirna testdata/mirnas.fa testdata/rnas.fa.gz
+  rnaret-mirtarget --pairs testdata/mirna_pairs.tsv";
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Candidates {
+    /// Windows at seed matches
+    Seed,
+    /// Windows everywhere
+    All,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Format {
+    /// mirna, target, start, end (0-based, half-open), seed_type, probability
+    Tsv,
+    /// BED6: target, start, end, miRNA, 1000 x probability, +
+    Bed,
+}
+
+impl Tool for Arguments {
+    fn common(&self) -> &CommonArgs {
+        &self.common
+    }
+}
+
+fn main() -> ExitCode {
+    cli::run(|arguments: Arguments| match &arguments.pairs {
+        Some(pairs) => score_pairs(&arguments, pairs),
+        None => scan(&arguments),
+    })
+}
+
+/// What a run needs to turn sites into rows.
+struct Scorer<'a> {
+    arguments: &'a Arguments,
+    model: Model,
+    head: MirtargetHead,
+    pool: ThreadPool,
+    output: Output,
+    sites: Vec<Site>,
+    packed: Packed,
+}
+
+/// A site that waits to be scored, or, where it is only looked for, its row without probability.
+struct Site {
+    mirna: String,
+    target: String,
+    range: Range<usize>,
+    seed_type: SeedType,
+}
+
+impl<'a> Scorer<'a> {
+    fn new(arguments: &'a Arguments, inputs: &[PathBuf]) -> Result<Self> {
+        let mut output = arguments.output.create_beside(inputs)?;
+        let model = Model::load(arguments.model.model.as_deref(), Task::Mirtarget, arguments.model.device)?;
+        let head = MirtargetHead::new(&model.weights.parameters)?;
+        if arguments.format == Format::Tsv && arguments.input.writes_header() {
+            output.put(format!("{}\n", table::TARGET_SITE_HEADER).as_bytes())?;
+        }
+        let pool = arguments.common.thread_pool()?;
+        Ok(Self { arguments, model, head, pool, output, sites: Vec::new(), packed: Packed::new() })
+    }
+
+    /// Takes a site in, and scores what has come together where that is enough.
+    fn add(&mut self, site: Site, mirna: &[u8], target: &[u8]) -> Result<()> {
+        self.packed.push(&pair_tokens(&self.model.tokenizer, mirna, target));
+        self.sites.push(site);
+        if self.packed.tokens().len() >= self.arguments.model.batch_tokens { self.score() } else { Ok(()) }
+    }
+
+    fn score(&mut self) -> Result<()> {
+        if self.sites.is_empty() {
+            return Ok(());
+        }
+        let packed = std::mem::take(&mut self.packed);
+        let probabilities =
+            self.pool.install(|| self.head.probabilities(&self.model.backbone.features(&packed)?, &packed))?;
+        let mut text = Vec::new();
+        let fail = |error| Error::write("target sites", error);
+        for (site, probability) in self.sites.drain(..).zip(probabilities) {
+            if self.arguments.pairs.is_none() && probability < self.arguments.min_prob {
+                continue;
+            }
+            let Site { mirna, target, range, seed_type } = site;
+            match self.arguments.format {
+                Format::Tsv => table::write_target_site(&mut text, &mirna, &target, range, seed_type, probability),
+                Format::Bed => bed::write_target_site(&mut text, &target, range, &mirna, probability),
+            }
+            .map_err(fail)?;
+        }
+        self.output.put(&text)
+    }
+
+    fn finish(mut self) -> Result<()> {
+        self.score()?;
+        self.output.finish()
+    }
+}
+
+fn score_pairs(arguments: &Arguments, pairs: &PathBuf) -> Result<()> {
+    let inputs = vec![InputFile::from(pairs.as_path())];
+    let rows = SitePairReader::open(inputs, arguments.input.on_error, arguments.input.shard())?;
+    let mut scorer = Scorer::new(arguments, std::slice::from_ref(pairs))?;
+    for pair in rows {
+        let pair = pair?;
+        let range = 0..pair.target_sequence.len();
+        let seed_type = seed_type(&pair.mirna_sequence, &pair.target_sequence, range.clone());
+        let site = Site { mirna: pair.mirna, target: pair.target, range, seed_type };
+        scorer.add(site, &pair.mirna_sequence, &pair.target_sequence)?;
+    }
+    scorer.finish()
+}
+
+fn scan(arguments: &Arguments) -> Result<()> {
+    let mirna_file = arguments.mirna.as_deref().map(InputFile::from);
+    let mirna_file = mirna_file.ok_or_else(|| Error::Usage("give --mirna or --pairs".into()))?;
+    if mirna_file == InputFile::Stdin && arguments.input.files().contains(&InputFile::Stdin) {
+        return Err(Error::Usage("standard input can give the miRNAs or the targets, not both".into()));
+    }
+    let inputs: Vec<PathBuf> = arguments.input.inputs.iter().chain(&arguments.mirna).cloned().collect();
+    let mut targets = arguments.input.open(Accept::Sequences, &arguments.common)?;
+    let options = ReaderOptions { accept: Accept::Sequences, ..ReaderOptions::default() };
+    let mirnas = RecordReader::open(std::slice::from_ref(&mirna_file), options)?.collect::<Result<Vec<Record>>>()?;
+    if mirnas.is_empty() {
+        log::warn!("{} holds no miRNA", mirna_file.name());
+    }
+    let mut scorer = Scorer::new(arguments, &inputs)?;
+    let index = SeedIndex::new(mirnas.iter().map(|mirna| mirna.sequence.as_slice()), SeedType::SixMer);
+    let window = arguments.window.get();
+    let mut target = Record::default();
+    while targets.read(&mut target)? {
+        let mut add = |mirna: &Record, range: Range<usize>, seed_type: SeedType| {
+            let site = Site { mirna: mirna.id.clone(), target: target.id.clone(), range: range.clone(), seed_type };
+            scorer.add(site, &mirna.sequence, &target.sequence[range])
+        };
+        match arguments.candidates {
+            Candidates::Seed => {
+                for (number, found) in index.matches(&target.sequence) {
+                    add(&mirnas[number], seed_window(&found, target.len(), window), found.seed_type)?;
+                }
+            }
+            Candidates::All => {
+                for range in sliding_windows(target.len(), window, arguments.stride) {
+                    for mirna in &mirnas {
+                        let kind = seed_type(&mirna.sequence, &target.sequence, range.clone());
+                        add(mirna, range.clone(), kind)?;
+                    }
+                }
+            }
+        }
+    }
+    scorer.finish()
+}

@@ -1,0 +1,61 @@
+//! Messages on standard error: `tool: warning: ...`, one line each.
+
+use super::progress;
+use crate::sequence::SET_ASIDE;
+use log::{Level, LevelFilter, Log, Metadata, Record};
+use std::io::Write;
+
+struct Logger {
+    tool: String,
+    level: LevelFilter,
+}
+
+/// What is shown: notes and warnings by default, only errors and records set aside with `-q`.
+pub(super) fn level(quiet: bool, verbose: u8) -> LevelFilter {
+    match (quiet, verbose) {
+        (true, _) => LevelFilter::Error,
+        (false, 0) => LevelFilter::Info,
+        (false, 1) => LevelFilter::Debug,
+        (false, _) => LevelFilter::Trace,
+    }
+}
+
+/// Sends the messages of this library to standard error from now on.
+pub(super) fn start(tool: &str, level: LevelFilter) {
+    let logger = Logger { tool: tool.to_owned(), level };
+    if log::set_boxed_logger(Box::new(logger)).is_ok() {
+        // Records set aside are named even with -q.
+        log::set_max_level(level.max(LevelFilter::Warn));
+    }
+}
+
+/// Writes one line to standard error. One call, so that lines of parallel jobs do not mix; nobody is left to tell if it
+/// fails.
+pub(super) fn write_line(tool: &str, kind: &str, message: &str) {
+    let message = message.trim_end().replace('\n', "; ");
+    let line = format!("{tool}: {kind}{message}\n");
+    progress::suspend(|| {
+        let _ = std::io::stderr().write_all(line.as_bytes());
+    });
+}
+
+impl Log for Logger {
+    fn enabled(&self, metadata: &Metadata) -> bool {
+        let ours = metadata.target() == SET_ASIDE || metadata.target().starts_with("rna");
+        ours && (metadata.level() <= self.level || metadata.target() == SET_ASIDE)
+    }
+
+    fn log(&self, record: &Record) {
+        if self.enabled(record.metadata()) {
+            let kind = match record.level() {
+                Level::Error => "error: ",
+                Level::Warn => "warning: ",
+                Level::Info => "",
+                Level::Debug | Level::Trace => "debug: ",
+            };
+            write_line(&self.tool, kind, &record.args().to_string());
+        }
+    }
+
+    fn flush(&self) {}
+}

@@ -1,0 +1,293 @@
+//! Work on many threads, results in order, memory bounded.
+
+use crate::Result;
+use crate::sequence::Record;
+use std::collections::BTreeMap;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+
+/// Calls `sink` with `work(item)` for every item of `source`, in the order of the source, working on `threads` items at
+/// once.
+///
+/// What comes out does not depend on `threads`. The first error, in the order of the source, ends everything: whatever
+/// came before it has gone through `sink`. At most `4 * threads` items are between source and sink. With one thread
+/// everything happens on the caller's; `sink` always runs there.
+pub fn ordered_map<T: Send, U: Send>(
+    threads: usize,
+    source: impl Iterator<Item = Result<T>> + Send,
+    work: impl Fn(T) -> Result<U> + Sync,
+    mut sink: impl FnMut(U) -> Result<()>,
+) -> Result<()> {
+    if threads <= 1 {
+        for item in source {
+            sink(work(item?)?)?;
+        }
+        return Ok(());
+    }
+    let line = Line { state: Mutex::new(State::default()), changed: Condvar::new(), limit: 4 * threads as u64 };
+    let source = Mutex::new(source.fuse());
+    std::thread::scope(|scope| {
+        // Also where the sink fails or panics: the workers must not wait for it any more.
+        let _stop = Stop(&line);
+        for _ in 0..threads {
+            scope.spawn(|| line.work(&source, &work));
+        }
+        let mut number = 0;
+        while let Some(result) = line.take(number) {
+            sink(result?)?;
+            number += 1;
+        }
+        Ok(())
+    })
+}
+
+/// Where workers take turns and leave results.
+struct Line<U> {
+    state: Mutex<State<U>>,
+    changed: Condvar,
+    limit: u64,
+}
+
+struct State<U> {
+    /// Items taken from the source.
+    taken: u64,
+    /// Results given to the sink.
+    given: u64,
+    /// Results waiting for their turn.
+    done: BTreeMap<u64, Result<U>>,
+    /// No further item is to be taken: the source is at its end, or something failed.
+    ended: bool,
+    /// A worker panicked: its result will never come.
+    broken: bool,
+}
+
+impl<U> Default for State<U> {
+    fn default() -> Self {
+        Self { taken: 0, given: 0, done: BTreeMap::new(), ended: false, broken: false }
+    }
+}
+
+impl<U> Line<U> {
+    fn state(&self) -> MutexGuard<'_, State<U>> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn wait<'a>(&self, state: MutexGuard<'a, State<U>>) -> MutexGuard<'a, State<U>> {
+        self.changed.wait(state).unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// One worker: takes items and leaves results until there are none.
+    fn work<T>(&self, source: &Mutex<impl Iterator<Item = Result<T>>>, work: &impl Fn(T) -> Result<U>) {
+        let broken = Broken(self);
+        loop {
+            // The source is held while its number is drawn, so that numbers follow its order.
+            let mut items = source.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut state = self.state();
+            while !state.ended && state.taken - state.given >= self.limit {
+                state = self.wait(state);
+            }
+            if state.ended {
+                break;
+            }
+            drop(state);
+            let item = items.next();
+            let mut state = self.state();
+            let number = state.taken;
+            match &item {
+                Some(_) => state.taken += 1,
+                None => state.ended = true,
+            }
+            drop(state);
+            drop(items);
+            let Some(item) = item else {
+                self.changed.notify_all();
+                break;
+            };
+            let result = item.and_then(work);
+            let mut state = self.state();
+            state.ended |= result.is_err();
+            state.done.insert(number, result);
+            drop(state);
+            self.changed.notify_all();
+        }
+        std::mem::forget(broken);
+    }
+
+    /// The result of this number, once it is there; `None` after the last.
+    fn take(&self, number: u64) -> Option<Result<U>> {
+        let mut state = self.state();
+        loop {
+            if let Some(result) = state.done.remove(&number) {
+                state.given = number + 1;
+                drop(state);
+                self.changed.notify_all();
+                return Some(result);
+            }
+            // With a panicked worker there is nothing to wait for; the scope passes the panic on.
+            if state.broken || (state.ended && number >= state.taken) {
+                return None;
+            }
+            state = self.wait(state);
+        }
+    }
+}
+
+/// Ends the line when the caller leaves.
+struct Stop<'a, U>(&'a Line<U>);
+
+impl<U> Drop for Stop<'_, U> {
+    fn drop(&mut self) {
+        self.0.state().ended = true;
+        self.0.changed.notify_all();
+    }
+}
+
+/// Ends the line when a worker panics.
+struct Broken<'a, U>(&'a Line<U>);
+
+impl<U> Drop for Broken<'_, U> {
+    fn drop(&mut self) {
+        let mut state = self.0.state();
+        state.ended = true;
+        state.broken = true;
+        drop(state);
+        self.0.changed.notify_all();
+    }
+}
+
+/// Groups records until a batch holds `tokens` nucleotides or more; a long record is a batch of its own. Batches are for
+/// speed alone: no result may depend on them.
+pub fn batches<I: Iterator<Item = Result<Record>>>(records: I, tokens: usize) -> Batches<I> {
+    Batches { records, tokens, next: None, ended: false }
+}
+
+/// What [`batches`] returns.
+pub struct Batches<I> {
+    records: I,
+    tokens: usize,
+    /// The record that did not fit in the batch before, or the error that came after it.
+    next: Option<Result<Record>>,
+    ended: bool,
+}
+
+impl<I: Iterator<Item = Result<Record>>> Iterator for Batches<I> {
+    type Item = Result<Vec<Record>>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let mut batch = Vec::new();
+        let mut tokens = 0;
+        while !self.ended {
+            match self.next.take().or_else(|| self.records.next()) {
+                None => self.ended = true,
+                Some(Err(error)) => {
+                    if batch.is_empty() {
+                        self.ended = true;
+                        return Some(Err(error));
+                    }
+                    // First what came before it.
+                    self.next = Some(Err(error));
+                    break;
+                }
+                Some(Ok(record)) if !batch.is_empty() && tokens + record.len() > self.tokens => {
+                    self.next = Some(Ok(record));
+                    break;
+                }
+                Some(Ok(record)) => {
+                    tokens += record.len();
+                    batch.push(record);
+                }
+            }
+        }
+        (!batch.is_empty()).then_some(Ok(batch))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Error;
+    use proptest::prelude::*;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    fn failure(text: impl ToString) -> Error {
+        Error::Usage(text.to_string())
+    }
+
+    proptest! {
+        #[test]
+        fn results_come_in_order_and_stop_before_the_first_error(
+            threads in 1usize..6, count in 0usize..200, bad in prop::option::of(0usize..200), in_source in any::<bool>(),
+        ) {
+            let mut seen = Vec::new();
+            let outcome = ordered_map(
+                threads,
+                (0..count).map(|item| if in_source && bad == Some(item) { Err(failure(item)) } else { Ok(item) }),
+                |item| {
+                    // Early items take longest, so that order does not come by itself.
+                    std::thread::sleep(std::time::Duration::from_micros((37 * item % 11) as u64 * 10));
+                    if !in_source && bad == Some(item) { Err(failure(item)) } else { Ok(item) }
+                },
+                |item| { seen.push(item); Ok(()) },
+            );
+            let bad = bad.filter(|bad| *bad < count);
+            prop_assert_eq!(seen, (0..bad.unwrap_or(count)).collect::<Vec<_>>());
+            prop_assert_eq!(outcome.map_err(|error| error.to_string()), bad.map_or(Ok(()), |bad| Err(bad.to_string())));
+        }
+
+        #[test]
+        fn batches_hold_everything_in_order(lengths in prop::collection::vec(1usize..50, 0..40), tokens in 1usize..100) {
+            let record = |(index, length): (usize, &usize)| Record {
+                ordinal: index as u64,
+                sequence: vec![b'A'; *length],
+                ..Record::default()
+            };
+            let records: Vec<Record> = lengths.iter().enumerate().map(record).collect();
+            let made: Vec<Vec<Record>> = batches(records.iter().cloned().map(Ok), tokens).map(|batch| batch.unwrap()).collect();
+            for batch in &made {
+                let size: usize = batch.iter().map(Record::len).sum();
+                prop_assert!(batch.len() == 1 || size <= tokens);
+            }
+            prop_assert_eq!(made.concat(), records);
+        }
+    }
+
+    #[test]
+    fn a_slow_sink_holds_the_source_back() {
+        let taken = AtomicUsize::new(0);
+        let mut given = 0;
+        let source = (0..500).map(|item| {
+            taken.fetch_add(1, Ordering::SeqCst);
+            Ok(item)
+        });
+        ordered_map(3, source, Ok, |_| {
+            std::thread::sleep(std::time::Duration::from_micros(200));
+            given += 1;
+            assert!(taken.load(Ordering::SeqCst) - given <= 12);
+            Ok(())
+        })
+        .unwrap();
+        assert_eq!(given, 500);
+    }
+
+    #[test]
+    fn an_error_of_the_sink_ends_everything() {
+        let outcome = ordered_map(4, (0..).map(Ok), Ok, |item| if item == 7 { Err(failure("full")) } else { Ok(()) });
+        assert_eq!(outcome.unwrap_err().to_string(), "full");
+    }
+
+    #[test]
+    #[should_panic]
+    fn a_panic_of_a_worker_does_not_hang() {
+        let work = |item| if item == 50 { panic!("worker") } else { Ok(item) };
+        let _ = ordered_map(3, (0..100).map(Ok), work, |_: i32| Ok(()));
+    }
+
+    #[test]
+    fn an_error_between_records_comes_after_their_batch() {
+        let record = || Record { sequence: b"ACGU".to_vec(), ..Record::default() };
+        let records = vec![Ok(record()), Ok(record()), Err(failure("bad")), Ok(record())];
+        let mut made = batches(records.into_iter(), 100);
+        assert_eq!(made.next().unwrap().unwrap().len(), 2);
+        assert!(made.next().unwrap().is_err());
+        assert!(made.next().is_none());
+    }
+}

@@ -1,0 +1,499 @@
+//! The encoder: embedding, layers of retention and gated feed-forward networks, final norm, output projection.
+//!
+//! One definition of a layer serves training and inference. Long sequences are inferred in blocks of tokens: each block
+//! meets the rest of its sequence only in the retention, through states of fixed size, so that memory per token stays
+//! constant and all cores work on one sequence.
+
+use std::sync::Arc;
+
+use candle_core::{CpuStorage, CustomOp3, DType, Device, Layout, Shape, Tensor};
+use rayon::prelude::*;
+
+use super::config::ModelConfig;
+use super::ops::contiguous;
+use super::ops::dropout::Dropout;
+use super::ops::gates::{gelu_gate, retention_gate};
+use super::ops::linear::{arranged, linear};
+use super::ops::rms_norm::rms_norm;
+use super::ops::rotation::{Positions, rotate};
+use super::packed::Packed;
+use super::parameters::{Parameters, backbone_prefix};
+use super::retention::kernel::{HeadRows, Segment, State, chunk_size, decay, denominator, retain, summarise};
+use super::retention::operation::retention;
+use crate::Result;
+
+/// Tokens of a long sequence computed at a time. It follows from the length alone, so that the number of threads does
+/// not change the result: small blocks keep all cores busy with a sequence of a few hundred tokens, larger ones keep
+/// the states between blocks few where there are many.
+fn block_size(length: usize) -> usize {
+    if length < 4096 { 256 } else { 1024 }
+}
+
+/// Sequences up to this many tokens are computed whole.
+const WHOLE_UP_TO: usize = 384;
+
+/// Short sequences are computed together up to about this many tokens, so that the weights are read once for all.
+const PACK: usize = 512;
+
+/// The encoder's weights.
+#[derive(Clone, Debug)]
+pub struct Backbone {
+    config: ModelConfig,
+    embedding: Tensor,
+    layers: Vec<Layer>,
+    norm: Tensor,
+    output_projection: Tensor,
+}
+
+/// The weights of one layer, each [out, in] or [d].
+#[derive(Clone, Debug)]
+struct Layer {
+    retention_norm: Tensor,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    gate: Tensor,
+    out: Tensor,
+    ffn_norm: Tensor,
+    fc1: Tensor,
+    ffn_gate: Tensor,
+    fc2: Tensor,
+}
+
+/// What a layer needs to know about the tokens besides their values.
+struct Batch {
+    offsets: Arc<Vec<usize>>,
+    positions: Arc<Positions>,
+}
+
+impl Backbone {
+    /// Picks the backbone's tensors out of `parameters`, which [`super::weights`] has checked.
+    ///
+    /// # Errors
+    /// Where a tensor is missing.
+    pub fn new(config: &ModelConfig, parameters: &Parameters) -> Result<Self> {
+        let prefix = backbone_prefix(config.task);
+        let get = |name: String| -> Result<Tensor> {
+            parameters
+                .get(&format!("{prefix}{name}"))
+                .cloned()
+                .ok_or_else(|| crate::Error::weights("model", format!("tensor {prefix}{name} is missing")))
+        };
+        let layers = (0..config.layers)
+            .map(|i| {
+                let part = |name: &str| get(format!("layers.{i}.{name}.weight"));
+                Ok(Layer {
+                    retention_norm: part("retention_layer_norm")?,
+                    query: part("retention.q_proj")?,
+                    key: part("retention.k_proj")?,
+                    value: part("retention.v_proj")?,
+                    gate: part("retention.g_proj")?,
+                    out: part("retention.out_proj")?,
+                    ffn_norm: part("final_layer_norm")?,
+                    fc1: part("ffn.fc1")?,
+                    ffn_gate: part("ffn.gate")?,
+                    fc2: part("ffn.fc2")?,
+                })
+            })
+            .collect::<Result<_>>()?;
+        Ok(Self {
+            config: config.clone(),
+            embedding: get("embed_tokens.weight".into())?,
+            layers,
+            norm: get("layer_norm.weight".into())?,
+            output_projection: get("output_projection.weight".into())?,
+        })
+    }
+
+    /// The same encoder for inference alone: its weights carry no gradient and lie in memory as products want them.
+    ///
+    /// # Errors
+    /// Where a tensor operation fails.
+    pub fn for_inference(&self) -> Result<Self> {
+        let layers = self
+            .layers
+            .iter()
+            .map(|layer| {
+                Ok(Layer {
+                    retention_norm: layer.retention_norm.detach(),
+                    query: arranged(&layer.query)?,
+                    key: arranged(&layer.key)?,
+                    value: arranged(&layer.value)?,
+                    gate: arranged(&layer.gate)?,
+                    out: arranged(&layer.out)?,
+                    ffn_norm: layer.ffn_norm.detach(),
+                    fc1: arranged(&layer.fc1)?,
+                    ffn_gate: arranged(&layer.ffn_gate)?,
+                    fc2: arranged(&layer.fc2)?,
+                })
+            })
+            .collect::<Result<_>>()?;
+        Ok(Self {
+            config: self.config.clone(),
+            embedding: self.embedding.detach(),
+            layers,
+            norm: self.norm.detach(),
+            output_projection: arranged(&self.output_projection)?,
+        })
+    }
+
+    /// Width of a feature (d).
+    pub fn width(&self) -> usize {
+        self.config.embed_dim
+    }
+
+    /// Features of every token, [tokens, d]: the last layer's output before the final norm, as every head wants them.
+    /// Differentiable; `dropout` is for training alone.
+    ///
+    /// # Errors
+    /// Where a tensor operation fails.
+    pub fn forward(&self, packed: &Packed, mut dropout: Option<&mut Dropout>) -> Result<Tensor> {
+        let batch = self.batch(packed.offsets(), 0);
+        let mut x = dropped(self.embed(packed.tokens())?, &mut dropout)?;
+        for layer in &self.layers {
+            x = layer.forward(&self.config, &x, &batch, &mut dropout)?;
+        }
+        Ok(x)
+    }
+
+    /// The features without a gradient, by all threads of the current rayon pool: [tokens, d] in the order of `packed`.
+    ///
+    /// A sequence's features are the same to the last bit whatever it is packed with and however many threads there
+    /// are. Memory grows by a fixed amount per token.
+    ///
+    /// # Errors
+    /// Where a tensor operation fails.
+    pub fn features(&self, packed: &Packed) -> Result<Tensor> {
+        self.infer(packed, self.layers.len())
+    }
+
+    /// The output of the first `layers` layers, without a gradient.
+    fn infer(&self, packed: &Packed, layers: usize) -> Result<Tensor> {
+        if packed.tokens().is_empty() {
+            return Ok(Tensor::zeros((0, self.width()), DType::F32, self.embedding.device())?);
+        }
+        if !matches!(self.embedding.device(), Device::Cpu) {
+            return Ok(self.truncated(layers).forward(packed, None)?.detach());
+        }
+        let parts = units(packed.offsets())
+            .into_par_iter()
+            .map(|unit| match unit {
+                Unit::Together(first, last) => {
+                    let packed: Packed = (first..last).map(|i| &packed.tokens()[packed.range(i)]).collect();
+                    self.together(&packed, layers)
+                }
+                Unit::Long(index) => self.long(&packed.tokens()[packed.range(index)], layers),
+            })
+            .collect::<Result<Vec<_>>>()?;
+        Ok(if parts.len() == 1 { parts[0].clone() } else { Tensor::cat(&parts, 0)? })
+    }
+
+    /// Output of the first `layers` layers.
+    ///
+    /// # Errors
+    /// Where a tensor operation fails.
+    pub fn hidden(&self, packed: &Packed, layers: usize) -> Result<Tensor> {
+        self.infer(packed, layers.min(self.layers.len()))
+    }
+
+    /// Logits over the vocabulary, [tokens, vocabulary], from features.
+    ///
+    /// # Errors
+    /// Where a tensor operation fails.
+    pub fn logits(&self, features: &Tensor) -> Result<Tensor> {
+        Ok(linear(&rms_norm(features, &self.norm, self.config.norm_epsilon)?, &self.output_projection)?)
+    }
+
+    /// Queries and keys of the last layer for one sequence, each [tokens, d], rotated, keys scaled.
+    ///
+    /// # Errors
+    /// Where a tensor operation fails.
+    pub fn last_queries_and_keys(&self, tokens: &[u32]) -> Result<(Tensor, Tensor)> {
+        let packed: Packed = [tokens].into_iter().collect();
+        let x = self.hidden(&packed, self.layers.len() - 1)?;
+        let last = &self.layers[self.layers.len() - 1];
+        let batch = self.batch(packed.offsets(), 0);
+        let h = rms_norm(&x, &last.retention_norm, self.config.norm_epsilon)?;
+        Ok((last.queries(&h, &batch)?, last.keys(&self.config, &h, &batch)?))
+    }
+
+    fn truncated(&self, layers: usize) -> Self {
+        Self { layers: self.layers[..layers].to_vec(), ..self.clone() }
+    }
+
+    fn embed(&self, tokens: &[u32]) -> Result<Tensor> {
+        let ids = Tensor::new(tokens, self.embedding.device())?;
+        Ok(self.embedding.index_select(&ids, 0)?)
+    }
+
+    fn batch(&self, offsets: &[usize], first_position: usize) -> Batch {
+        Batch {
+            offsets: Arc::new(offsets.to_vec()),
+            positions: Arc::new(Positions::new(self.config.key_width(), offsets, first_position)),
+        }
+    }
+
+    /// Several short sequences at once.
+    fn together(&self, packed: &Packed, layers: usize) -> Result<Tensor> {
+        let batch = self.batch(packed.offsets(), 0);
+        let mut x = self.embed(packed.tokens())?.detach();
+        for layer in &self.layers[..layers] {
+            x = layer.forward(&self.config, &x, &batch, &mut None)?.detach();
+        }
+        Ok(x)
+    }
+
+    /// One long sequence, block by block.
+    fn long(&self, tokens: &[u32], layers: usize) -> Result<Tensor> {
+        let size = block_size(tokens.len());
+        let blocks: Vec<(usize, &[u32])> =
+            tokens.chunks(size).enumerate().map(|(i, block)| (i * size, block)).collect();
+        let batches: Vec<Batch> =
+            blocks.par_iter().map(|&(start, block)| self.batch(&[0, block.len()], start)).collect();
+        let mut x =
+            blocks.par_iter().map(|(_, block)| Ok(self.embed(block)?.detach())).collect::<Result<Vec<Tensor>>>()?;
+        for layer in &self.layers[..layers] {
+            let config = &self.config;
+            let parts = x
+                .par_iter()
+                .zip(&batches)
+                .map(|(x, batch)| layer.keys_and_values(config, x, batch))
+                .collect::<Result<Vec<_>>>()?;
+            let sides = sides(&parts);
+            // Blocks are given up as they are used: at no time is there a second copy of the whole sequence.
+            x = x
+                .into_par_iter()
+                .zip(&batches)
+                .zip(parts.into_par_iter().zip(sides))
+                .enumerate()
+                .map(|(i, ((x, batch), (part, sides)))| {
+                    let place = Place { start: blocks[i].0, length: tokens.len(), sides };
+                    Ok(layer.forward_block(config, &x, batch, &part, place)?.detach())
+                })
+                .collect::<Result<Vec<_>>>()?;
+        }
+        Ok(Tensor::cat(&x, 0)?)
+    }
+}
+
+/// A piece of work for one call: some short sequences, or one long one.
+enum Unit {
+    Together(usize, usize),
+    Long(usize),
+}
+
+/// Cuts a batch into pieces. Whatever they are, a sequence's result is the same.
+fn units(offsets: &[usize]) -> Vec<Unit> {
+    let mut units = Vec::new();
+    let mut first = 0;
+    let sequences = offsets.len() - 1;
+    for i in 0..sequences {
+        let length = offsets[i + 1] - offsets[i];
+        if length > WHOLE_UP_TO {
+            if first < i {
+                units.push(Unit::Together(first, i));
+            }
+            units.push(Unit::Long(i));
+            first = i + 1;
+        } else if offsets[i + 1] - offsets[first] >= PACK {
+            units.push(Unit::Together(first, i + 1));
+            first = i + 1;
+        }
+    }
+    if first < sequences {
+        units.push(Unit::Together(first, sequences));
+    }
+    units
+}
+
+fn dropped(x: Tensor, dropout: &mut Option<&mut Dropout>) -> Result<Tensor> {
+    Ok(match dropout {
+        Some(dropout) => dropout.apply(&x)?,
+        None => x,
+    })
+}
+
+/// Keys and values of one block, and what they add up to on either side, head by head.
+struct Part {
+    keys: Tensor,
+    values: Tensor,
+    tokens: usize,
+    seen_from_right: Vec<State<f32>>,
+    seen_from_left: Vec<State<f32>>,
+}
+
+/// What lies left and right of a block, head by head; `None` at the ends of the sequence.
+#[derive(Clone, Default)]
+struct Sides {
+    left: Option<Vec<State<f32>>>,
+    right: Option<Vec<State<f32>>>,
+}
+
+/// Where a block lies in its sequence.
+struct Place {
+    start: usize,
+    length: usize,
+    sides: Sides,
+}
+
+/// Runs over the blocks of a sequence in both directions, adding up what each leaves behind.
+fn sides(parts: &[Part]) -> Vec<Sides> {
+    let mut sides = vec![Sides::default(); parts.len()];
+    let mut pass = |order: &mut dyn Iterator<Item = usize>, from_left: bool| {
+        let mut state: Option<Vec<State<f32>>> = None;
+        for i in order {
+            let passed = if from_left { &parts[i].seen_from_right } else { &parts[i].seen_from_left };
+            let target = if from_left { &mut sides[i].left } else { &mut sides[i].right };
+            *target = state.clone();
+            match &mut state {
+                None => state = Some(passed.clone()),
+                Some(states) => {
+                    for (head, (state, passed)) in states.iter_mut().zip(passed).enumerate() {
+                        state.advance(decay(head), parts[i].tokens, passed);
+                    }
+                }
+            }
+        }
+    };
+    pass(&mut (0..parts.len()), true);
+    pass(&mut (0..parts.len()).rev(), false);
+    sides
+}
+
+impl Layer {
+    fn queries(&self, h: &Tensor, batch: &Batch) -> Result<Tensor> {
+        Ok(rotate(&linear(h, &self.query)?, &batch.positions, 1.0)?)
+    }
+
+    fn keys(&self, config: &ModelConfig, h: &Tensor, batch: &Batch) -> Result<Tensor> {
+        let scale = (config.key_width() as f64).powf(-0.5);
+        Ok(rotate(&linear(h, &self.key)?, &batch.positions, scale)?)
+    }
+
+    fn forward(
+        &self,
+        config: &ModelConfig,
+        x: &Tensor,
+        batch: &Batch,
+        dropout: &mut Option<&mut Dropout>,
+    ) -> Result<Tensor> {
+        let h = rms_norm(x, &self.retention_norm, config.norm_epsilon)?;
+        let queries = self.queries(&h, batch)?;
+        let keys = self.keys(config, &h, batch)?;
+        let values = linear(&h, &self.value)?;
+        let retained = retention(&queries, &keys, &values, &batch.offsets, config.heads)?;
+        self.after_retention(config, x, &h, &retained, dropout)
+    }
+
+    /// Gate, projection and feed-forward network: everything that looks at one token at a time.
+    fn after_retention(
+        &self,
+        config: &ModelConfig,
+        x: &Tensor,
+        h: &Tensor,
+        retained: &Tensor,
+        dropout: &mut Option<&mut Dropout>,
+    ) -> Result<Tensor> {
+        let gated = retention_gate(retained, &linear(h, &self.gate)?, config.heads, config.norm_epsilon)?;
+        let x = (x + dropped(linear(&gated, &self.out)?, dropout)?)?;
+        let h = rms_norm(&x, &self.ffn_norm, config.norm_epsilon)?;
+        let inner = gelu_gate(&linear(&h, &self.fc1)?, &linear(&h, &self.ffn_gate)?)?;
+        let out = linear(&inner, &self.fc2)?;
+        Ok((x + dropped(out, dropout)?)?)
+    }
+
+    fn keys_and_values(&self, config: &ModelConfig, x: &Tensor, batch: &Batch) -> Result<Part> {
+        let h = rms_norm(x, &self.retention_norm, config.norm_epsilon)?;
+        let keys = self.keys(config, &h, batch)?.detach();
+        let values = linear(&h, &self.value)?.detach();
+        let tokens = x.dim(0)?;
+        let (mut seen_from_right, mut seen_from_left) = (Vec::new(), Vec::new());
+        with_rows(&keys, |keys| {
+            with_rows(&values, |values| {
+                for head in 0..config.heads {
+                    let keys = HeadRows::new(keys, config.embed_dim, config.heads, head);
+                    let values = HeadRows::new(values, config.value_dim, config.heads, head);
+                    seen_from_right.push(summarise(keys, values, 0, tokens, decay(head), true));
+                    seen_from_left.push(summarise(keys, values, 0, tokens, decay(head), false));
+                }
+                Ok(())
+            })
+        })?;
+        Ok(Part { keys, values, tokens, seen_from_right, seen_from_left })
+    }
+
+    fn forward_block(
+        &self,
+        config: &ModelConfig,
+        x: &Tensor,
+        batch: &Batch,
+        part: &Part,
+        place: Place,
+    ) -> Result<Tensor> {
+        let h = rms_norm(x, &self.retention_norm, config.norm_epsilon)?;
+        let queries = self.queries(&h, batch)?;
+        let op = BlockRetention { heads: config.heads, place };
+        let retained = queries.apply_op3_no_bwd(&part.keys, &part.values, &op)?;
+        self.after_retention(config, x, &h, &retained, &mut None)
+    }
+}
+
+/// Lends the numbers of a contiguous tensor in main memory.
+fn with_rows<R>(tensor: &Tensor, work: impl FnOnce(&[f32]) -> Result<R>) -> Result<R> {
+    let (storage, layout) = tensor.storage_and_layout();
+    match &*storage {
+        candle_core::Storage::Cpu(storage) => work(contiguous::<f32>(storage, layout, "block")?),
+        _ => Err(candle_core::Error::Msg("blocks are computed on the CPU only".into()).into()),
+    }
+}
+
+/// Retention of one block, given what lies beside it. Inference only.
+struct BlockRetention {
+    heads: usize,
+    place: Place,
+}
+
+impl CustomOp3 for BlockRetention {
+    fn name(&self) -> &'static str {
+        "block-retention"
+    }
+
+    fn cpu_fwd(
+        &self,
+        s1: &CpuStorage,
+        l1: &Layout,
+        s2: &CpuStorage,
+        l2: &Layout,
+        s3: &CpuStorage,
+        l3: &Layout,
+    ) -> candle_core::Result<(CpuStorage, Shape)> {
+        let (tokens, key_stride) = l1.shape().dims2()?;
+        let (_, value_stride) = l3.shape().dims2()?;
+        let queries = contiguous::<f32>(s1, l1, "block-retention")?;
+        let keys = contiguous::<f32>(s2, l2, "block-retention")?;
+        let values = contiguous::<f32>(s3, l3, "block-retention")?;
+        let width = value_stride / self.heads;
+        let mut out = vec![0f32; tokens * value_stride];
+        let mut row_sums = vec![0f32; tokens];
+        let Place { start, length, sides } = &self.place;
+        for head in 0..self.heads {
+            let gamma = decay(head);
+            let segment = Segment {
+                queries: HeadRows::new(queries, key_stride, self.heads, head),
+                keys: HeadRows::new(keys, key_stride, self.heads, head),
+                values: HeadRows::new(values, value_stride, self.heads, head),
+                start: 0,
+                end: tokens,
+                left: sides.left.as_ref().map(|states| &states[head]),
+                right: sides.right.as_ref().map(|states| &states[head]),
+            };
+            let columns = &mut out[head * width..];
+            retain(&segment, gamma, chunk_size(tokens), columns, value_stride, &mut row_sums);
+            for (n, &sum) in row_sums.iter().enumerate() {
+                let factor = 1.0 / denominator(gamma, start + n, *length, sum);
+                columns[n * value_stride..n * value_stride + width].iter_mut().for_each(|value| *value *= factor);
+            }
+        }
+        Ok((CpuStorage::F32(out), l3.shape().clone()))
+    }
+}

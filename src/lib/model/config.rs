@@ -1,0 +1,146 @@
+//! What a model is made of: sizes, k, task, head. Stored as JSON in the metadata of its weights.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Error, Result};
+
+/// What the head on top of the backbone predicts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Task {
+    /// Masked k-mers: the output projection of the backbone itself.
+    Pretrain,
+    /// Base pairs of the secondary structure.
+    Fold,
+    /// Coding bases of a transcript.
+    Coding,
+    /// Whether a miRNA binds a target site.
+    Mirtarget,
+}
+
+impl std::fmt::Display for Task {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Task::Pretrain => "pretrain",
+            Task::Fold => "fold",
+            Task::Coding => "coding",
+            Task::Mirtarget => "mirtarget",
+        })
+    }
+}
+
+/// Every dimension of a model. The default is the published one (RNAret, Methods: about 12 million parameters).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ModelConfig {
+    /// What the head predicts.
+    pub task: Task,
+    /// Nucleotides per token; odd, 1 to 7.
+    pub k: usize,
+    /// Width of the residual stream (d).
+    pub embed_dim: usize,
+    /// Width of all heads' values together.
+    pub value_dim: usize,
+    /// Width of the feed-forward network.
+    pub ffn_dim: usize,
+    /// Number of layers.
+    pub layers: usize,
+    /// Number of retention heads; divides `embed_dim` (by an even key width) and `value_dim`.
+    pub heads: usize,
+    /// The epsilon of every RMSNorm.
+    #[serde(default = "default_norm_epsilon")]
+    pub norm_epsilon: f64,
+    /// Residual blocks of the fold and coding heads.
+    #[serde(default)]
+    pub head_blocks: usize,
+    /// Channels of the fold and coding heads.
+    #[serde(default)]
+    pub head_width: usize,
+    /// True where the coding head's blocks are left out of the forward pass although the weights hold them, which is
+    /// what the published code does with its published weights.
+    #[serde(default)]
+    pub skip_head_blocks: bool,
+}
+
+fn default_norm_epsilon() -> f64 {
+    1e-6
+}
+
+impl Default for ModelConfig {
+    fn default() -> Self {
+        Self {
+            task: Task::Pretrain,
+            k: 1,
+            embed_dim: 384,
+            value_dim: 512,
+            ffn_dim: 512,
+            layers: 8,
+            heads: 4,
+            norm_epsilon: default_norm_epsilon(),
+            head_blocks: 0,
+            head_width: 0,
+            skip_head_blocks: false,
+        }
+    }
+}
+
+impl ModelConfig {
+    /// The published sizes for a task: a head of 16 blocks and 128 channels for fold and coding.
+    pub fn published(task: Task, k: usize) -> Self {
+        let (head_blocks, head_width) = match task {
+            Task::Fold | Task::Coding => (16, 128),
+            Task::Pretrain | Task::Mirtarget => (0, 0),
+        };
+        Self { task, k, head_blocks, head_width, ..Self::default() }
+    }
+
+    /// Width of one head's queries and keys.
+    pub fn key_width(&self) -> usize {
+        self.embed_dim / self.heads
+    }
+
+    /// Width of one head's values.
+    pub fn value_width(&self) -> usize {
+        self.value_dim / self.heads
+    }
+
+    /// Tokens in the vocabulary: 4^k k-mers and six special ones.
+    pub fn vocabulary_size(&self) -> usize {
+        4usize.pow(self.k as u32) + 6
+    }
+
+    /// Checks that the dimensions fit each other.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] names the field that does not fit.
+    pub fn validate(&self) -> Result<()> {
+        let wrong = |message: String| Err(Error::Usage(message));
+        if self.k.is_multiple_of(2) || self.k > 7 {
+            return wrong(format!("k = {} is not an odd number from 1 to 7", self.k));
+        }
+        for (name, value) in [
+            ("embed_dim", self.embed_dim),
+            ("value_dim", self.value_dim),
+            ("ffn_dim", self.ffn_dim),
+            ("layers", self.layers),
+            ("heads", self.heads),
+        ] {
+            if value == 0 {
+                return wrong(format!("{name} must be at least 1"));
+            }
+        }
+        if !self.embed_dim.is_multiple_of(2 * self.heads) || self.key_width() < 4 {
+            return wrong(format!(
+                "embed_dim {} does not split into {} heads of an even width of at least 4",
+                self.embed_dim, self.heads
+            ));
+        }
+        if !self.value_dim.is_multiple_of(self.heads) {
+            return wrong(format!("value_dim {} does not split into {} heads", self.value_dim, self.heads));
+        }
+        if matches!(self.task, Task::Fold | Task::Coding) && self.head_width == 0 {
+            return wrong(format!("a {} head needs head_width of at least 1", self.task));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,57 @@
+//! Whether a miRNA binds a site: [CLS] miRNA [SEQ] target, read off the first token.
+
+use candle_core::Tensor;
+
+use super::WithBias;
+use crate::Result;
+use crate::model::ops::linear::linear_with_bias;
+use crate::model::{Packed, Parameters};
+use crate::sequence::Tokenizer;
+use crate::sequence::tokenizer::SEQ;
+
+/// Linear(d, d), tanh, Linear(d, 2) on the features of the first token.
+#[derive(Clone, Debug)]
+pub struct MirtargetHead {
+    dense: WithBias,
+    out: WithBias,
+}
+
+/// Tokens of one pair: [CLS], the miRNA's tokens, [SEQ], the target's tokens. Both are read 5' to 3'; each has its own
+/// [FIL] ends. [CLS] and [SEQ] share an id.
+pub fn pair_tokens(tokenizer: &Tokenizer, mirna: &[u8], target: &[u8]) -> Vec<u32> {
+    let mut tokens = vec![SEQ];
+    tokens.extend(tokenizer.encode(mirna));
+    tokens.push(SEQ);
+    tokens.extend(tokenizer.encode(target));
+    tokens
+}
+
+impl MirtargetHead {
+    /// Picks the head's tensors out of `parameters`.
+    ///
+    /// # Errors
+    /// Where a tensor is missing.
+    pub fn new(parameters: &Parameters) -> Result<Self> {
+        Ok(Self { dense: WithBias::new(parameters, "0")?, out: WithBias::new(parameters, "2")? })
+    }
+
+    /// Logits [sequences, 2] (no target, target) from the features [tokens, d] of packed pairs. Differentiable.
+    ///
+    /// # Errors
+    /// Where a tensor operation fails.
+    pub fn forward(&self, features: &Tensor, packed: &Packed) -> Result<Tensor> {
+        let starts: Vec<u32> = packed.offsets()[..packed.sequences()].iter().map(|&start| start as u32).collect();
+        let first = features.index_select(&Tensor::new(starts, features.device())?, 0)?;
+        let hidden = linear_with_bias(&first, &self.dense.weight, &self.dense.bias)?.tanh()?;
+        Ok(linear_with_bias(&hidden, &self.out.weight, &self.out.bias)?)
+    }
+
+    /// Probability that each pair is a target.
+    ///
+    /// # Errors
+    /// Where a tensor operation fails.
+    pub fn probabilities(&self, features: &Tensor, packed: &Packed) -> Result<Vec<f32>> {
+        let logits = self.forward(features, packed)?.to_vec2::<f32>()?;
+        Ok(logits.iter().map(|pair| (1.0 / (1.0 + ((pair[0] - pair[1]) as f64).exp())) as f32).collect())
+    }
+}

@@ -1,0 +1,90 @@
+//! From `--model` and `--device` to a model ready to run.
+
+use std::path::Path;
+
+use candle_core::Device;
+
+use super::backbone::Backbone;
+use super::config::Task;
+use super::default_models;
+use super::packed::Packed;
+use super::weights::{self, Weights};
+use crate::cli::DeviceChoice;
+use crate::sequence::{Record, Tokenizer};
+use crate::{Error, Result};
+
+/// Weights, tokenizer and encoder of one model.
+pub struct Model {
+    /// The tensors and what they are.
+    pub weights: Weights,
+    /// Makes the tokens that this model reads.
+    pub tokenizer: Tokenizer,
+    /// The encoder, for inference.
+    pub backbone: Backbone,
+}
+
+impl Model {
+    /// Loads the model in the file `path`, or the built-in one for `task`.
+    ///
+    /// # Errors
+    /// Where the file is no model, or one for another task; where the device cannot be had.
+    pub fn load(path: Option<&Path>, task: Task, device: DeviceChoice) -> Result<Self> {
+        let model = Self::load_any(path, task, device)?;
+        if model.weights.config.task != task {
+            let holds = model.weights.config.task;
+            let message = format!("holds a {holds} model where a {task} model is needed");
+            return Err(Error::weights(&model.weights.source, message));
+        }
+        Ok(model)
+    }
+
+    /// As [`Model::load`], where any model will do since only its encoder is used.
+    ///
+    /// # Errors
+    /// As [`Model::load`].
+    pub fn load_any(path: Option<&Path>, task: Task, device: DeviceChoice) -> Result<Self> {
+        select(device)?;
+        let weights = match path {
+            Some(path) => weights::read(path)?,
+            None => default_models::load(task)?,
+        };
+        let tokenizer = Tokenizer::new(weights.config.k)?;
+        let backbone = Backbone::new(&weights.config, &weights.parameters)?.for_inference()?;
+        let config = &weights.config;
+        log::debug!(
+            "model {}: {} layers of {}, k = {}, sha256 {}",
+            weights.source.display(),
+            config.layers,
+            config.embed_dim,
+            config.k,
+            weights.checksum
+        );
+        Ok(Self { weights, tokenizer, backbone })
+    }
+
+    /// The tokens of several records, end to end.
+    ///
+    /// # Errors
+    /// Where a record came from a table of tokens of another k.
+    pub fn pack(&self, records: &[Record]) -> Result<Packed> {
+        records
+            .iter()
+            .map(|record| record.token_ids(&self.tokenizer))
+            .collect::<Result<Vec<_>>>()
+            .map(Packed::from_iter)
+    }
+}
+
+/// The device that the user asked for.
+///
+/// # Errors
+/// A CUDA device that cannot be had: this never falls back silently.
+fn select(choice: DeviceChoice) -> Result<Device> {
+    match choice {
+        DeviceChoice::Auto | DeviceChoice::Cpu => Ok(Device::Cpu),
+        DeviceChoice::Cuda(_) => Err(Error::Device {
+            device: choice.to_string(),
+            message: "this program was built for the CPU alone; use --device cpu".into(),
+        }),
+    }
+}

@@ -1,0 +1,71 @@
+//! One record: what every tool works on.
+
+use super::tokenizer::Tokenizer;
+use crate::{Error, Result};
+use std::borrow::Cow;
+
+/// A sequence with its name, from FASTA, FASTQ or a token table.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Record {
+    /// 0-based place in the whole input: over all files, before sharding, records that were set aside included.
+    pub ordinal: u64,
+    /// The header up to the first white space; never empty.
+    pub id: String,
+    /// The rest of the header, without the white space between; often empty.
+    pub description: String,
+    /// Upper-case RNA letters (ACGUN); never empty. From a token table: what the k-mers tell, N where they do not.
+    pub sequence: Vec<u8>,
+    /// The tokens where the input was a token table (masked ones stay masked).
+    pub tokens: Option<Tokens>,
+}
+
+/// The tokens of a record as a token table gave them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tokens {
+    /// The length of the k-mers; `None` where the record is shorter than k, so that nothing tells.
+    pub k: Option<usize>,
+    /// One id per nucleotide.
+    pub ids: Vec<u32>,
+    /// How the table wrote them.
+    pub text: TokenText,
+    /// The original ids where they were masked, if the table has a column `labels`; one entry per nucleotide.
+    pub labels: Option<Vec<Option<u32>>>,
+}
+
+/// How a token table writes its tokens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TokenText {
+    /// K-mers in RNA letters and names in brackets.
+    Kmers,
+    /// Numbers.
+    Ids,
+}
+
+impl Record {
+    /// The number of nucleotides, which is the number of tokens.
+    pub fn len(&self) -> usize {
+        self.sequence.len()
+    }
+
+    /// True for a record without nucleotides, which [`super::RecordReader`] never delivers.
+    pub fn is_empty(&self) -> bool {
+        self.sequence.is_empty()
+    }
+
+    /// The ids for a model that works with `tokenizer`: those of the token table where the record came from one,
+    /// otherwise the sequence's own. Errors where the table was made with another k.
+    pub fn token_ids(&self, tokenizer: &Tokenizer) -> Result<Cow<'_, [u32]>> {
+        match &self.tokens {
+            None => Ok(Cow::Owned(tokenizer.encode(&self.sequence))),
+            Some(Tokens { k: Some(k), .. }) if *k != tokenizer.k() => Err(Error::Input {
+                file: "tokens".to_owned(),
+                place: format!("record {} ({})", self.ordinal + 1, self.id),
+                message: format!(
+                    "made with k = {k}, but the model works with k = {0}: use rna-kmerize -k {0}",
+                    tokenizer.k()
+                ),
+            }),
+            Some(tokens) => Ok(Cow::Borrowed(&tokens.ids)),
+        }
+    }
+}

@@ -1,0 +1,306 @@
+//! The retention: equal to the quadratic form at every length, chunk size and packing, and so are its gradients.
+
+use std::sync::Arc;
+
+use candle_core::{DType, Device, Tensor, Var};
+use proptest::prelude::*;
+use rnaret::model::retention::kernel::{decay, decay_total};
+use rnaret::model::retention::operation::{retention, retention_in_chunks};
+use rnaret::model::{Backbone, ModelConfig, Packed, Task, initialise};
+
+const HEADS: usize = 2;
+const KEY_WIDTH: usize = 4;
+const VALUE_WIDTH: usize = 3;
+
+fn numbers(tensor: &Tensor) -> Vec<f64> {
+    tensor.to_dtype(DType::F64).unwrap().flatten_all().unwrap().to_vec1().unwrap()
+}
+
+fn largest(values: &[f64]) -> f64 {
+    values.iter().fold(0.0, |largest, x| f64::max(largest, x.abs()))
+}
+
+fn difference(a: &Tensor, b: &Tensor) -> f64 {
+    let (a, b) = (numbers(a), numbers(b));
+    assert_eq!(a.len(), b.len());
+    let worst = a.iter().zip(&b).fold(0.0, |worst, (a, b)| f64::max(worst, (a - b).abs()));
+    worst / largest(&b).max(1e-30)
+}
+
+/// Uniform numbers, reproducible.
+fn random(shape: (usize, usize), scale: f64, seed: u64) -> Tensor {
+    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+    let values: Vec<f64> = (0..shape.0 * shape.1)
+        .map(|_| {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            ((state >> 11) as f64 / (1u64 << 53) as f64 - 0.5) * 2.0 * scale
+        })
+        .collect();
+    Tensor::from_vec(values, shape, &Device::Cpu).unwrap()
+}
+
+fn inputs(tokens: usize, scale: f64, seed: u64) -> [Tensor; 3] {
+    [
+        random((tokens, HEADS * KEY_WIDTH), scale, seed),
+        random((tokens, HEADS * KEY_WIDTH), scale, seed + 1),
+        random((tokens, HEADS * VALUE_WIDTH), 1.0, seed + 2),
+    ]
+}
+
+/// The L x L form as published, of one sequence, in candle's own operations: gradients by its autograd, with the
+/// denominators detached.
+fn quadratic(queries: &Tensor, keys: &Tensor, values: &Tensor) -> candle_core::Result<Tensor> {
+    let length = queries.dim(0)?;
+    let mut heads = Vec::new();
+    for head in 0..HEADS {
+        let gamma = decay(head);
+        let q = queries.narrow(1, head * KEY_WIDTH, KEY_WIDTH)?.contiguous()?;
+        let k = keys.narrow(1, head * KEY_WIDTH, KEY_WIDTH)?.contiguous()?;
+        let v = values.narrow(1, head * VALUE_WIDTH, VALUE_WIDTH)?.contiguous()?;
+        let mask: Vec<f64> =
+            (0..length * length).map(|i| gamma.powi((i / length).abs_diff(i % length) as i32)).collect();
+        let mask = Tensor::from_vec(mask, (length, length), queries.device())?;
+        let mask = mask.broadcast_div(&mask.sum_keepdim(1)?.sqrt()?)?.to_dtype(queries.dtype())?;
+        let a = (q.matmul(&k.t()?.contiguous()?)? * mask)?;
+        let divisor = a.detach().sum_keepdim(1)?.abs()?.clamp(1.0, f64::MAX)?;
+        heads.push(a.broadcast_div(&divisor)?.matmul(&v)?);
+    }
+    Tensor::cat(&heads, 1)
+}
+
+/// The quadratic form of every sequence by itself.
+fn quadratic_packed(inputs: &[Tensor; 3], offsets: &[usize]) -> Tensor {
+    let parts: Vec<Tensor> = offsets
+        .windows(2)
+        .filter(|bounds| bounds[0] < bounds[1])
+        .map(|bounds| {
+            let part = |t: &Tensor| t.narrow(0, bounds[0], bounds[1] - bounds[0]).unwrap();
+            quadratic(&part(&inputs[0]), &part(&inputs[1]), &part(&inputs[2])).unwrap()
+        })
+        .collect();
+    Tensor::cat(&parts, 0).unwrap()
+}
+
+fn offsets(lengths: &[usize]) -> Arc<Vec<usize>> {
+    let mut offsets = vec![0];
+    offsets.extend(lengths.iter().scan(0, |sum, length| {
+        *sum += length;
+        Some(*sum)
+    }));
+    Arc::new(offsets)
+}
+
+#[test]
+fn closed_form_of_the_decay_total() {
+    for head in 0..4 {
+        for length in [1usize, 2, 7, 300] {
+            for n in 0..length {
+                let sum: f64 = (0..length).map(|m| decay(head).powi(n.abs_diff(m) as i32)).sum();
+                assert!((decay_total(decay(head), n, length) - sum).abs() < 1e-9 * sum);
+            }
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+
+    /// Any length, any chunk size: the quadratic form.
+    #[test]
+    fn any_length_and_chunk(length in 1usize..700, chunk in 1usize..400, scale in 0.1f64..6.0, seed in 0u64..1000) {
+        let [q, k, v] = inputs(length, scale, seed);
+        let ours = retention_in_chunks(&q, &k, &v, &offsets(&[length]), HEADS, Some(chunk)).unwrap();
+        prop_assert!(difference(&ours, &quadratic(&q, &k, &v).unwrap()) < 1e-12);
+    }
+
+    /// Any packing: every sequence as if it were alone, to the last bit.
+    #[test]
+    fn any_packing(lengths in prop::collection::vec(0usize..300, 1..8), seed in 0u64..1000) {
+        let offsets = offsets(&lengths);
+        let tokens = offsets[lengths.len()];
+        prop_assume!(tokens > 0);
+        let inputs = inputs(tokens, 1.0, seed).map(|t| t.to_dtype(DType::F32).unwrap());
+        let packed = retention(&inputs[0], &inputs[1], &inputs[2], &offsets, HEADS).unwrap();
+        for bounds in offsets.windows(2).filter(|bounds| bounds[0] < bounds[1]) {
+            let length = bounds[1] - bounds[0];
+            let part = |t: &Tensor| t.narrow(0, bounds[0], length).unwrap();
+            let one = Arc::new(vec![0, length]);
+            let alone = retention(&part(&inputs[0]), &part(&inputs[1]), &part(&inputs[2]), &one, HEADS).unwrap();
+            prop_assert_eq!(numbers(&part(&packed)), numbers(&alone));
+        }
+    }
+
+    /// The encoder gives a sequence the same bits alone, packed, and in whatever order; long ones in blocks too.
+    #[test]
+    fn features_do_not_depend_on_the_batch(lengths in prop::collection::vec(1usize..700, 1..6), seed in 0u64..100) {
+        let config = ModelConfig {
+            k: 3, embed_dim: 16, value_dim: 24, ffn_dim: 20, layers: 2, heads: 2, ..ModelConfig::default()
+        };
+        let backbone = Backbone::new(&config, &initialise(&config, seed).unwrap()).unwrap().for_inference().unwrap();
+        let sequences: Vec<Vec<u32>> = lengths
+            .iter()
+            .enumerate()
+            .map(|(i, &length)| (0..length).map(|n| ((n * 31 + i * 17 + n * n) % 70) as u32).collect())
+            .collect();
+        let packed: Packed = sequences.iter().collect();
+        let together = backbone.features(&packed).unwrap();
+        let reversed: Packed = sequences.iter().rev().collect();
+        let turned = backbone.features(&reversed).unwrap();
+        let single_thread = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
+        for (i, sequence) in sequences.iter().enumerate() {
+            let range = packed.range(i);
+            let alone = single_thread.install(|| backbone.features(&[sequence].into_iter().collect()).unwrap());
+            let whole = together.narrow(0, range.start, range.len()).unwrap();
+            prop_assert_eq!(numbers(&whole), numbers(&alone));
+            let range = reversed.range(sequences.len() - 1 - i);
+            prop_assert_eq!(numbers(&turned.narrow(0, range.start, range.len()).unwrap()), numbers(&alone));
+            // The differentiable pass, which has no blocks, agrees up to rounding.
+            let forward = backbone.forward(&[sequence].into_iter().collect(), None).unwrap();
+            prop_assert!(difference(&alone, &forward) < 2e-5);
+        }
+    }
+}
+
+/// Long sequences in f32, as they are computed in practice.
+#[test]
+fn long_sequences() {
+    for length in [1, 255, 256, 257, 384, 385, 1000, 2049, 3000] {
+        let [q, k, v] = inputs(length, 2.0, length as u64);
+        let exact = quadratic(&q, &k, &v).unwrap();
+        let [q, k, v] = [q, k, v].map(|t| t.to_dtype(DType::F32).unwrap());
+        let ours = retention(&q, &k, &v, &offsets(&[length]), HEADS).unwrap();
+        let error = difference(&ours, &exact);
+        assert!(error < 5e-6, "{length}: {error}");
+    }
+}
+
+/// The gradients equal those of the quadratic form by candle's autograd.
+#[test]
+fn gradients_of_the_quadratic_form() {
+    for (lengths, chunk) in [(vec![37], 8), (vec![5, 64, 0, 1, 33], 16), (vec![300], 128)] {
+        let offsets = offsets(&lengths);
+        let tokens = *offsets.last().unwrap();
+        let inputs = inputs(tokens, 3.0, 5);
+        let weight = random((tokens, HEADS * VALUE_WIDTH), 1.0, 11);
+        let variables: Vec<Var> = inputs.iter().map(|t| Var::from_tensor(t).unwrap()).collect();
+        let [q, k, v] = [0, 1, 2].map(|i| variables[i].as_tensor().clone());
+        let ours = retention_in_chunks(&q, &k, &v, &offsets, HEADS, Some(chunk)).unwrap();
+        let ours = (ours * &weight).unwrap().sum_all().unwrap().backward().unwrap();
+        let reference = quadratic_packed(&[q, k, v], &offsets);
+        let reference = (reference * &weight).unwrap().sum_all().unwrap().backward().unwrap();
+        for (variable, name) in variables.iter().zip(["queries", "keys", "values"]) {
+            let error = difference(ours.get(variable).unwrap(), reference.get(variable).unwrap());
+            assert!(error < 1e-11, "{name}: {error}");
+        }
+    }
+}
+
+/// The gradients equal finite differences, where the denominators do not move: rows whose sums are small, so that the
+/// denominator is the constant sqrt(Z).
+#[test]
+fn gradients_by_finite_differences() {
+    let offsets = offsets(&[9, 14]);
+    let inputs = inputs(23, 0.3, 3);
+    let weight = random((23, HEADS * VALUE_WIDTH), 1.0, 4);
+    let loss = |inputs: &[Tensor; 3]| -> f64 {
+        let out = retention_in_chunks(&inputs[0], &inputs[1], &inputs[2], &offsets, HEADS, Some(4)).unwrap();
+        (out * &weight).unwrap().sum_all().unwrap().to_scalar().unwrap()
+    };
+    let variables: Vec<Var> = inputs.iter().map(|t| Var::from_tensor(t).unwrap()).collect();
+    let [q, k, v] = [0, 1, 2].map(|i| variables[i].as_tensor().clone());
+    let out = retention_in_chunks(&q, &k, &v, &offsets, HEADS, Some(4)).unwrap();
+    let gradients = (out * &weight).unwrap().sum_all().unwrap().backward().unwrap();
+    for (which, variable) in variables.iter().enumerate() {
+        let gradient = numbers(gradients.get(variable).unwrap());
+        let base = numbers(&inputs[which]);
+        for index in (0..base.len()).step_by(3) {
+            let step = 1e-5;
+            let mut ends = [1.0, -1.0].map(|sign| {
+                let mut moved = base.clone();
+                moved[index] += sign * step;
+                let mut inputs = inputs.clone();
+                inputs[which] = Tensor::from_vec(moved, inputs[which].shape(), &Device::Cpu).unwrap();
+                loss(&inputs)
+            });
+            ends[0] -= ends[1];
+            let slope = ends[0] / (2.0 * step);
+            let error = (slope - gradient[index]).abs();
+            assert!(error < 1e-6 * (1.0 + slope.abs()), "input {which}, number {index}: {slope} {}", gradient[index]);
+        }
+    }
+}
+
+/// Every weight of every task's model gets a gradient, and it is that of finite differences of the loss.
+#[test]
+fn every_weight_has_a_gradient() {
+    use rnaret::model::heads::{coding::CodingHead, fold::FoldHead, mirtarget::MirtargetHead};
+    for task in [Task::Pretrain, Task::Fold, Task::Coding, Task::Mirtarget] {
+        let config = ModelConfig {
+            task,
+            embed_dim: 16,
+            value_dim: 12,
+            ffn_dim: 10,
+            layers: 2,
+            heads: 2,
+            head_blocks: 2,
+            head_width: 6,
+            ..ModelConfig::published(task, 1)
+        };
+        let parameters = initialise(&config, 7).unwrap();
+        let packed: Packed = [vec![6u32, 7, 8, 9, 9, 1, 6, 8], vec![7, 7, 9, 6, 3]].into_iter().collect();
+        let loss = |parameters: &rnaret::model::Parameters| -> Tensor {
+            let backbone = Backbone::new(&config, parameters).unwrap();
+            let features = backbone.forward(&packed, None).unwrap();
+            let logits = match task {
+                Task::Pretrain => backbone.logits(&features).unwrap(),
+                Task::Fold => {
+                    FoldHead::new(&config, parameters).unwrap().forward(&features.narrow(0, 0, 8).unwrap()).unwrap()
+                }
+                Task::Coding => {
+                    CodingHead::new(&config, parameters).unwrap().forward(&features, packed.offsets()).unwrap()
+                }
+                Task::Mirtarget => MirtargetHead::new(parameters).unwrap().forward(&features, &packed).unwrap(),
+            };
+            let weight = Tensor::arange(0f32, logits.elem_count() as f32, &Device::Cpu).unwrap();
+            let weight = (weight * 0.7).unwrap().sin().unwrap().reshape(logits.shape()).unwrap();
+            (logits * weight).unwrap().sum_all().unwrap()
+        };
+        let variables: std::collections::BTreeMap<String, Var> =
+            parameters.iter().map(|(name, tensor)| (name.clone(), Var::from_tensor(tensor).unwrap())).collect();
+        let tracked = variables.iter().map(|(name, var)| (name.clone(), var.as_tensor().clone())).collect();
+        let gradients = loss(&tracked).backward().unwrap();
+        let unused = |name: &str| {
+            task != Task::Pretrain && (name == "ret.output_projection.weight" || name == "ret.layer_norm.weight")
+        };
+        for (name, variable) in &variables {
+            if unused(name) {
+                continue;
+            }
+            let gradient = numbers(gradients.get(variable).unwrap_or_else(|| panic!("{task}: {name} has no gradient")));
+            // The slope along the gradient itself is its squared length.
+            let length = gradient.iter().map(|g| g * g).sum::<f64>().sqrt();
+            let direction = gradients.get(variable).unwrap();
+            let step = 2e-3 / length.max(1e-6) * largest(&numbers(variable)).min(1.0);
+            let moved = |sign: f64| -> f64 {
+                let mut parameters = parameters.clone();
+                let shifted = (&parameters[name] + (direction * (sign * step)).unwrap()).unwrap();
+                parameters.insert(name.clone(), shifted);
+                loss(&parameters).to_scalar::<f32>().unwrap() as f64
+            };
+            let slope = (moved(1.0) - moved(-1.0)) / (2.0 * step);
+            // Queries and keys also move the denominators, which the published gradient holds constant.
+            let loose = name.contains("q_proj")
+                || name.contains("k_proj")
+                || name.contains("layers.0")
+                || name.contains("embed");
+            let allowed = if loose { 0.25 } else { 0.05 };
+            assert!(
+                (slope - length * length).abs() <= allowed * length * length + 1e-3,
+                "{task} {name}: slope {slope}, squared gradient {}",
+                length * length
+            );
+        }
+    }
+}

@@ -1,0 +1,13 @@
+//! What every tool honours, checked on the real binaries, for every tool and format of the table in tests/common.
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod failures;
+mod input;
+mod kmerize;
+mod mask;
+mod output;
+mod shards;
+mod streams;
+mod table;
