@@ -75,6 +75,9 @@ fn undecided(length: usize, random: &mut Random) -> (Vec<u8>, PairMap) {
     (sequence, map)
 }
 
+/// Makes a sequence of a length and a map for it.
+type MakeMap = fn(usize, &mut Random) -> (Vec<u8>, PairMap);
+
 /// Seconds per call, at least half a second of calls.
 fn seconds<T>(mut call: impl FnMut() -> T) -> f64 {
     let start = Instant::now();
@@ -129,7 +132,7 @@ fn main() {
 
     println!("\n## All decoders");
     println!("map\tnt\tcandidates\tassignment s\tgreedy s\tnested s");
-    let maps: [(&str, fn(usize, &mut Random) -> (Vec<u8>, PairMap), f32); 3] =
+    let maps: [(&str, MakeMap, f32); 3] =
         [("trained-like", folding, 0.5), ("untrained", undecided, 0.5), ("threshold 0", undecided, 0.0)];
     for (name, make, threshold) in maps {
         for length in [500, 2000, 5000] {
