@@ -88,9 +88,10 @@ impl Masker {
             if chosen as f64 >= wanted {
                 break;
             }
-            for place in first as usize..(first + length) as usize {
-                chosen += masked.labels[place].is_none() as usize;
-                masked.labels[place] = Some(tokens[place]);
+            let places = first as usize..(first + length) as usize;
+            for (label, &token) in masked.labels[places.clone()].iter_mut().zip(&tokens[places]) {
+                chosen += label.is_none() as usize;
+                *label = Some(token);
             }
         }
 
