@@ -1,7 +1,7 @@
 //! One table of all tools: what goes in and what comes out. A tool that is not in it fails `every_tool_is_in_the_table`.
 
 /// Whether the tools with a model are there to be tested.
-pub const MODEL_TOOLS_READY: bool = false;
+pub const MODEL_TOOLS_READY: bool = true;
 /// Whether rnaret-train is there to be tested.
 pub const TRAINING_READY: bool = false;
 /// The k of the built-in models: with tokens of this k the tools give what they give for sequences.
@@ -47,6 +47,8 @@ pub struct Format {
     pub unique_ids: bool,
     /// Files written besides the output, by their flags, with what they begin with.
     pub besides: &'static [(&'static str, Header)],
+    /// Ends of the names of further files beside `-o FILE`.
+    pub companions: &'static [&'static str],
 }
 
 /// What an output begins with.
@@ -62,8 +64,15 @@ pub enum Header {
 }
 
 /// A format that shows ids and shards, from which the others differ.
-const PLAIN: Format =
-    Format { arguments: &[], header: Header::None, shards: true, shows_ids: true, unique_ids: false, besides: &[] };
+const PLAIN: Format = Format {
+    arguments: &[],
+    header: Header::None,
+    shards: true,
+    shows_ids: true,
+    unique_ids: false,
+    besides: &[],
+    companions: &[],
+};
 
 pub const TOOLS: [Tool; 7] = [
     Tool {
@@ -103,6 +112,7 @@ pub const TOOLS: [Tool; 7] = [
             Format { arguments: &["--likelihood"], header: Header::Begins("id\t"), ..PLAIN },
             Format {
                 arguments: &["--format", "npy"],
+                companions: &[".ids.tsv"],
                 header: Header::Binary,
                 shards: false,
                 shows_ids: false,
@@ -147,6 +157,7 @@ pub const TOOLS: [Tool; 7] = [
         takes: Takes::SequencesAndTokens,
         formats: &[
             Format {
+                arguments: &["--threshold", "0"],
                 shows_ids: false,
                 besides: &[
                     ("--summary", Header::Exactly("id\tlength\tcoding_potential\tlabel\n")),
@@ -154,7 +165,7 @@ pub const TOOLS: [Tool; 7] = [
                 ],
                 ..PLAIN
             },
-            Format { arguments: &["--window", "9", "--threshold", "0.1"], shows_ids: false, ..PLAIN },
+            Format { arguments: &["--window", "9", "--threshold", "0"], shows_ids: false, ..PLAIN },
         ],
         has_model: true,
         stream_bytes: 256 << 10,
@@ -171,7 +182,11 @@ pub const TOOLS: [Tool; 7] = [
                 shows_ids: false,
                 ..PLAIN
             },
-            Format { arguments: &["--mirna", "testdata/mirnas.fa", "--format", "bed"], shows_ids: false, ..PLAIN },
+            Format {
+                arguments: &["--mirna", "testdata/mirnas.fa", "--candidates", "all", "--format", "bed"],
+                shows_ids: false,
+                ..PLAIN
+            },
         ],
         has_model: true,
         stream_bytes: 256 << 10,

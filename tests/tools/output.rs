@@ -48,7 +48,12 @@ fn a_file_holds_what_standard_output_gets() {
             rest = &rest[size..];
         }
         assert!(bytes.ends_with(BGZIP_END), "{}", tool.name);
-        assert_eq!(names(folder.path()), ["out", "out.gz"]);
+        let mut files: Vec<String> = ["out", "out.gz"].map(str::to_owned).to_vec();
+        for ending in format.companions {
+            files.extend(["out", "out.gz"].map(|name| format!("{name}{ending}")));
+        }
+        files.sort();
+        assert_eq!(names(folder.path()), files, "{} {:?}", tool.name, format.arguments);
         // `-` and the name of standard output.
         for name in ["-", "/dev/stdout"] {
             assert!(Run::new(tool, format).args(["-o", name]).stdin(&input).ok() == expected, "{} {name}", tool.name);
@@ -145,11 +150,24 @@ fn a_failed_run_leaves_no_file_and_the_old_one_alone() {
         input.extend_from_slice(if tool.takes_sequences() { b">bad\n-\n" } else { b"bad\t1\t-\n" });
         let mut run = Run::new(tool, format).arg("-o").arg(&path).stdin(&input);
         for (flag, _) in format.besides {
-            run = run.arg(*flag).arg(folder.path().join("beside"));
+            run = run.arg(*flag).arg(folder.path().join(format!("beside{flag}")));
         }
         run.fails(1, &["bad"]);
         assert_eq!(fs::read(&path).unwrap(), b"old", "{}", tool.name);
         assert_eq!(names(folder.path()), ["out.tsv"], "{}", tool.name);
+    });
+}
+
+#[test]
+fn two_outputs_of_one_name_are_refused() {
+    for_each_format(|tool, format| {
+        for (flag, _) in format.besides {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("out");
+            let run = Run::new(tool, format).arg("-o").arg(&path).arg(*flag).arg(&path);
+            run.stdin(&Sample::few().for_tool(tool)).fails(2, &["two outputs have the name"]);
+            assert_eq!(names(folder.path()), [""; 0]);
+        }
     });
 }
 
@@ -173,7 +191,9 @@ fn links_and_pipes() {
         };
         Run::new(tool, format).arg("-o").arg(&pipe).stdin(&input).ok();
         assert!(reader.join().unwrap() == expected, "{}", tool.name);
-        assert_eq!(names(folder.path()), ["link", "pipe", "target"]);
+        if format.companions.is_empty() {
+            assert_eq!(names(folder.path()), ["link", "pipe", "target"]);
+        }
     });
 }
 
@@ -220,7 +240,9 @@ fn a_killed_run_leaves_no_file() {
             let mut stdin = child.stdin.take().unwrap();
             stdin.write_all(&Sample::few().for_tool(tool)).unwrap();
             // In mid-run: the output is begun and more input is expected.
-            wait_for("the temporary files", || names(folder.path()).len() == 1 + format.besides.len());
+            wait_for("the temporary files", || {
+                names(folder.path()).len() == 1 + format.besides.len() + format.companions.len()
+            });
             std::thread::sleep(Duration::from_millis(20));
             let pid = child.id().to_string();
             assert!(Command::new("kill").args(["-s", signal, &pid]).status().unwrap().success());
@@ -252,7 +274,7 @@ fn nohup_is_honoured() {
             .unwrap();
         let mut stdin = child.stdin.take().unwrap();
         stdin.write_all(&Sample::few().for_tool(tool)).unwrap();
-        wait_for("the temporary file", || names(folder.path()).len() == 1);
+        wait_for("the temporary file", || names(folder.path()).len() == 1 + format.companions.len());
         std::thread::sleep(Duration::from_millis(20));
         assert!(Command::new("kill").args(["-s", "HUP", &child.id().to_string()]).status().unwrap().success());
         std::thread::sleep(Duration::from_millis(20));

@@ -5,6 +5,7 @@ use super::shard::ShardChoice;
 use super::{logging, progress};
 use crate::sequence::{Accept, InputFile, OnError, ReaderOptions, RecordReader, Shard};
 use crate::{Error, Result};
+use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
 
 /// Where records come from.
@@ -20,7 +21,8 @@ pub struct InputArgs {
     pub on_error: OnError,
 
     /// Work on part I of N (from 1). The outputs of all parts, joined in order, equal that of the whole; only the first
-    /// has a header row. `auto` takes both from the array job (SLURM, SGE, PBS, LSF)
+    /// has a header row. `auto` takes both from the array job: SLURM, SGE, LSF, or PBS, which needs PBS_ARRAY_COUNT set to
+    /// N besides
     #[arg(long, value_name = "I/N|auto")]
     pub shard: Option<ShardChoice>,
 }
@@ -69,6 +71,9 @@ impl InputArgs {
     fn open_with(&self, options: ReaderOptions, common: &CommonArgs) -> Result<RecordReader> {
         let files = self.files();
         let mut reader = RecordReader::open(&files, options)?;
+        if self.inputs.is_empty() && io::stdin().is_terminal() {
+            log::info!("reading standard input; Ctrl-D ends it, --help tells more");
+        }
         if !common.quiet {
             progress::show(&mut reader, &files);
         }

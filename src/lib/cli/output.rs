@@ -34,7 +34,7 @@ enum Writer {
 impl Output {
     /// Opens an output; no path, `-` and the names of standard output mean that.
     ///
-    /// Errors at once where the directory does not exist or may not be written.
+    /// Errors at once where the directory does not exist or may not be written, or another output has the same name.
     pub fn create(path: Option<&Path>) -> Result<Self> {
         let stdout = ["-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"];
         let path = match path {
@@ -58,7 +58,9 @@ impl Output {
             }
             _ => {
                 let temporary = temporary_name(&target).map_err(fail)?;
-                signals::register(&temporary);
+                if !signals::register(&temporary) {
+                    return Err(Error::Usage(format!("two outputs have the name {}", path.display())));
+                }
                 let file = File::options().write(true).create_new(true).open(&temporary);
                 let file = match file {
                     Ok(file) => file,

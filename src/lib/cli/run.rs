@@ -24,26 +24,20 @@ pub fn run<T: Tool>(work: impl FnOnce(T) -> Result<()>) -> ExitCode {
 
 /// As [`run`], for a tool that says what becomes of it when it is told to end.
 pub fn run_with<T: Tool>(termination: Termination, work: impl FnOnce(T) -> Result<()>) -> ExitCode {
-    let command = with_generators(T::command());
+    let command = T::command();
     let tool = command.get_name().to_owned();
-    let parsed = command.clone().try_get_matches().and_then(|matches| {
-        let generated = generate(&command, &matches);
-        match generated {
-            Some(text) => Ok(Err(text)),
-            None => T::from_arg_matches(&matches).map(Ok),
-        }
-    });
-    let arguments = match parsed {
-        Ok(Ok(arguments)) => arguments,
-        Ok(Err(text)) => {
-            let written = io::stdout().write_all(&text).and_then(|()| io::stdout().flush());
-            return finish(&tool, written.map_err(|error| Error::write("standard output", error)));
-        }
-        Err(error) => {
-            // Help and version go to standard output, mistakes to standard error; a closed pipe is no reason to fail.
-            let _ = error.print();
-            return ExitCode::from(error.exit_code() as u8);
-        }
+    if let Some(outcome) = generate(&command) {
+        return match outcome {
+            Ok(text) => {
+                let written = io::stdout().write_all(&text).and_then(|()| io::stdout().flush());
+                finish(&tool, written.map_err(|error| Error::write("standard output", error)))
+            }
+            Err(error) => refuse(&error),
+        };
+    }
+    let arguments = match T::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => return refuse(&error),
     };
     logging::start(&tool, arguments.common().log_level());
     if termination == Termination::RemoveOutput {
@@ -65,33 +59,33 @@ fn finish(tool: &str, outcome: Result<()>) -> ExitCode {
     }
 }
 
-/// Adds the hidden options that packagers call.
-fn with_generators(command: Command) -> Command {
-    let completions = Arg::new("completions")
-        .long("completions")
-        .value_name("SHELL")
-        .help("Print a completion script")
-        .value_parser(value_parser!(Shell))
-        .exclusive(true)
-        .hide(true);
-    let man =
-        Arg::new("man").long("man").help("Print the man page").action(ArgAction::SetTrue).exclusive(true).hide(true);
-    command.arg(completions).arg(man)
+/// Help and version go to standard output, mistakes to standard error; a closed pipe is no reason to fail.
+fn refuse(error: &clap::Error) -> ExitCode {
+    let _ = error.print();
+    ExitCode::from(error.exit_code() as u8)
 }
 
-/// The completion script or man page, where one is asked for.
-fn generate(command: &Command, matches: &clap::ArgMatches) -> Option<Vec<u8>> {
+/// The completion script or man page, where the first argument asks for one: hidden options that packagers call. They
+/// stand outside the tool's own definition, whose required arguments they do not need.
+fn generate(command: &Command) -> Option<std::result::Result<Vec<u8>, clap::Error>> {
+    let first = std::env::args_os().nth(1)?;
+    let first = first.to_str()?;
+    if first != "--man" && first != "--completions" && !first.starts_with("--completions=") {
+        return None;
+    }
+    let name = command.get_name().to_owned();
+    let shell = Arg::new("completions").long("completions").value_name("SHELL").value_parser(value_parser!(Shell));
+    let man = Arg::new("man").long("man").action(ArgAction::SetTrue).conflicts_with("completions");
+    let matches = match Command::new("generate").bin_name(&name).arg(shell).arg(man).try_get_matches() {
+        Ok(matches) => matches,
+        Err(error) => return Some(Err(error)),
+    };
     let mut command = command.clone();
     let mut text = Vec::new();
-    if let Some(shell) = matches.get_one::<Shell>("completions") {
-        let name = command.get_name().to_owned();
-        clap_complete::generate(*shell, &mut command, name, &mut text);
-        return Some(text);
-    }
-    if matches.get_flag("man") {
+    match matches.get_one::<Shell>("completions") {
+        Some(shell) => clap_complete::generate(*shell, &mut command, name, &mut text),
         // Writing to memory does not fail.
-        let _ = clap_mangen::Man::new(command).render(&mut text);
-        return Some(text);
+        None => drop(clap_mangen::Man::new(command).render(&mut text)),
     }
-    None
+    Some(Ok(text))
 }

@@ -18,9 +18,15 @@ pub enum Termination {
 /// Temporary files that are being written.
 static UNFINISHED: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
 
-/// From now on, removes `temporary` if the process is told to end.
-pub(super) fn register(temporary: &Path) {
-    UNFINISHED.lock().unwrap_or_else(PoisonError::into_inner).push(temporary.to_owned());
+/// From now on, removes `temporary` if the process is told to end. False where it is registered already: two outputs of
+/// one name.
+pub(super) fn register(temporary: &Path) -> bool {
+    let mut unfinished = UNFINISHED.lock().unwrap_or_else(PoisonError::into_inner);
+    let is_new = !unfinished.iter().any(|path| path == temporary);
+    if is_new {
+        unfinished.push(temporary.to_owned());
+    }
+    is_new
 }
 
 /// Does the last step with `temporary` (renames or removes it) and forgets it; a signal waits meanwhile.

@@ -1,6 +1,6 @@
 //! The alphabet: what a letter of a sequence becomes before anything else sees it.
 
-/// Marks a byte that is left out: the line ends of wrapped FASTA.
+/// Marks a byte that is left out: a line end of wrapped FASTA.
 const LINE_END: u8 = 0x01;
 /// Marks a byte that is no nucleotide.
 const NO_NUCLEOTIDE: u8 = 0xFF;
@@ -46,25 +46,44 @@ impl std::fmt::Display for BadLetter {
 /// Replaces what `out` holds by the sequence in `raw`, normalised to the letters ACGUN; line ends are left out.
 pub fn normalise_into(raw: &[u8], out: &mut Vec<u8>) -> Result<(), BadLetter> {
     out.clear();
-    out.resize(raw.len(), 0);
-    let mut length = 0;
-    let mut bad = false;
-    // No branch per letter: line ends are written and then overwritten.
-    for &byte in raw {
-        let letter = NORMAL[byte as usize];
-        out[length] = letter;
-        length += (letter != LINE_END) as usize;
-        bad |= letter == NO_NUCLEOTIDE;
+    out.reserve(raw.len());
+    let mut rest = raw;
+    while !rest.is_empty() {
+        let (line, after) = match memchr::memchr(b'\n', rest) {
+            Some(end) => (&rest[..end], &rest[end + 1..]),
+            None => (rest, &rest[rest.len()..]),
+        };
+        rest = after;
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        let start = out.len();
+        out.extend(line.iter().map(|byte| common_letter(*byte)));
+        if line.iter().fold(false, |other, byte| other | !is_common_letter(*byte)) {
+            // Ambiguity letters, other line ends, and what is no nucleotide.
+            out.truncate(start);
+            for &byte in line {
+                match NORMAL[byte as usize] {
+                    LINE_END => {}
+                    NO_NUCLEOTIDE => return Err(BadLetter { position: out.len() + 1, letter: byte }),
+                    letter => out.push(letter),
+                }
+            }
+        }
     }
-    out.truncate(length);
-    if !bad {
-        return Ok(());
-    }
-    let letters = raw.iter().filter(|&&byte| NORMAL[byte as usize] != LINE_END);
-    match letters.enumerate().find(|(_, byte)| NORMAL[**byte as usize] == NO_NUCLEOTIDE) {
-        Some((index, &letter)) => Err(BadLetter { position: index + 1, letter }),
-        None => Ok(()),
-    }
+    Ok(())
+}
+
+/// Upper case, and U for T. Meant for the letters of [`is_common_letter`], and without a table or a branch, so that many
+/// are done at once.
+fn common_letter(byte: u8) -> u8 {
+    let upper = byte & !0x20;
+    // T and U are neighbours, and the odd one is U.
+    upper | (upper == b'T') as u8
+}
+
+/// Whether a byte is one of ACGUTN, upper or lower case.
+fn is_common_letter(byte: u8) -> bool {
+    let upper = byte & !0x20;
+    (upper == b'A') | (upper == b'C') | (upper == b'G') | (upper == b'U') | (upper == b'T') | (upper == b'N')
 }
 
 /// The sequence in `raw`, normalised to the letters ACGUN; line ends are left out.
@@ -83,6 +102,20 @@ mod tests {
         assert_eq!(normalise(b"acgtuACGTU").unwrap(), b"ACGUUACGUU");
         assert_eq!(normalise(b"RYSWKMBDHVNryswkmbdhvn").unwrap(), b"N".repeat(22));
         assert_eq!(normalise(b"AC\r\nGU\n").unwrap(), b"ACGU");
+    }
+
+    #[test]
+    fn every_byte_means_the_same_among_common_and_other_letters() {
+        for byte in 0..=255u8 {
+            let alone = normalise(&[byte]);
+            // The ambiguity letter sends the line another way.
+            let among = normalise(&[b'R', byte]);
+            match (alone, among) {
+                (Ok(alone), Ok(among)) => assert_eq!([b"N", alone.as_slice()].concat(), among, "{byte}"),
+                (Err(alone), Err(among)) => assert_eq!((1, 2), (alone.position, among.position), "{byte}"),
+                (alone, among) => panic!("{byte}: {alone:?} {among:?}"),
+            }
+        }
     }
 
     #[test]

@@ -8,6 +8,7 @@ use super::tokenizer::{FIRST_KMER, MASK, Tokenizer};
 use crate::{Error, Result};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{RngCore, SeedableRng};
+use std::ops::Range;
 
 /// Chooses and hides tokens. What it draws depends on the seed and the ordinal of the record alone.
 #[derive(Clone, Copy, Debug)]
@@ -79,20 +80,13 @@ impl Masker {
                 passed += 1;
                 continue;
             }
-            for place in span {
-                masked.labels[place] = Some(tokens[place]);
-                chosen += 1;
-            }
+            chosen += choose(span, tokens, &mut masked.labels);
         }
         for &(first, length) in &spans[..passed] {
             if chosen as f64 >= wanted {
                 break;
             }
-            let places = first as usize..(first + length) as usize;
-            for (label, &token) in masked.labels[places.clone()].iter_mut().zip(&tokens[places]) {
-                chosen += label.is_none() as usize;
-                *label = Some(token);
-            }
+            chosen += choose(first as usize..(first + length) as usize, tokens, &mut masked.labels);
         }
 
         for (token, label) in masked.tokens.iter_mut().zip(&masked.labels) {
@@ -106,6 +100,12 @@ impl Masker {
         }
         masked
     }
+}
+
+/// Labels the tokens of a span and returns how many of them had no label before.
+fn choose(span: Range<usize>, tokens: &[u32], labels: &mut [Option<u32>]) -> usize {
+    let labels = labels[span.clone()].iter_mut();
+    labels.zip(&tokens[span]).map(|(label, id)| label.replace(*id).is_none() as usize).sum()
 }
 
 /// Random numbers that are the same on every machine and in every version of the random-number crates.

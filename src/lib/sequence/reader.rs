@@ -193,11 +193,6 @@ impl RecordReader {
         self.observer = Some(Box::new(observer));
     }
 
-    /// The number of records set aside so far.
-    pub fn set_aside(&self) -> u64 {
-        self.set_aside
-    }
-
     /// Reads the next record into `record`, whose buffers are used again; false at the end.
     pub fn read(&mut self, record: &mut Record) -> Result<bool> {
         if self.done {

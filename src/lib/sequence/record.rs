@@ -58,7 +58,7 @@ impl Record {
         match &self.tokens {
             None => Ok(Cow::Owned(tokenizer.encode(&self.sequence))),
             Some(Tokens { k: Some(k), .. }) if *k != tokenizer.k() => Err(Error::Input {
-                file: "tokens".to_owned(),
+                file: "token table".to_owned(),
                 place: format!("record {} ({})", self.ordinal + 1, self.id),
                 message: format!(
                     "made with k = {k}, but the model works with k = {0}: use rna-kmerize -k {0}",

@@ -9,6 +9,7 @@ const WIDTH: usize = 8;
 /// Writes tokens as k-mers or as ids.
 pub struct TokenWriter {
     tokenizer: Tokenizer,
+    form: TokenText,
     /// The text of each id with a space after it.
     texts: Vec<Text>,
 }
@@ -36,13 +37,20 @@ impl TokenWriter {
             TokenText::Kmers => Text::new(&tokenizer.text(id).unwrap_or_default()),
         };
         let texts = (0..tokenizer.vocabulary_size() as u32).map(text).collect();
-        Self { tokenizer, texts }
+        Self { tokenizer, form, texts }
     }
 
     /// Appends the tokens of a normalised sequence, with a space between two.
     pub fn write_sequence(&self, sequence: &[u8], out: &mut Vec<u8>) {
         let mut at = reserve(out, sequence.len());
-        self.tokenizer.visit(sequence, |id| self.place(id, out, &mut at));
+        if self.form == TokenText::Kmers
+            && sequence.len() >= self.tokenizer.k()
+            && memchr::memchr(b'N', sequence).is_none()
+        {
+            self.place_kmers(sequence, out, &mut at);
+        } else {
+            self.tokenizer.visit(sequence, |id| self.place(id, out, &mut at));
+        }
         out.truncate(at.saturating_sub(!sequence.is_empty() as usize));
     }
 
@@ -66,6 +74,25 @@ impl TokenWriter {
             }
         }
         out.truncate(at.saturating_sub(!labels.is_empty() as usize));
+    }
+
+    /// Writes the k-mers of a sequence that is at least k long and holds no N: the text of each is that of the one before
+    /// moved by a letter, which takes no table.
+    fn place_kmers(&self, sequence: &[u8], out: &mut [u8], at: &mut usize) {
+        let k = self.tokenizer.k();
+        let fill = self.tokenizer.fill();
+        (0..fill).for_each(|_| self.place(FIL, out, at));
+        let last = 8 * (k as u32 - 1);
+        // The first letter in the lowest byte, the space in the one after the last letter.
+        let space = (b' ' as u64).checked_shl(8 * k as u32).unwrap_or(0);
+        let letters = sequence[..k - 1].iter();
+        let mut text = letters.fold(0, |text: u64, letter| text >> 8 | (*letter as u64) << last);
+        for &letter in &sequence[k - 1..] {
+            text = text >> 8 & !(0xff << last) | (letter as u64) << last;
+            out[*at..*at + WIDTH].copy_from_slice(&(text | space).to_le_bytes());
+            *at += k + 1;
+        }
+        (0..fill).for_each(|_| self.place(FIL, out, at));
     }
 
     /// Writes the text of an id at `at`; the full width, since a copy of a fixed size is one instruction.

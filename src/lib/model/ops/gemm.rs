@@ -55,6 +55,9 @@ impl<'a, T> Matrix<'a, T> {
 /// Longest inner dimension given to one product: what the library never splits by itself.
 const INNER: usize = 512;
 
+/// Results of up to this many numbers are computed by other kernels of the library, as are single rows and columns.
+const SMALL: usize = 16 * 16;
+
 /// `out = left * right`, or `out += left * right` where `accumulate`; rows of `out` are `out_stride` apart.
 ///
 /// # Panics
@@ -74,25 +77,8 @@ pub fn product<T: Real>(left: Matrix<T>, right: Matrix<T>, out: &mut [T], out_st
         }
         return;
     }
-    // The library has other kernels, with another order of additions, for a single row or column: those are computed
-    // twice over (a stride of 0 repeats them), by the general kernel.
-    if rows == 1 || columns == 1 {
-        let left = Matrix { rows: rows.max(2), row_stride: if rows == 1 { 0 } else { left.row_stride }, ..left };
-        let right = Matrix {
-            columns: columns.max(2),
-            column_stride: if columns == 1 { 0 } else { right.column_stride },
-            ..right
-        };
-        let mut twice = vec![T::zero(); left.rows * right.columns];
-        product(left, right, &mut twice, right.columns, false);
-        for row in 0..rows {
-            for column in 0..columns {
-                let value = twice[row * right.columns + column];
-                let target = &mut out[row * out_stride + column];
-                *target = if accumulate { *target + value } else { value };
-            }
-        }
-        return;
+    if rows == 1 || columns == 1 || rows * columns <= SMALL {
+        return small_product(left, right, out, out_stride, accumulate);
     }
     let mut start = 0;
     while start < inner {
@@ -124,6 +110,32 @@ pub fn product<T: Real>(left: Matrix<T>, right: Matrix<T>, out: &mut [T], out_st
             );
         }
         start += length;
+    }
+}
+
+/// A product that the library would compute by another kernel, with another order of additions: made larger by rows of
+/// zeros, and by a second column like the first, until the general kernel computes it.
+fn small_product<T: Real>(left: Matrix<T>, right: Matrix<T>, out: &mut [T], out_stride: usize, accumulate: bool) {
+    let (rows, inner, columns) = (left.rows, left.columns, right.columns);
+    let right = match columns {
+        1 => Matrix { columns: 2, column_stride: 0, ..right },
+        _ => right,
+    };
+    let padded_rows = rows.max(SMALL / right.columns + 1).max(2);
+    let mut padded = vec![T::zero(); padded_rows * inner];
+    for row in 0..rows {
+        for column in 0..inner {
+            padded[row * inner + column] = left.data[row * left.row_stride + column * left.column_stride];
+        }
+    }
+    let mut wide = vec![T::zero(); padded_rows * right.columns];
+    product(Matrix::new(&padded, padded_rows, inner, inner), right, &mut wide, right.columns, false);
+    for row in 0..rows {
+        for column in 0..columns {
+            let value = wide[row * right.columns + column];
+            let target = &mut out[row * out_stride + column];
+            *target = if accumulate { *target + value } else { value };
+        }
     }
 }
 
