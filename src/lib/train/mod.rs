@@ -1,1 +1,18 @@
 //! Training: data sets, objectives, schedule, loop, checkpoints, metrics.
+//!
+//! Everything random is drawn from a generator that is derived from the seed and from what it is for (see [`random`]),
+//! never from a generator that lives on between steps. So a run that was killed and resumed, and a run on another
+//! number of threads, gives the same weights to the last bit on the CPU.
+
+pub mod baseline;
+pub mod checkpoint;
+pub mod config;
+pub mod data;
+pub mod gradients;
+pub mod metrics;
+pub mod metrics_table;
+pub mod optimiser;
+pub mod progress;
+pub mod random;
+pub mod schedule;
+pub mod signals;

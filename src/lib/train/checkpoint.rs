@@ -1,0 +1,356 @@
+//! Checkpoints: everything that a run needs to continue as if it had never stopped.
+//!
+//! A checkpoint is one safetensors file: the weights under `weights/`, the optimiser's tensors under `optimiser/`, and
+//! one metadata entry with [`Progress`] as JSON, which holds the SHA-256 of the tensors' bytes. It is written to a
+//! temporary name, forced to the disk, and renamed, so that a checkpoint under its final name is whole; one that is not
+//! (a disk fault, a copy cut short) is found by its checksum and passed over.
+
+use std::borrow::Cow;
+use std::collections::{BTreeMap, HashMap};
+use std::fs::{self, File};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use candle_core::{DType, Device, Tensor};
+use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::{Error, Result};
+
+/// The key of the metadata entry.
+const METADATA: &str = "rnaret-checkpoint";
+/// What a checkpoint's name starts and ends with; the step stands between, with leading zeros.
+const PREFIX: &str = "step-";
+const SUFFIX: &str = ".safetensors";
+
+/// Where a run stands. All randomness follows from the seed and these positions, so no generator state is kept.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Progress {
+    /// Updates made.
+    pub step: u64,
+    /// The pass over the data that comes next or is under way, from 0.
+    pub epoch: u64,
+    /// Batches of that pass already used.
+    pub batch: u64,
+    /// Records used since the start of the run.
+    pub records: u64,
+    /// Tokens used since the start of the run.
+    pub tokens: u64,
+    /// The best value of the validation metric so far, and the step that gave it.
+    pub best: Option<Best>,
+    /// Validations since the best one.
+    pub validations_without_improvement: u64,
+    /// Sums since the last row of metrics.tsv.
+    pub since_last_row: RunningSums,
+}
+
+/// The best validation so far.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Best {
+    /// The metric that decides.
+    pub value: f64,
+    /// The step at which it was measured.
+    pub step: u64,
+}
+
+/// What a row of metrics.tsv averages over.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct RunningSums {
+    /// Sum of the loss.
+    pub loss: f64,
+    /// Sum of the weights.
+    pub weight: f64,
+    /// Tokens.
+    pub tokens: u64,
+    /// Seconds spent, which alone differ between two equal runs.
+    pub seconds: f64,
+}
+
+/// A checkpoint in memory.
+pub struct Checkpoint {
+    /// Where the run stands.
+    pub progress: Progress,
+    /// A digest of everything that decides the outcome (configuration, data): a run continues only its own checkpoints.
+    pub run_digest: String,
+    /// The weights by name.
+    pub weights: BTreeMap<String, Tensor>,
+    /// The optimiser's tensors by name.
+    pub optimiser: BTreeMap<String, Tensor>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Metadata {
+    version: u32,
+    program: String,
+    progress: Progress,
+    run_digest: String,
+    sha256: String,
+}
+
+/// The checkpoints of a run: a folder that keeps the newest ones.
+#[derive(Clone, Debug)]
+pub struct CheckpointFolder {
+    folder: PathBuf,
+    kept: usize,
+}
+
+impl CheckpointFolder {
+    /// The folder `folder`, made if need be, that keeps `kept` checkpoints.
+    pub fn open(folder: PathBuf, kept: usize) -> Result<Self> {
+        fs::create_dir_all(&folder).map_err(|source| Error::write(&folder, source))?;
+        Ok(Self { folder, kept })
+    }
+
+    /// Writes a checkpoint and removes those beyond the newest `kept`. Returns its path.
+    pub fn write(&self, checkpoint: &Checkpoint) -> Result<PathBuf> {
+        let path = self.folder.join(format!("{PREFIX}{:010}{SUFFIX}", checkpoint.progress.step));
+        write_atomically(&path, |file| write_checkpoint(file, checkpoint))?;
+        let steps = self.steps()?;
+        for (_, old) in steps.iter().take(steps.len().saturating_sub(self.kept)) {
+            fs::remove_file(old).map_err(|source| Error::write(old, source))?;
+        }
+        Ok(path)
+    }
+
+    /// The newest checkpoint that is whole. Those that are not are named in a warning and passed over.
+    ///
+    /// # Errors
+    /// Where the newest whole checkpoint belongs to another run (`run_digest`).
+    pub fn newest(&self, run_digest: &str) -> Result<Option<Checkpoint>> {
+        for (_, path) in self.steps()?.iter().rev() {
+            match read_checkpoint(path) {
+                Ok(checkpoint) if checkpoint.run_digest == run_digest => return Ok(Some(checkpoint)),
+                Ok(_) => {
+                    return Err(Error::Usage(format!(
+                        "{} was written with other settings or other data: give the same ones to resume, or a new run \
+                         folder",
+                        path.display()
+                    )));
+                }
+                Err(error) => log::warn!("this checkpoint is not whole and is passed over: {error}"),
+            }
+        }
+        Ok(None)
+    }
+
+    /// Path of the newest checkpoint by name, for messages.
+    pub fn newest_path(&self) -> Option<PathBuf> {
+        self.steps().ok()?.pop().map(|(_, path)| path)
+    }
+
+    /// The checkpoints by step, oldest first.
+    fn steps(&self) -> Result<Vec<(u64, PathBuf)>> {
+        let unreadable = |source| Error::read(&self.folder, source);
+        let mut steps = Vec::new();
+        for entry in fs::read_dir(&self.folder).map_err(unreadable)? {
+            let path = entry.map_err(unreadable)?.path();
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            let number = name.strip_prefix(PREFIX).and_then(|rest| rest.strip_suffix(SUFFIX));
+            if let Some(step) = number.and_then(|number| number.parse().ok()) {
+                steps.push((step, path));
+            }
+        }
+        steps.sort();
+        Ok(steps)
+    }
+}
+
+/// Writes a file under a temporary name beside `path`, forces it to the disk, and renames it.
+pub fn write_atomically(path: &Path, write: impl FnOnce(&mut File) -> std::io::Result<()>) -> Result<()> {
+    let mut temporary = path.as_os_str().to_owned();
+    temporary.push(".partial");
+    let temporary = PathBuf::from(temporary);
+    let result = (|| {
+        let mut file = File::create(&temporary)?;
+        write(&mut file)?;
+        file.sync_all()?;
+        fs::rename(&temporary, path)?;
+        // The rename itself is on the disk only once the folder is.
+        match path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+            Some(parent) => File::open(parent)?.sync_all(),
+            None => File::open(".")?.sync_all(),
+        }
+    })();
+    result.map_err(|source| {
+        // What is left of it is of no use; that it could not be removed either changes nothing.
+        let _ = fs::remove_file(&temporary);
+        Error::write(path, source)
+    })
+}
+
+fn write_checkpoint(file: &mut File, checkpoint: &Checkpoint) -> std::io::Result<()> {
+    let other = std::io::Error::other::<Box<dyn std::error::Error + Send + Sync>>;
+    let mut views = Vec::new();
+    for (prefix, tensors) in [("weights/", &checkpoint.weights), ("optimiser/", &checkpoint.optimiser)] {
+        for (name, tensor) in tensors {
+            let values = tensor.flatten_all().and_then(|flat| flat.to_vec1::<f32>());
+            views.push((
+                format!("{prefix}{name}"),
+                OwnedTensor { shape: tensor.dims().to_vec(), values: values.map_err(|error| other(error.into()))? },
+            ));
+        }
+    }
+    views.sort_by(|one, two| one.0.cmp(&two.0));
+    let metadata = Metadata {
+        version: 1,
+        program: concat!("rnaret ", env!("CARGO_PKG_VERSION")).into(),
+        progress: checkpoint.progress.clone(),
+        run_digest: checkpoint.run_digest.clone(),
+        sha256: digest(views.iter().map(|(name, tensor)| (name.as_str(), bytemuck::cast_slice(&tensor.values)))),
+    };
+    let json = serde_json::to_string(&metadata).map_err(|error| other(error.into()))?;
+    let bytes = safetensors::serialize(views, Some(HashMap::from([(METADATA.to_string(), json)])))
+        .map_err(|error| other(error.into()))?;
+    file.write_all(&bytes)
+}
+
+struct OwnedTensor {
+    shape: Vec<usize>,
+    values: Vec<f32>,
+}
+
+impl safetensors::View for OwnedTensor {
+    fn dtype(&self) -> Dtype {
+        Dtype::F32
+    }
+
+    fn shape(&self) -> &[usize] {
+        &self.shape
+    }
+
+    fn data(&self) -> Cow<'_, [u8]> {
+        Cow::Borrowed(bytemuck::cast_slice(&self.values))
+    }
+
+    fn data_len(&self) -> usize {
+        self.values.len() * size_of::<f32>()
+    }
+}
+
+fn read_checkpoint(path: &Path) -> Result<Checkpoint> {
+    let bytes = fs::read(path).map_err(|source| Error::read(path, source))?;
+    let broken = |what: String| Error::weights(path, what);
+    let (_, header) = SafeTensors::read_metadata(&bytes).map_err(|error| broken(error.to_string()))?;
+    let json = header.metadata().as_ref().and_then(|entries| entries.get(METADATA));
+    let json = json.ok_or_else(|| broken(format!("the metadata entry {METADATA} is missing")))?;
+    let metadata: Metadata = serde_json::from_str(json).map_err(|error| broken(error.to_string()))?;
+    let file = SafeTensors::deserialize(&bytes).map_err(|error| broken(error.to_string()))?;
+    let mut tensors: Vec<(&str, TensorView<'_>)> = file.iter().collect();
+    tensors.sort_by_key(|(name, _)| *name);
+    if digest(tensors.iter().map(|(name, view)| (*name, view.data()))) != metadata.sha256 {
+        return Err(broken("its checksum does not agree with its tensors".into()));
+    }
+    let mut checkpoint = Checkpoint {
+        progress: metadata.progress,
+        run_digest: metadata.run_digest,
+        weights: BTreeMap::new(),
+        optimiser: BTreeMap::new(),
+    };
+    for (name, view) in tensors {
+        let tensor = Tensor::from_raw_buffer(view.data(), DType::F32, view.shape(), &Device::Cpu)?;
+        let place = match name.split_once('/') {
+            Some(("weights", name)) => checkpoint.weights.insert(name.to_string(), tensor),
+            Some(("optimiser", name)) => checkpoint.optimiser.insert(name.to_string(), tensor),
+            _ => return Err(broken(format!("the tensor {name} has no place in a checkpoint"))),
+        };
+        debug_assert!(place.is_none(), "names in a safetensors file are distinct");
+    }
+    Ok(checkpoint)
+}
+
+/// SHA-256 over names and bytes, in the order of the names.
+fn digest<'a>(tensors: impl Iterator<Item = (&'a str, &'a [u8])>) -> String {
+    let mut hash = Sha256::new();
+    for (name, bytes) in tensors {
+        hash.update((name.len() as u64).to_le_bytes());
+        hash.update(name);
+        hash.update(bytes);
+    }
+    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn checkpoint(step: u64) -> Checkpoint {
+        let tensor = |values: &[f32]| Tensor::new(values, &Device::Cpu).expect("a tensor");
+        Checkpoint {
+            progress: Progress {
+                step,
+                best: Some(Best { value: 0.1 + 0.2, step: 1 }),
+                since_last_row: RunningSums { loss: 1.0 / 3.0, ..Default::default() },
+                ..Default::default()
+            },
+            run_digest: "this run".into(),
+            weights: [("a".to_string(), tensor(&[step as f32, 2.0]))].into(),
+            optimiser: [("first_moment/a".to_string(), tensor(&[0.5, -0.5]))].into(),
+        }
+    }
+
+    fn folder() -> (tempfile::TempDir, CheckpointFolder) {
+        let temporary = tempfile::tempdir().expect("a temporary folder");
+        let folder = CheckpointFolder::open(temporary.path().join("checkpoints"), 2).expect("a folder");
+        (temporary, folder)
+    }
+
+    #[test]
+    fn what_is_written_is_read_again_and_only_the_newest_are_kept() {
+        let (_temporary, folder) = folder();
+        for step in [5, 10, 15] {
+            folder.write(&checkpoint(step)).expect("a checkpoint is written");
+        }
+        let steps: Vec<u64> = folder.steps().expect("a listing").into_iter().map(|(step, _)| step).collect();
+        assert_eq!(steps, [10, 15]);
+        let read = folder.newest("this run").expect("it can be read").expect("there is one");
+        assert_eq!(read.progress, checkpoint(15).progress, "numbers survive to the last bit");
+        assert_eq!(read.weights["a"].to_vec1::<f32>().expect("values"), [15.0, 2.0]);
+        assert_eq!(read.optimiser["first_moment/a"].to_vec1::<f32>().expect("values"), [0.5, -0.5]);
+    }
+
+    #[test]
+    fn a_cut_or_altered_checkpoint_is_passed_over() {
+        let (_temporary, folder) = folder();
+        folder.write(&checkpoint(1)).expect("a checkpoint is written");
+        let newest = folder.write(&checkpoint(2)).expect("a checkpoint is written");
+        let whole = fs::read(&newest).expect("its bytes");
+        let mut altered = whole.clone();
+        *altered.last_mut().expect("a byte") ^= 1;
+        for damaged in [&whole[..whole.len() - 1], &whole[..20], &altered, b""] {
+            fs::write(&newest, damaged).expect("damage is done");
+            let read = folder.newest("this run").expect("no error").expect("the older one");
+            assert_eq!(read.progress.step, 1);
+        }
+    }
+
+    #[test]
+    fn another_runs_checkpoint_is_refused() {
+        let (_temporary, folder) = folder();
+        folder.write(&checkpoint(1)).expect("a checkpoint is written");
+        let error = folder.newest("another run").err().expect("an error");
+        assert!(error.to_string().contains("other settings"), "{error}");
+    }
+
+    #[test]
+    fn equal_checkpoints_are_equal_files() {
+        let (_one, first) = folder();
+        let (_two, second) = folder();
+        let paths = [first.write(&checkpoint(3)).expect("written"), second.write(&checkpoint(3)).expect("written")];
+        assert_eq!(fs::read(&paths[0]).expect("bytes"), fs::read(&paths[1]).expect("bytes"));
+    }
+
+    #[test]
+    fn a_write_that_fails_leaves_the_old_file_and_nothing_else() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let path = folder.path().join("result");
+        fs::write(&path, "old").expect("a file");
+        let result = write_atomically(&path, |file| {
+            file.write_all(b"new")?;
+            Err(std::io::Error::other("the disk is full"))
+        });
+        assert!(result.is_err());
+        assert_eq!(fs::read(&path).expect("the file"), b"old");
+        assert_eq!(fs::read_dir(folder.path()).expect("a listing").count(), 1);
+    }
+}

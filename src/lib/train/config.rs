@@ -1,0 +1,338 @@
+//! Every hyperparameter of a run: published defaults, then the file of `--config`, then the flags.
+
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use super::schedule::Schedule;
+use crate::model::Task;
+use crate::{Error, Result};
+
+/// Which records may not be torn apart when a part of the data is held out for validation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum SplitBy {
+    /// Each record stands for itself.
+    Record,
+    /// Near-identical sequences stay together (more than 0.8 of the 8-mers of the smaller one shared).
+    Cluster,
+    /// Records of the same family stay together (fold).
+    Family,
+    /// Transcripts of the same locus or gene stay together (coding).
+    Locus,
+    /// Repeats of the same miRNA and target stay together (mirtarget).
+    Pair,
+    /// All pairs of a miRNA stay together (mirtarget).
+    Mirna,
+}
+
+/// Declares the hyperparameters once: the resolved struct, the optional flags, and how the flags override it.
+macro_rules! hyperparameters {
+    ($($(#[$doc:meta])* $name:ident: $type:ty,)*) => {
+        /// The resolved hyperparameters of one run. The run folder keeps them as `config.toml`.
+        #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+        #[serde(rename_all = "kebab-case", deny_unknown_fields)]
+        pub struct TrainConfig {
+            $($(#[$doc])* pub $name: $type,)*
+        }
+
+        /// The same hyperparameters as flags and as the keys of `--config FILE` (TOML); what is not given keeps its
+        /// default.
+        #[derive(Clone, Debug, Default, PartialEq, clap::Args, Deserialize)]
+        #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+        pub struct Hyperparameters {
+            $($(#[$doc])* #[arg(long, value_name = "X", help_heading = "Hyperparameters")] pub $name: Option<$type>,)*
+        }
+
+        impl Hyperparameters {
+            /// Replaces in `config` what is given here.
+            fn apply(&self, config: &mut TrainConfig) {
+                $(if let Some(value) = &self.$name { config.$name = value.clone(); })*
+            }
+        }
+    };
+}
+
+hyperparameters! {
+    /// Seed of everything random.
+    seed: u64,
+    /// Update steps after which the run ends; 0: only --epochs ends it.
+    steps: u64,
+    /// Passes over the data after which the run ends; 0: only --steps ends it.
+    epochs: u64,
+    /// Most records in the batch of one step.
+    batch_records: usize,
+    /// Most tokens in the batch of one step (a longer record makes a batch of its own).
+    batch_tokens: usize,
+    /// Most tokens that one thread works on at a time: a batch is cut into such parts, whose gradients are summed.
+    micro_tokens: usize,
+    /// Longest record in nucleotides: longer ones are cropped at random (pretrain, coding) or left out (fold).
+    max_length: usize,
+    /// Shortest record in nucleotides: shorter ones are left out.
+    min_length: usize,
+    /// Peak learning rate.
+    learning_rate: f64,
+    /// Learning rate at the end of each cosine cycle.
+    min_learning_rate: f64,
+    /// Steps of one cosine cycle; the rate then restarts at its peak.
+    cycle_steps: u64,
+    /// Steps of linear warm-up before the first cycle.
+    warmup_steps: u64,
+    /// Decoupled weight decay of AdamW (not on norms, biases and embeddings).
+    weight_decay: f64,
+    /// Decay of AdamW's first moment.
+    beta1: f64,
+    /// Decay of AdamW's second moment.
+    beta2: f64,
+    /// Epsilon of AdamW.
+    epsilon: f64,
+    /// Largest global norm of the gradient; 0 for no clipping.
+    clip_norm: f64,
+    /// Dropout during training.
+    dropout: f64,
+    /// Decay of the moving average of the weights that is kept as the result; 0 for none.
+    ema_decay: f64,
+    /// Part of the tokens that is masked (pretrain).
+    mask_rate: f64,
+    /// Weight of paired bases in the loss (fold).
+    positive_weight: f64,
+    /// Fewest unpaired bases in a hairpin loop, as in rnaret-fold (fold).
+    min_loop: usize,
+    /// Part of the transcripts that is replaced by a random fragment (coding).
+    fragments: f64,
+    /// Length of the shortest fragment in nucleotides (coding).
+    fragment_length: usize,
+    /// Weight of the loss of whole records beside the loss of bases (coding).
+    record_weight: f64,
+    /// Part of the groups that is held out for validation; 0 for none.
+    validation_fraction: f64,
+    /// What may not be torn apart between training and validation.
+    split_by: SplitBy,
+    /// Validate every so many steps; 0: at the end only.
+    validate_every: u64,
+    /// Most records that a validation reads; 0 for all.
+    validation_records: usize,
+    /// Stop after so many validations without improvement; 0: never.
+    patience: u64,
+    /// Write a checkpoint every so many steps.
+    checkpoint_every: u64,
+    /// Number of checkpoints kept.
+    checkpoints_kept: usize,
+    /// Write a row of metrics.tsv every so many steps.
+    log_every: u64,
+    /// Records held in memory for shuffling when training from standard input.
+    shuffle_records: usize,
+}
+
+impl TrainConfig {
+    /// The published values for a task (RNAret, Methods), and sensible ones where the paper gives none.
+    pub fn published(task: Task) -> Self {
+        let common = Self {
+            seed: 0,
+            steps: 0,
+            epochs: 1,
+            batch_records: 256,
+            batch_tokens: 32_768,
+            micro_tokens: 4_096,
+            max_length: 1_024,
+            min_length: 10,
+            learning_rate: 1e-4,
+            min_learning_rate: 1e-5,
+            cycle_steps: 50_000,
+            warmup_steps: 0,
+            weight_decay: 0.01,
+            beta1: 0.9,
+            beta2: 0.999,
+            epsilon: 1e-8,
+            clip_norm: 1.0,
+            dropout: 0.2,
+            ema_decay: 0.0,
+            mask_rate: 0.15,
+            positive_weight: 10.0,
+            min_loop: 3,
+            fragments: 0.0,
+            fragment_length: 200,
+            record_weight: 0.0,
+            validation_fraction: 0.05,
+            split_by: SplitBy::Record,
+            validate_every: 1_000,
+            validation_records: 2_000,
+            patience: 0,
+            checkpoint_every: 500,
+            checkpoints_kept: 2,
+            log_every: 10,
+            shuffle_records: 16_384,
+        };
+        match task {
+            Task::Pretrain => common,
+            Task::Fold => Self {
+                epochs: 20,
+                batch_records: 4,
+                micro_tokens: 1,
+                max_length: 600,
+                learning_rate: 1e-5,
+                min_learning_rate: 1e-6,
+                split_by: SplitBy::Cluster,
+                validation_records: 0,
+                ..common
+            },
+            Task::Coding => Self {
+                epochs: 10,
+                batch_records: 16,
+                max_length: 3_000,
+                min_length: 30,
+                learning_rate: 5e-5,
+                min_learning_rate: 5e-6,
+                split_by: SplitBy::Locus,
+                ..common
+            },
+            Task::Mirtarget => Self {
+                epochs: 20,
+                batch_records: 64,
+                min_length: 6,
+                learning_rate: 1e-5,
+                min_learning_rate: 1e-6,
+                split_by: SplitBy::Pair,
+                validation_records: 0,
+                ..common
+            },
+        }
+    }
+
+    /// The published values of the task, overridden by a TOML file and then by flags.
+    ///
+    /// # Errors
+    /// Where the file cannot be read or holds a key that is none, and where values contradict each other.
+    pub fn resolve(task: Task, file: Option<&Path>, flags: &Hyperparameters) -> Result<Self> {
+        let mut config = Self::published(task);
+        if let Some(path) = file {
+            let text = std::fs::read_to_string(path).map_err(|source| Error::read(path, source))?;
+            let from_file: Hyperparameters = toml::from_str(&text)
+                .map_err(|error| Error::Usage(format!("{}: {}", path.display(), error.to_string().trim())))?;
+            from_file.apply(&mut config);
+        }
+        flags.apply(&mut config);
+        config.validate()?;
+        Ok(config)
+    }
+
+    /// The text of `config.toml`, which `--config` reads again.
+    pub fn to_toml(&self) -> Result<String> {
+        toml::to_string(self).map_err(|error| Error::Usage(format!("the configuration cannot be written: {error}")))
+    }
+
+    /// The learning-rate schedule.
+    pub fn schedule(&self) -> Schedule {
+        Schedule {
+            peak: self.learning_rate,
+            minimum: self.min_learning_rate.min(self.learning_rate),
+            warmup_steps: self.warmup_steps,
+            cycle_steps: self.cycle_steps,
+        }
+    }
+
+    fn validate(&self) -> Result<()> {
+        let wrong = |message: String| Err(Error::Usage(message));
+        for (name, value) in [
+            ("dropout", self.dropout),
+            ("ema-decay", self.ema_decay),
+            ("validation-fraction", self.validation_fraction),
+            ("beta1", self.beta1),
+            ("beta2", self.beta2),
+        ] {
+            if !(0.0..1.0).contains(&value) {
+                return wrong(format!("--{name} {value} is not in [0, 1)"));
+            }
+        }
+        for (name, value) in [("mask-rate", self.mask_rate), ("fragments", self.fragments)] {
+            if !(0.0..=1.0).contains(&value) {
+                return wrong(format!("--{name} {value} is not in [0, 1]"));
+            }
+        }
+        for (name, value) in [
+            ("learning-rate", self.learning_rate),
+            ("min-learning-rate", self.min_learning_rate),
+            ("weight-decay", self.weight_decay),
+            ("clip-norm", self.clip_norm),
+            ("positive-weight", self.positive_weight),
+            ("record-weight", self.record_weight),
+            ("epsilon", self.epsilon),
+        ] {
+            if !value.is_finite() || value < 0.0 {
+                return wrong(format!("--{name} {value} is not a number of at least 0"));
+            }
+        }
+        for (name, value) in [
+            ("batch-records", self.batch_records as u64),
+            ("batch-tokens", self.batch_tokens as u64),
+            ("micro-tokens", self.micro_tokens as u64),
+            ("max-length", self.max_length as u64),
+            ("cycle-steps", self.cycle_steps),
+            ("checkpoint-every", self.checkpoint_every),
+            ("checkpoints-kept", self.checkpoints_kept as u64),
+            ("log-every", self.log_every),
+            ("fragment-length", self.fragment_length as u64),
+            ("shuffle-records", self.shuffle_records as u64),
+        ] {
+            if value == 0 {
+                return wrong(format!("--{name} must be at least 1"));
+            }
+        }
+        if self.steps == 0 && self.epochs == 0 {
+            return wrong("--steps 0 with --epochs 0 would never end: give one of them".into());
+        }
+        if self.min_length > self.max_length {
+            return wrong(format!("--min-length {} is above --max-length {}", self.min_length, self.max_length));
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn flags_override_the_file_and_the_file_the_published_values() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let path = folder.path().join("run.toml");
+        std::fs::write(&path, "learning-rate = 0.5\nsteps = 7\nsplit-by = \"family\"\n").expect("a file is written");
+        let flags = Hyperparameters { steps: Some(9), ..Default::default() };
+        let config = TrainConfig::resolve(Task::Fold, Some(&path), &flags).expect("a valid configuration");
+        let expected = TrainConfig {
+            learning_rate: 0.5,
+            steps: 9,
+            split_by: SplitBy::Family,
+            ..TrainConfig::published(Task::Fold)
+        };
+        assert_eq!(config, expected);
+
+        let again = folder.path().join("config.toml");
+        std::fs::write(&again, config.to_toml().expect("TOML")).expect("a file is written");
+        let read = TrainConfig::resolve(Task::Coding, Some(&again), &Hyperparameters::default()).expect("it is read");
+        assert_eq!(read, config, "config.toml holds every value, so the task's defaults do not matter");
+    }
+
+    #[test]
+    fn an_unknown_key_and_a_value_out_of_range_are_named() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let path = folder.path().join("run.toml");
+        std::fs::write(&path, "learning_rte = 0.5\n").expect("a file is written");
+        let error = TrainConfig::resolve(Task::Fold, Some(&path), &Hyperparameters::default()).expect_err("a typo");
+        assert!(error.to_string().contains("learning_rte"), "{error}");
+        let flags = Hyperparameters { dropout: Some(1.0), ..Default::default() };
+        let error = TrainConfig::resolve(Task::Fold, None, &flags).expect_err("dropout of everything");
+        assert!(error.to_string().contains("--dropout"), "{error}");
+    }
+
+    #[test]
+    fn published_values_are_the_papers() {
+        let pretrain = TrainConfig::published(Task::Pretrain);
+        assert_eq!((pretrain.learning_rate, pretrain.min_learning_rate, pretrain.cycle_steps), (1e-4, 1e-5, 50_000));
+        assert_eq!((pretrain.dropout, pretrain.mask_rate), (0.2, 0.15));
+        let fold = TrainConfig::published(Task::Fold);
+        assert_eq!((fold.learning_rate, fold.positive_weight), (1e-5, 10.0));
+        assert_eq!(TrainConfig::published(Task::Coding).learning_rate, 5e-5);
+        assert_eq!(TrainConfig::published(Task::Mirtarget).learning_rate, 1e-5);
+    }
+}

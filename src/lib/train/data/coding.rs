@@ -1,0 +1,301 @@
+//! Transcripts with their coding sequence (CDS), whole or in fragments.
+
+use std::collections::HashMap;
+use std::io::BufRead;
+use std::ops::Range;
+
+use rand::Rng;
+use rand_chacha::ChaCha8Rng;
+
+use super::Records;
+use super::table::Table;
+use crate::sequence::normalise;
+use crate::train::config::SplitBy;
+use crate::{Error, Result};
+
+/// One transcript.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CodingRecord {
+    /// The transcript's id.
+    pub id: String,
+    /// The gene or locus that it belongs to; its id where none is known.
+    pub locus: String,
+    /// Letters ACGUN.
+    pub sequence: Vec<u8>,
+    /// The CDS with its stop codon, 0-based and half-open; `None` for a transcript that codes for no protein.
+    pub cds: Option<Range<usize>>,
+}
+
+impl CodingRecord {
+    /// The part `range` of the transcript, with what it holds of the CDS.
+    pub fn part(&self, range: Range<usize>) -> CodingRecord {
+        let cds = self.cds.as_ref().and_then(|cds| {
+            let inside = cds.start.max(range.start)..cds.end.min(range.end);
+            (inside.start < inside.end).then(|| inside.start - range.start..inside.end - range.start)
+        });
+        CodingRecord { id: self.id.clone(), locus: self.locus.clone(), sequence: self.sequence[range].to_vec(), cds }
+    }
+
+    /// A part of `length` bases at a random place; the whole where it is no longer than that.
+    pub fn random_part(&self, length: usize, random: &mut ChaCha8Rng) -> CodingRecord {
+        if self.sequence.len() <= length {
+            return self.clone();
+        }
+        let start = random.random_range(0..=self.sequence.len() - length);
+        self.part(start..start + length)
+    }
+}
+
+/// Reads the rows of a TSV: `id`, `seq`, `cds_start0` and `cds_end` (0-based, half-open; -1 or empty where there is
+/// none), and perhaps `locus`.
+pub fn read_table(reader: impl BufRead, file: &str) -> Result<Vec<CodingRecord>> {
+    let Some(mut table) = Table::open(reader, file)? else { return Ok(Vec::new()) };
+    let id = table.column(&["id"])?;
+    let sequence = table.column(&["seq", "sequence"])?;
+    let start = table.column(&["cds_start0", "cds_start"])?;
+    let end = table.column(&["cds_end"])?;
+    let locus = table.optional(&["locus", "gene"]);
+    let mut records = Vec::new();
+    while let Some(row) = table.next_row()? {
+        let parsed = (|| {
+            let sequence = normalise(row[sequence].as_bytes())
+                .map_err(|bad| format!("sequence: position {}: {bad}", bad.position))?;
+            let cds = match (row[start], row[end]) {
+                ("" | "-1" | "NA", "" | "-1" | "NA") => None,
+                (start, end) => match (start.parse::<usize>(), end.parse::<usize>()) {
+                    (Ok(start), Ok(end)) => Some(start..end),
+                    _ => return Err(format!("the CDS {start:?} to {end:?} is not given in whole numbers")),
+                },
+            };
+            check(&sequence, cds.as_ref())?;
+            let locus = locus.map_or(row[id], |column| row[column]);
+            Ok(CodingRecord { id: row[id].to_string(), locus: locus.to_string(), sequence, cds })
+        })();
+        records.push(parsed.map_err(|message: String| table.error(message))?);
+    }
+    Ok(records)
+}
+
+fn check(sequence: &[u8], cds: Option<&Range<usize>>) -> std::result::Result<(), String> {
+    if sequence.is_empty() {
+        return Err("an empty sequence".into());
+    }
+    match cds {
+        Some(cds) if cds.start >= cds.end || cds.end > sequence.len() => Err(format!(
+            "the CDS {}-{} (0-based, half-open) does not lie in a transcript of {} nt",
+            cds.start,
+            cds.end,
+            sequence.len()
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// A transcript of a FASTA file: the CDS and the gene from a GENCODE header
+/// (`>ENST…|ENSG…|…|CDS:61-1041|`, 1-based and inclusive), or from `annotation` where one is given.
+///
+/// # Errors
+/// What is wrong with the record, to be put behind its place.
+pub fn from_fasta(
+    header: &str,
+    sequence: Vec<u8>,
+    annotation: Option<&Annotation>,
+) -> std::result::Result<CodingRecord, String> {
+    let id = header.split(['|', ' ', '\t']).next().unwrap_or_default().to_string();
+    let cds = match annotation {
+        Some(annotation) => annotation.cds.get(&id).cloned(),
+        None => cds_of_header(header)?,
+    };
+    check(&sequence, cds.as_ref())?;
+    let fields = || header.split(['|', ' ', '\t']);
+    let locus = fields()
+        .find_map(|field| field.strip_prefix("gene:").or_else(|| field.strip_prefix("gene=")))
+        .or_else(|| fields().find(|field| field.starts_with("ENS") && field.contains("G0")))
+        .unwrap_or(&id)
+        .to_string();
+    Ok(CodingRecord { id, locus, sequence, cds })
+}
+
+/// The `CDS:start-end` of a header, turned into a 0-based half-open range.
+fn cds_of_header(header: &str) -> std::result::Result<Option<Range<usize>>, String> {
+    let Some(field) = header.split(['|', ' ', '\t']).find_map(|field| field.strip_prefix("CDS:")) else {
+        return Ok(None);
+    };
+    let numbers: Option<(usize, usize)> =
+        field.split_once('-').and_then(|(start, end)| Some((start.parse().ok()?, end.parse().ok()?)));
+    match numbers {
+        Some((start, end)) if start >= 1 => Ok(Some(start - 1..end)),
+        _ => Err(format!("CDS:{field} is not of the form CDS:first-last (1-based)")),
+    }
+}
+
+/// Where the CDS of each transcript lies, from GFF3 or BED in transcript coordinates.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Annotation {
+    cds: HashMap<String, Range<usize>>,
+}
+
+impl Annotation {
+    /// Reads GFF3 (nine columns; rows of type CDS, 1-based and inclusive) or BED (0-based and half-open, the transcript
+    /// in the first column), told apart by their columns. Several rows of one transcript are joined.
+    pub fn read(reader: impl BufRead, file: &str) -> Result<Self> {
+        let mut annotation = Self::default();
+        for (number, line) in reader.lines().enumerate() {
+            let line = line.map_err(|source| Error::Read { file: file.to_string(), source })?;
+            if line.starts_with("##FASTA") {
+                break;
+            }
+            if line.is_empty() || line.starts_with('#') || line.starts_with("track") || line.starts_with("browser") {
+                continue;
+            }
+            let fields: Vec<&str> = line.split('\t').collect();
+            // The strand stands in column 7 of GFF3 and in column 6 of BED.
+            let gff = fields.len() == 9 && matches!(fields[6], "+" | "-" | "." | "?");
+            if gff && fields[2] != "CDS" {
+                continue;
+            }
+            let columns = if gff { [3, 4, 6] } else { [1, 2, 5] };
+            let number_in = |column: usize| fields.get(column).and_then(|field| field.parse::<usize>().ok());
+            let range = match (number_in(columns[0]), number_in(columns[1])) {
+                (Some(start), Some(end)) if gff && start >= 1 => start - 1..end,
+                (Some(start), Some(end)) if !gff => start..end,
+                _ => 0..0,
+            };
+            let wrong = |message: &str| Error::Input {
+                file: file.to_string(),
+                place: format!("line {}", number + 1),
+                message: message.to_string(),
+            };
+            if range.is_empty() {
+                return Err(wrong("neither a GFF3 nor a BED row with a start before its end"));
+            }
+            if fields.get(columns[2]) == Some(&"-") {
+                return Err(wrong("the CDS of a transcript lies on its own strand (+), not on the minus strand"));
+            }
+            let joined = annotation.cds.entry(fields[0].to_string()).or_insert(range.clone());
+            *joined = joined.start.min(range.start)..joined.end.max(range.end);
+        }
+        Ok(annotation)
+    }
+
+    /// The transcripts that are annotated.
+    pub fn transcripts(&self) -> impl Iterator<Item = &str> {
+        self.cds.keys().map(String::as_str)
+    }
+}
+
+/// The name of the group that a record may not be parted from.
+///
+/// # Errors
+/// Where transcripts have no such groups.
+pub fn group(record: &CodingRecord, by: SplitBy) -> Result<Vec<u8>> {
+    match by {
+        SplitBy::Record => Ok(record.id.clone().into_bytes()),
+        SplitBy::Locus => Ok(record.locus.clone().into_bytes()),
+        _ => Err(Error::Usage("--split-by for coding is record or locus".into())),
+    }
+}
+
+/// Transcripts to train on.
+pub struct CodingRecords {
+    /// The transcripts.
+    pub records: Vec<CodingRecord>,
+    /// Longest example: longer transcripts give a random window of this length.
+    pub max_length: usize,
+    /// Part of the transcripts that gives a random fragment instead.
+    pub fragments: f64,
+    /// Length of the shortest fragment.
+    pub fragment_length: usize,
+}
+
+impl Records for CodingRecords {
+    type Example = CodingRecord;
+
+    fn len(&self) -> usize {
+        self.records.len()
+    }
+
+    fn tokens(&self, index: usize) -> usize {
+        self.records[index].sequence.len().min(self.max_length)
+    }
+
+    fn example(&self, index: usize, random: &mut ChaCha8Rng) -> Result<CodingRecord> {
+        let record = &self.records[index];
+        let longest = record.sequence.len().min(self.max_length);
+        if self.fragments > 0.0 && random.random_bool(self.fragments) && longest > self.fragment_length {
+            // Evenly spread over the orders of magnitude, so that short fragments are common.
+            let ratio = longest as f64 / self.fragment_length as f64;
+            let length = self.fragment_length as f64 * ratio.powf(random.random::<f64>());
+            return Ok(record.random_part(length as usize, random));
+        }
+        Ok(record.random_part(self.max_length, random))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::train::random::{Purpose, generator};
+
+    #[test]
+    fn table_rows_are_read_and_checked() {
+        let text = "id\tlabel\tspecies\tcds_start0\tcds_end\tseq\tlocus\n\
+                    NM_1\tmrna\thuman\t1\t7\tgATGTAAc\tL1\nTC_1\tlncrna\thuman\t-1\t-1\tACGT\tL2\n";
+        let records = read_table(text.as_bytes(), "x.tsv").expect("valid rows");
+        assert_eq!(records[0].sequence, b"GAUGUAAC");
+        assert_eq!((records[0].cds.clone(), records[0].locus.as_str()), (Some(1..7), "L1"));
+        assert_eq!(records[1].cds, None);
+        let error = read_table(text.replace("\t7\t", "\t9\t").as_bytes(), "x.tsv").expect_err("out of range");
+        assert!(error.to_string().contains("line 2 (NM_1)") && error.to_string().contains("8 nt"), "{error}");
+    }
+
+    #[test]
+    fn gencode_headers_give_cds_and_gene() {
+        let header = "ENST00000641515.2|ENSG00000186092.7|OTTHUMG1|-|OR4F5-201|OR4F5|20|UTR5:1-3|CDS:4-12|UTR3:13-20|";
+        let record = from_fasta(header, vec![b'A'; 20], None).expect("a record");
+        assert_eq!((record.id.as_str(), record.locus.as_str()), ("ENST00000641515.2", "ENSG00000186092.7"));
+        assert_eq!(record.cds, Some(3..12));
+        assert_eq!(from_fasta("lnc1 a lncRNA", vec![b'A'; 20], None).expect("a record").cds, None);
+        assert!(from_fasta("x|CDS:0-12|", vec![b'A'; 20], None).is_err());
+        assert!(from_fasta("x|CDS:4-21|", vec![b'A'; 20], None).expect_err("too long").contains("20 nt"));
+    }
+
+    #[test]
+    fn gff3_and_bed_give_the_same_cds() {
+        let gff = "##gff-version 3\nt1\tx\texon\t1\t20\t.\t+\t.\tID=e\nt1\tx\tCDS\t4\t6\t.\t+\t0\tID=c\n\
+                   t1\tx\tCDS\t7\t12\t.\t+\t0\tID=c\n";
+        let bed = "t1\t3\t12\tt1\t0\t+\n";
+        let annotation = Annotation::read(gff.as_bytes(), "x.gff3").expect("valid GFF3");
+        assert_eq!(annotation, Annotation::read(bed.as_bytes(), "x.bed").expect("valid BED"));
+        let record = from_fasta("t1 CDS:1-3", vec![b'A'; 20], Some(&annotation)).expect("a record");
+        assert_eq!(record.cds, Some(3..12), "the annotation rules, not the header");
+        for wrong in ["t1\t12\t3\n", "t1\t3\t12\tt1\t0\t-\n", "t1 3 12\n"] {
+            assert!(Annotation::read(wrong.as_bytes(), "x").is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn parts_keep_what_they_hold_of_the_cds() {
+        let record = CodingRecord {
+            id: "t".into(),
+            locus: "t".into(),
+            sequence: (0..100).map(|i| b"ACGU"[i % 4]).collect(),
+            cds: Some(30..60),
+        };
+        assert_eq!(record.part(20..50).cds, Some(10..30));
+        assert_eq!(record.part(40..80).cds, Some(0..20));
+        assert_eq!(record.part(60..80).cds, None);
+        let records = CodingRecords { records: vec![record], max_length: 80, fragments: 0.5, fragment_length: 20 };
+        assert_eq!(records.tokens(0), 80);
+        let mut lengths = Vec::new();
+        for draw in 0..200 {
+            let example = records.example(0, &mut generator(1, Purpose::Record, &[draw])).expect("an example");
+            let again = records.example(0, &mut generator(1, Purpose::Record, &[draw])).expect("an example");
+            assert_eq!(example, again);
+            lengths.push(example.sequence.len());
+        }
+        let whole = lengths.iter().filter(|length| **length == 80).count();
+        assert!((70..130).contains(&whole), "{whole} of 200 are as long as can be");
+        assert!(lengths.iter().all(|length| (20..=80).contains(length)));
+    }
+}

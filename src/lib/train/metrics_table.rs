@@ -1,0 +1,156 @@
+//! metrics.tsv: how a run went, one row every few steps, in a form that R and pandas read.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{BufRead, BufReader, Write};
+use std::path::{Path, PathBuf};
+
+use super::checkpoint::write_atomically;
+use crate::{Error, Result};
+
+/// Columns that every run has; those of the task's validation follow.
+const COLUMNS: [&str; 8] =
+    ["step", "epoch", "records", "tokens", "loss", "learning_rate", "gradient_norm", "tokens_per_second"];
+
+/// One row, without the validation columns.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Row {
+    /// Updates made.
+    pub step: u64,
+    /// Pass over the data, from 1.
+    pub epoch: u64,
+    /// Records used since the start of the run.
+    pub records: u64,
+    /// Tokens used since the start of the run.
+    pub tokens: u64,
+    /// Mean training loss since the row before.
+    pub loss: f64,
+    /// Learning rate of the last step.
+    pub learning_rate: f64,
+    /// Norm of the last step's gradient before clipping.
+    pub gradient_norm: f64,
+    /// Tokens per second of training (validation not counted) since the row before.
+    pub tokens_per_second: f64,
+}
+
+/// The open table.
+pub struct MetricsTable {
+    path: PathBuf,
+    file: File,
+    validation_columns: usize,
+}
+
+impl MetricsTable {
+    /// Opens the table of a run that stands at `step`: rows of later steps, which a killed run left and which will be
+    /// made again, are removed, and so is a last row that was cut short.
+    pub fn open(path: &Path, validation_columns: &[&str], step: u64) -> Result<Self> {
+        let header = [&COLUMNS[..], validation_columns].concat().join("\t");
+        let mut kept = header.clone() + "\n";
+        match File::open(path) {
+            Ok(file) => {
+                let mut reader = BufReader::new(file);
+                let mut line = String::new();
+                while reader.read_line(&mut line).map_err(|source| Error::read(path, source))? > 0 {
+                    let row_step = line.split('\t').next().and_then(|field| field.parse::<u64>().ok());
+                    if line.ends_with('\n') && row_step.is_some_and(|row_step| row_step <= step) {
+                        kept.push_str(&line);
+                    }
+                    line.clear();
+                }
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            Err(source) => return Err(Error::read(path, source)),
+        }
+        if fs::read(path).ok().as_deref() != Some(kept.as_bytes()) {
+            write_atomically(path, |file| file.write_all(kept.as_bytes()))?;
+        }
+        let file = OpenOptions::new().append(true).open(path).map_err(|source| Error::write(path, source))?;
+        Ok(Self { path: path.to_owned(), file, validation_columns: validation_columns.len() })
+    }
+
+    /// Appends a row; without a validation its columns hold NA.
+    pub fn append(&mut self, row: &Row, validation: Option<&[f64]>) -> Result<()> {
+        let mut line = format!("{}\t{}\t{}\t{}", row.step, row.epoch, row.records, row.tokens);
+        for value in [row.loss, row.learning_rate, row.gradient_norm, row.tokens_per_second] {
+            line.push('\t');
+            line.push_str(&six_digits(value));
+        }
+        for column in 0..self.validation_columns {
+            line.push('\t');
+            line.push_str(&validation.and_then(|values| values.get(column)).map_or("NA".into(), |v| six_digits(*v)));
+        }
+        line.push('\n');
+        self.file.write_all(line.as_bytes()).map_err(|source| Error::write(&self.path, source))
+    }
+}
+
+/// A number with six significant digits; NA where there is none (not a number).
+pub fn six_digits(value: f64) -> String {
+    if value.is_nan() {
+        return "NA".into();
+    }
+    if !value.is_finite() {
+        return if value > 0.0 { "Inf".into() } else { "-Inf".into() };
+    }
+    let exponent = format!("{value:.5e}").rsplit('e').next().and_then(|text| text.parse::<i32>().ok()).unwrap_or(0);
+    if !(-5..=15).contains(&exponent) {
+        return format!("{value:.5e}");
+    }
+    let text = format!("{value:.*}", (5 - exponent).max(0) as usize);
+    if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_string() } else { text }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(step: u64) -> Row {
+        Row {
+            step,
+            epoch: 1,
+            records: 2 * step,
+            tokens: 100 * step,
+            loss: 1.0 / step as f64,
+            learning_rate: 1e-4,
+            gradient_norm: 0.5,
+            tokens_per_second: 1234.5678,
+        }
+    }
+
+    #[test]
+    fn rows_past_the_resumed_step_are_made_again_once() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let path = folder.path().join("metrics.tsv");
+        let mut table = MetricsTable::open(&path, &["accuracy"], 0).expect("a table");
+        for step in [10, 20, 30] {
+            table.append(&row(step), (step == 20).then_some(&[0.75])).expect("a row");
+        }
+        let whole = fs::read_to_string(&path).expect("its text");
+        assert_eq!(
+            whole.lines().nth(2),
+            Some("20\t1\t40\t2000\t0.05\t0.0001\t0.5\t1234.57\t0.75"),
+            "six significant digits, no more"
+        );
+        // A run killed in the middle of a row after step 20 was saved.
+        fs::write(&path, format!("{whole}40\t1\t8")).expect("a broken row");
+        let mut table = MetricsTable::open(&path, &["accuracy"], 20).expect("a table");
+        table.append(&row(30), None).expect("a row");
+        assert_eq!(fs::read_to_string(&path).expect("its text"), whole);
+    }
+
+    #[test]
+    fn numbers_carry_six_significant_digits() {
+        for (value, text) in [
+            (0.0, "0"),
+            (1.0, "1"),
+            (123456.789, "123457"),
+            (0.1 + 0.2, "0.3"),
+            (1e-5, "0.00001"),
+            (1.234567e-9, "1.23457e-9"),
+            (f64::NAN, "NA"),
+            (-2.5, "-2.5"),
+            (999999.96, "1000000"),
+        ] {
+            assert_eq!(six_digits(value), text);
+        }
+    }
+}
