@@ -59,8 +59,9 @@ fn measure(what: &str, size: usize) -> f64 {
             let packed: Packed = [tokenizer.encode(&sequence(size, 1))].into_iter().collect();
             let head = FoldHead::new(&config, &parameters).unwrap().for_inference().unwrap();
             let features = backbone.features(&packed).unwrap();
+            let letters = sequence(size, 1);
             median(|| {
-                head.logits(&features).unwrap();
+                head.logits(&features, &letters).unwrap();
             })
         }
         "mirtarget" => {

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use candle_core::Tensor;
 use rnaret::model::heads::coding::CodingHead;
-use rnaret::model::heads::fold::FoldHead;
 use rnaret::model::heads::mirtarget::{MirtargetHead, pair_tokens};
+use rnaret::model::heads::published_fold::PublishedFold;
 use rnaret::model::retention::scores::LastLayer;
 use rnaret::model::{Backbone, Packed, Weights, weights};
 use rnaret::sequence::Tokenizer;
@@ -125,12 +125,12 @@ fn fold() {
         }
         let weights = read(&format!("k{k}_fold.pth"));
         let backbone = Backbone::new(&weights.config, &weights.parameters).unwrap().for_inference().unwrap();
-        let head = FoldHead::new(&weights.config, &weights.parameters).unwrap();
+        let head = PublishedFold::new(&weights.config, &weights.parameters).unwrap();
         let inference = head.for_inference().unwrap();
         for (sequence, file) in entries(list) {
             let features = backbone.features(&packed(k, sequence)).unwrap();
             let reference = array(file, "pair_logits").unwrap();
-            close(&numbers(&head.forward(&features).unwrap()), &reference, &format!("{file} whole map"));
+            close(&numbers(&head.map(&features).unwrap()), &reference, &format!("{file} whole map"));
             let map = inference.logits(&features).unwrap();
             let length = map.length();
             let lower = |j: usize| reference[j * length..j * length + j].to_vec();
@@ -156,15 +156,20 @@ fn coding() {
         let backbone = Backbone::new(&weights.config, &weights.parameters).unwrap().for_inference().unwrap();
         for (sequence, file) in entries(list) {
             let packed = packed(k, sequence);
+            let letters = normalised(sequence);
             let features = backbone.features(&packed).unwrap();
             for (skip, name) in [(true, "cds_logits_blocks_skipped"), (false, "cds_logits")] {
                 let config = rnaret::model::ModelConfig { skip_head_blocks: skip, ..weights.config.clone() };
                 let head = CodingHead::new(&config, &weights.parameters).unwrap();
                 let reference = array(file, name).unwrap();
-                let logits = head.forward(&features, packed.offsets()).unwrap();
+                let logits = head.forward(&features, packed.offsets(), &letters).unwrap();
                 close(&numbers(&logits), &reference, &format!("{file} {name}"));
                 let probabilities: Vec<f32> = reference.iter().map(|x| 1.0 / (1.0 + (-x).exp())).collect();
-                close(&head.probabilities(&features, &packed).unwrap(), &probabilities, &format!("{file} {name}"));
+                close(
+                    &head.probabilities(&features, &packed, &letters).unwrap(),
+                    &probabilities,
+                    &format!("{file} {name}"),
+                );
             }
             checked += 1;
         }

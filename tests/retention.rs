@@ -6,7 +6,7 @@ use candle_core::{DType, Device, Tensor, Var};
 use proptest::prelude::*;
 use rnaret::model::retention::kernel::{decay, decay_total};
 use rnaret::model::retention::operation::{retention, retention_in_chunks};
-use rnaret::model::{Backbone, ModelConfig, Packed, Task, initialise};
+use rnaret::model::{Backbone, HeadKind, ModelConfig, Packed, Task, initialise};
 
 const HEADS: usize = 2;
 const KEY_WIDTH: usize = 4;
@@ -236,9 +236,18 @@ fn gradients_by_finite_differences() {
 #[test]
 fn every_weight_has_a_gradient() {
     use rnaret::model::heads::{coding::CodingHead, fold::FoldHead, mirtarget::MirtargetHead};
-    for task in [Task::Pretrain, Task::Fold, Task::Coding, Task::Mirtarget] {
+    for (task, head) in [
+        (Task::Pretrain, HeadKind::Published),
+        (Task::Fold, HeadKind::Published),
+        (Task::Fold, HeadKind::Triangle),
+        (Task::Coding, HeadKind::Published),
+        (Task::Coding, HeadKind::Frames),
+        (Task::Mirtarget, HeadKind::Published),
+    ] {
+        let letters = b"GGGAAACCCAUGG";
         let config = ModelConfig {
             task,
+            head,
             embed_dim: 16,
             value_dim: 12,
             ffn_dim: 10,
@@ -255,11 +264,12 @@ fn every_weight_has_a_gradient() {
             let features = backbone.forward(&packed, None).unwrap();
             let logits = match task {
                 Task::Pretrain => backbone.logits(&features).unwrap(),
-                Task::Fold => {
-                    FoldHead::new(&config, parameters).unwrap().forward(&features.narrow(0, 0, 8).unwrap()).unwrap()
-                }
+                Task::Fold => FoldHead::new(&config, parameters)
+                    .unwrap()
+                    .forward(&features.narrow(0, 0, 8).unwrap(), &letters[..8])
+                    .unwrap(),
                 Task::Coding => {
-                    CodingHead::new(&config, parameters).unwrap().forward(&features, packed.offsets()).unwrap()
+                    CodingHead::new(&config, parameters).unwrap().forward(&features, packed.offsets(), letters).unwrap()
                 }
                 Task::Mirtarget => MirtargetHead::new(parameters).unwrap().forward(&features, &packed).unwrap(),
             };

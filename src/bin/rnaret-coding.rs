@@ -83,7 +83,9 @@ fn code(arguments: Arguments) -> Result<()> {
     for batch in cli::batches(records, arguments.model.batch_tokens) {
         let batch = batch?;
         let packed = model.pack(&batch)?;
-        let probabilities = pool.install(|| head.probabilities(&model.backbone.features(&packed)?, &packed))?;
+        let letters: Vec<u8> = batch.iter().flat_map(|record| record.sequence.iter().copied()).collect();
+        let probabilities =
+            pool.install(|| head.probabilities(&model.backbone.features(&packed)?, &packed, &letters))?;
         for (record, range) in batch.iter().zip(packed.ranges()) {
             let probabilities = &probabilities[range];
             let mut text = Vec::new();

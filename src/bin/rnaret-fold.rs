@@ -120,7 +120,7 @@ fn fold_batch(
         .par_iter()
         .zip(packed.ranges().collect::<Vec<_>>())
         .map(|(record, range)| {
-            let probabilities = head.probabilities(&features.narrow(0, range.start, range.len())?)?;
+            let probabilities = head.probabilities(&features.narrow(0, range.start, range.len())?, &record.sequence)?;
             let rules =
                 PairRules { threshold: arguments.threshold, min_loop: arguments.min_loop, ..PairRules::default() };
             let mut structure = Structure {

@@ -276,11 +276,27 @@ def features_of_the_reference():
 
 
 @check
+def retention_map_of_the_reference():
+    for k in (1, 3):
+        for record in manifest(k)["backbone"]:
+            vectors, length = np.load(GOLDEN / record["file"]), len(record["seq"])
+            if "retention_last_layer" not in vectors:
+                continue
+            fasta = f">{record['file']}\n{record['seq']}\n".encode()
+            frame = table(run("rnaret-embed", "--model", GOLDEN / f"k{k}.pth", "--retention", "map", stdin=fasta))
+            same(list(frame.columns), ["id", "position", "nucleotide", "other_position", "score"], "header")
+            same([*frame["position"]], [*np.repeat(np.arange(1, length + 1), length)], "positions")
+            same([*frame["other_position"]], [*np.tile(np.arange(1, length + 1), length)], "other positions")
+            reference = vectors["retention_last_layer"].mean(axis=0).reshape(-1)
+            close(frame["score"], reference, f"{record['file']} retention map")
+
+
+@check
 def likelihood():
     frame = table(run("rnaret-embed", "--likelihood", RNAS))
+    same(list(frame.columns), ["id", "length", "pseudo_perplexity"], "header")
     same(list(frame["id"]), list(RECORDS), "ids in input order")
-    numbers = frame.select_dtypes("number").to_numpy(dtype=float)
-    require(np.isfinite(numbers).all(), "finite numbers")
+    require((frame["pseudo_perplexity"] >= 1).all(), "a perplexity is at least 1")
 
 
 # -------------------------------------------------------------------------------------------------- structures
@@ -536,7 +552,7 @@ SHARDED = [
     ["rnaret-fold", "--format", "ct"],
     ["rnaret-fold", "--format", "bpseq"],
     ["rnaret-fold", "--format", "tsv"],
-    ["rnaret-coding"],
+    ["rnaret-coding", "--threshold", "0"],
     ["rnaret-mirtarget", "--mirna", MIRNAS],
     ["rnaret-mirtarget", "--mirna", MIRNAS, "--format", "bed"],
 ]

@@ -11,6 +11,8 @@
 //! skips most of them. Time: one pass over a row for each candidate that is not skipped. Memory: at most 8 bytes per
 //! pair of an opening and a later closing base (twice the pair map in the worst case).
 
+use multiversion::multiversion;
+
 use super::base_pairs::Candidate;
 
 /// The best sums, one row per opening base; what lies left of a row's first closing base is not stored.
@@ -83,12 +85,8 @@ pub(super) fn partners(length: usize, candidates: &[Candidate]) -> Vec<Option<us
             let (after_start, after_first) =
                 table.rows.get(candidate.after).copied().unwrap_or((0, table.closing.len()));
             let plain = after_first - candidate.closing;
-            for sum in &mut row[..plain] {
-                *sum = closed.max(*sum);
-            }
-            for (sum, &after) in row[plain..].iter_mut().zip(&done[after_start..]) {
-                *sum = (closed + after).max(*sum);
-            }
+            raise(&mut row[..plain], closed);
+            raise_with(&mut row[plain..], closed, &done[after_start..]);
         }
         table.rows[number] = (start, first);
     }
@@ -116,6 +114,23 @@ pub(super) fn partners(length: usize, candidates: &[Candidate]) -> Vec<Option<us
         }
     }
     partners
+}
+
+/// Raises every sum to at least `closed`. With AVX-512 where the machine has it: the comparison of 64-bit integers is
+/// an instruction only there.
+#[multiversion(targets("x86_64+avx512f+avx512vl", "x86_64+avx2"))]
+fn raise(sums: &mut [i64], closed: i64) {
+    for sum in sums {
+        *sum = closed.max(*sum);
+    }
+}
+
+/// Raises every sum to at least `closed` and the sum that stands after it.
+#[multiversion(targets("x86_64+avx512f+avx512vl", "x86_64+avx2"))]
+fn raise_with(sums: &mut [i64], closed: i64, after: &[i64]) {
+    for (sum, &after) in sums.iter_mut().zip(after) {
+        *sum = (closed + after).max(*sum);
+    }
 }
 
 /// A candidate in the table's numbers.

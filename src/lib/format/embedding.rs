@@ -605,7 +605,7 @@ mod tests {
         for (id, sequence, values) in records {
             writer.write(Embedding { id, sequence, values: of_shape(options.shape, values) })?;
         }
-        writer.finish()
+        Ok(writer.finish()?.0)
     }
 
     #[test]
@@ -669,27 +669,16 @@ mod tests {
 
     #[test]
     fn npy_ids_go_to_a_table_of_their_own() {
-        #[derive(Clone, Default)]
-        struct Shared(Arc<std::sync::Mutex<Vec<u8>>>);
-        impl Write for Shared {
-            fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-                self.0.lock().unwrap().write(bytes)
-            }
-            fn flush(&mut self) -> io::Result<()> {
-                Ok(())
-            }
-        }
         for (format, table) in
             [(EmbeddingFormat::Npy, "id\tlength\na\t5\nb\"\\|é\t1\nc/1.2\t4\n"), (EmbeddingFormat::Tsv, "")]
         {
-            let ids = Shared::default();
             let options = options(format, EmbeddingShape::Pooled);
-            let mut writer = EmbeddingWriter::new(Vec::new(), &options, Some(Box::new(ids.clone()))).unwrap();
+            let mut writer = EmbeddingWriter::new(Vec::new(), &options, Some(Vec::new())).unwrap();
             for (id, sequence, values) in &records() {
                 writer.write(Embedding { id, sequence, values: &values[..DIMENSION] }).unwrap();
             }
-            writer.finish().unwrap();
-            assert_eq!(String::from_utf8_lossy(&ids.0.lock().unwrap()), table);
+            let (_, ids) = writer.finish().unwrap();
+            assert_eq!(String::from_utf8_lossy(&ids.unwrap_or_default()), table);
         }
     }
 
@@ -808,7 +797,7 @@ mod tests {
         let sequence = vec![b'A'; length];
         let mut writer = EmbeddingWriter::new(Vec::new(), &options, None).unwrap();
         writer.write(Embedding { id: "long", sequence: &sequence, values: &values }).unwrap();
-        let bytes = writer.finish().unwrap();
+        let (bytes, _) = writer.finish().unwrap();
         let reader = parquet_reader(&bytes);
         let groups: Vec<i64> = reader.metadata().row_groups().iter().map(|group| group.num_rows()).collect();
         assert_eq!(groups, [4 * 512, 100]);

@@ -49,9 +49,9 @@ fn six_digits(magnitude: f64) -> Option<(u32, i32)> {
     };
     let scaled = magnitude * POWERS[(5 - exponent) as usize];
     let mut digits = scaled.round_ties_even();
-    // The product is wrong by at most 2^-53 of itself, under 1.2e-10: so near to a tie, or to the first digit's
-    // change, it cannot decide. Exact ties (and exact products) go the slow way too; they are rare.
-    if ((scaled - digits).abs() - 0.5).abs() < 1e-9 || scaled < 100_000.0 - 1e-9 {
+    // The power is exact and the product rounded correctly, so that it never comes out beyond a tie or beyond the first
+    // digit's change, only on it: there it cannot decide.
+    if (scaled - digits).abs() == 0.5 || scaled < 1e5 {
         return None;
     }
     if digits >= 1e6 {

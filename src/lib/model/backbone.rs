@@ -18,12 +18,16 @@ use super::ops::rms_norm::rms_norm;
 use super::ops::rotation::{Positions, rotate};
 use super::packed::Packed;
 use super::parameters::{Parameters, backbone_prefix};
-use super::retention::kernel::{HeadRows, Segment, State, decay, denominator, retain, summarise};
+use super::retention::kernel::{HeadRows, Segment, State, chunk_size, decay, denominator, retain, summarise};
 use super::retention::operation::retention;
 use crate::Result;
 
-/// Tokens of a long sequence computed at a time. Fixed, so that the number of threads does not change the result.
-const BLOCK: usize = 256;
+/// Tokens of a long sequence computed at a time. It follows from the length alone, so that the number of threads does
+/// not change the result: small blocks keep all cores busy with a sequence of a few hundred tokens, larger ones keep
+/// the states between blocks few where there are many.
+fn block_size(length: usize) -> usize {
+    if length < 4096 { 256 } else { 1024 }
+}
 
 /// Sequences up to this many tokens are computed whole.
 const WHOLE_UP_TO: usize = 384;
@@ -241,8 +245,9 @@ impl Backbone {
 
     /// One long sequence, block by block.
     fn long(&self, tokens: &[u32], layers: usize) -> Result<Tensor> {
+        let size = block_size(tokens.len());
         let blocks: Vec<(usize, &[u32])> =
-            tokens.chunks(BLOCK).enumerate().map(|(i, block)| (i * BLOCK, block)).collect();
+            tokens.chunks(size).enumerate().map(|(i, block)| (i * size, block)).collect();
         let batches: Vec<Batch> =
             blocks.par_iter().map(|&(start, block)| self.batch(&[0, block.len()], start)).collect();
         let mut x =
@@ -255,14 +260,15 @@ impl Backbone {
                 .map(|(x, batch)| layer.keys_and_values(config, x, batch))
                 .collect::<Result<Vec<_>>>()?;
             let sides = sides(&parts);
+            // Blocks are given up as they are used: at no time is there a second copy of the whole sequence.
             x = x
-                .par_iter()
+                .into_par_iter()
                 .zip(&batches)
-                .zip(parts.par_iter().zip(sides))
+                .zip(parts.into_par_iter().zip(sides))
                 .enumerate()
                 .map(|(i, ((x, batch), (part, sides)))| {
                     let place = Place { start: blocks[i].0, length: tokens.len(), sides };
-                    Ok(layer.forward_block(config, x, batch, part, place)?.detach())
+                    Ok(layer.forward_block(config, &x, batch, &part, place)?.detach())
                 })
                 .collect::<Result<Vec<_>>>()?;
         }
@@ -482,7 +488,7 @@ impl CustomOp3 for BlockRetention {
                 right: sides.right.as_ref().map(|states| &states[head]),
             };
             let columns = &mut out[head * width..];
-            retain(&segment, gamma, BLOCK, columns, value_stride, &mut row_sums);
+            retain(&segment, gamma, chunk_size(tokens), columns, value_stride, &mut row_sums);
             for (n, &sum) in row_sums.iter().enumerate() {
                 let factor = 1.0 / denominator(gamma, start + n, *length, sum);
                 columns[n * value_stride..n * value_stride + width].iter_mut().for_each(|value| *value *= factor);

@@ -29,6 +29,20 @@ impl std::fmt::Display for Task {
     }
 }
 
+/// How a fold or coding head is built.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum HeadKind {
+    /// As published: residual blocks of [1x1, k, 1x1] convolutions with ReLU.
+    #[default]
+    Published,
+    /// Fold: dilated convolutions over the triangle of pairs {i < j}, which also see what pair the letters make and how
+    /// long the helix around it could be.
+    Triangle,
+    /// Coding: dilated convolutions along the transcript, which also see its reading frames.
+    Frames,
+}
+
 /// Every dimension of a model. The default is the published one (RNAret, Methods: about 12 million parameters).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -50,6 +64,9 @@ pub struct ModelConfig {
     /// The epsilon of every RMSNorm.
     #[serde(default = "default_norm_epsilon")]
     pub norm_epsilon: f64,
+    /// How the fold or coding head is built.
+    #[serde(default)]
+    pub head: HeadKind,
     /// Residual blocks of the fold and coding heads.
     #[serde(default)]
     pub head_blocks: usize,
@@ -77,6 +94,7 @@ impl Default for ModelConfig {
             layers: 8,
             heads: 4,
             norm_epsilon: default_norm_epsilon(),
+            head: HeadKind::Published,
             head_blocks: 0,
             head_width: 0,
             skip_head_blocks: false,
@@ -140,6 +158,10 @@ impl ModelConfig {
         }
         if matches!(self.task, Task::Fold | Task::Coding) && self.head_width == 0 {
             return wrong(format!("a {} head needs head_width of at least 1", self.task));
+        }
+        match (self.head, self.task) {
+            (HeadKind::Published, _) | (HeadKind::Triangle, Task::Fold) | (HeadKind::Frames, Task::Coding) => {}
+            (head, task) => return wrong(format!("a {task} model has no head of the kind {head:?}")),
         }
         Ok(())
     }

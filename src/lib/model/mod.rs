@@ -13,7 +13,7 @@ pub mod retention;
 pub mod weights;
 
 pub use backbone::Backbone;
-pub use config::{ModelConfig, Task};
+pub use config::{HeadKind, ModelConfig, Task};
 pub use load::Model;
 pub use packed::Packed;
 pub use parameters::{Parameters, initialise};

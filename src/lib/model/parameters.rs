@@ -6,7 +6,9 @@ use candle_core::{Device, Tensor};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use super::config::{ModelConfig, Task};
+use super::config::{HeadKind, ModelConfig, Task};
+use super::heads::frames::FRAME_FEATURES;
+use super::heads::triangle::PAIR_FEATURES;
 use crate::Result;
 
 /// Tensors by name. Names are those of the published weights.
@@ -78,6 +80,25 @@ fn wanted(config: &ModelConfig) -> Vec<Wanted> {
     let width = config.head_width;
     match config.task {
         Task::Pretrain => {}
+        Task::Fold if config.head == HeadKind::Triangle => {
+            add_with_bias("pair.features", &[width, PAIR_FEATURES]);
+            add_with_bias("pair.first", &[width, d]);
+            add_with_bias("pair.second", &[width, d]);
+            for block in 0..config.head_blocks {
+                add_with_bias(&format!("blocks.{block}.convolution"), &[width, width, 3, 3]);
+                add_with_bias(&format!("blocks.{block}.pointwise"), &[width, width]);
+            }
+            add_with_bias("out", &[1, width]);
+        }
+        Task::Coding if config.head == HeadKind::Frames => {
+            add_with_bias("frames", &[width, FRAME_FEATURES]);
+            add_with_bias("features", &[width, d]);
+            for block in 0..config.head_blocks {
+                add_with_bias(&format!("blocks.{block}.convolution"), &[width, width, 7]);
+                add_with_bias(&format!("blocks.{block}.pointwise"), &[width, width]);
+            }
+            add_with_bias("out", &[1, width]);
+        }
         Task::Fold => {
             add_with_bias("linear_in", &[width, 2 * d]);
             for block in 0..config.head_blocks {
@@ -100,6 +121,12 @@ fn wanted(config: &ModelConfig) -> Vec<Wanted> {
             add_with_bias("0", &[d, d]);
             add_with_bias("2", &[2, d]);
         }
+    }
+    if config.head != HeadKind::Published {
+        for block in 0..config.head_blocks {
+            add(format!("classifier.blocks.{block}.norm.weight"), &[width], Start::One);
+        }
+        add("classifier.norm.weight".into(), &[width], Start::One);
     }
     list
 }

@@ -2,12 +2,20 @@
 
 pub mod coding;
 pub mod fold;
+pub mod frames;
 pub mod mirtarget;
+pub mod published_fold;
+pub mod triangle;
 
 use candle_core::Tensor;
 
+use super::ops::linear::linear_with_bias;
 use super::parameters::Parameters;
 use crate::{Error, Result};
+
+fn tensor(parameters: &Parameters, name: &str) -> Result<Tensor> {
+    parameters.get(name).cloned().ok_or_else(|| Error::weights("model", format!("tensor {name} is missing")))
+}
 
 /// A weight and its bias.
 #[derive(Clone, Debug)]
@@ -18,11 +26,13 @@ struct WithBias {
 
 impl WithBias {
     fn new(parameters: &Parameters, name: &str) -> Result<Self> {
-        let get = |part: &str| {
-            let name = format!("classifier.{name}.{part}");
-            parameters.get(&name).cloned().ok_or_else(|| Error::weights("model", format!("tensor {name} is missing")))
-        };
+        let get = |part: &str| tensor(parameters, &format!("classifier.{name}.{part}"));
         Ok(Self { weight: get("weight")?, bias: get("bias")? })
+    }
+
+    /// x W^T + b.
+    fn apply(&self, x: &Tensor) -> Result<Tensor> {
+        Ok(linear_with_bias(x, &self.weight, &self.bias)?)
     }
 
     /// The weight of a 1x1 convolution as a matrix [out, in].

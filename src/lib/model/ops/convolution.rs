@@ -14,11 +14,9 @@ use super::gemm::{Matrix, product};
 ///
 /// # Errors
 /// Where the shapes do not fit each other.
-pub fn convolution_1d(input: &Tensor, weight: &Tensor, offsets: &[usize]) -> Result<Tensor> {
+pub fn convolution_1d(input: &Tensor, weight: &Tensor, offsets: &[usize], dilation: usize) -> Result<Tensor> {
     let maps = offsets.windows(2).map(|bounds| (1, bounds[1] - bounds[0])).collect();
-    input
-        .contiguous()?
-        .apply_op2(&weight.unsqueeze(2)?.contiguous()?, Convolution { maps, dilation: 1, flipped: false })
+    input.contiguous()?.apply_op2(&weight.unsqueeze(2)?.contiguous()?, Convolution { maps, dilation, flipped: false })
 }
 
 /// Convolution of one map, zeros beyond its borders.

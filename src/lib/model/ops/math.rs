@@ -40,14 +40,14 @@ pub fn erf(x: f32) -> f32 {
     // Near zero the series, since the other form loses its relative accuracy there.
     let square = a * a;
     let series = a
-        * (1.128_379_2
+        * (std::f32::consts::FRAC_2_SQRT_PI
             + square
                 * (-0.376_126_4
                     + square
                         * (0.112_837_92
                             + square * (-0.026_866_17 + square * (0.005_223_978 - square * 0.000_854_833)))));
     let t = 1.0 / (1.0 + 0.327_591_1 * a);
-    let tail = t * (0.254_829_59 + t * (-0.284_496_74 + t * (1.421_413_7 + t * (-1.453_152 + t * 1.061_405_4))));
+    let tail = t * (0.254_829_6 + t * (-0.284_496_74 + t * (1.421_413_7 + t * (-1.453_152 + t * 1.061_405_4))));
     let far = 1.0 - tail * exp(-square);
     let value = if a < 0.5 { series } else { far };
     value.copysign(x)

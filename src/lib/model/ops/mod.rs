@@ -10,6 +10,7 @@ pub mod linear;
 pub mod math;
 pub mod rms_norm;
 pub mod rotation;
+pub mod triangle;
 
 use candle_core::{CpuStorage, Layout, Result};
 

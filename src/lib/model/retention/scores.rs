@@ -105,15 +105,15 @@ fn decayed_sums<'a>(
 ) -> Vec<Vec<f64>> {
     let mut sums = vec![vec![0f64; width]; length];
     let mut state = vec![0f64; width];
-    for n in 0..length {
-        for ((state, &x), sum) in state.iter_mut().zip(row(n)).zip(sums[n].iter_mut()) {
+    for (n, sums) in sums.iter_mut().enumerate() {
+        for ((state, &x), sum) in state.iter_mut().zip(row(n)).zip(sums) {
             *state = *state * gamma + weight(n) * x as f64;
             *sum = *state;
         }
     }
     state.fill(0.0);
-    for n in (0..length).rev() {
-        for ((state, &x), sum) in state.iter_mut().zip(row(n)).zip(sums[n].iter_mut()) {
+    for (n, sums) in sums.iter_mut().enumerate().rev() {
+        for ((state, &x), sum) in state.iter_mut().zip(row(n)).zip(sums) {
             *sum += *state * gamma;
             *state = *state * gamma + weight(n) * x as f64;
         }

@@ -1,0 +1,100 @@
+//! What the reading frames of a transcript tell about each of its bases.
+//!
+//! Each base is the first, second or third of a codon in one of three frames. For each of the three the features say how
+//! long the stop-free stretch around that codon is and whether the codon lies in an open reading frame (AUG to stop),
+//! how long that is, and whether the transcript has a longer one.
+
+/// Numbers per base: five for each of the three frames.
+pub const FRAME_FEATURES: usize = 15;
+
+/// Features of every base, [length, [`FRAME_FEATURES`]], all within 0 and about 1. `sequence` holds ACGUN.
+pub fn frame_features(sequence: &[u8]) -> Vec<f32> {
+    let length = sequence.len();
+    let mut features = vec![0f32; length * FRAME_FEATURES];
+    let frames: Vec<Vec<Stretch>> = (0..3).map(|frame| stretches(sequence, frame)).collect();
+    let longest = frames.iter().flatten().map(Stretch::coding_length).max().unwrap_or(0);
+    for stretch in frames.iter().flatten() {
+        let open = stretch.coding_length();
+        for position in stretch.start..stretch.end {
+            // Which base of its codon this is in the stretch's frame.
+            let place = (position - stretch.start) % 3;
+            let inside = stretch.first_start_codon.is_some_and(|start| position >= start);
+            let row = &mut features[position * FRAME_FEATURES + 5 * place..][..5];
+            row[0] = logarithm(stretch.end - stretch.start);
+            if inside {
+                row[1] = 1.0;
+                row[2] = logarithm(open);
+                row[3] = open as f32 / longest as f32;
+                row[4] = f32::from(u8::from(open == longest));
+            }
+        }
+    }
+    features
+}
+
+/// ln(1 + codons), 1 at about 3,000 codons.
+fn logarithm(bases: usize) -> f32 {
+    (1.0 + bases as f32 / 3.0).ln() / 8.0
+}
+
+/// Codons of one frame up to and including a stop codon, or to the end of the transcript.
+struct Stretch {
+    start: usize,
+    end: usize,
+    first_start_codon: Option<usize>,
+}
+
+impl Stretch {
+    /// Bases from the first AUG to the end.
+    fn coding_length(&self) -> usize {
+        self.first_start_codon.map_or(0, |start| self.end - start)
+    }
+}
+
+fn stretches(sequence: &[u8], frame: usize) -> Vec<Stretch> {
+    let mut stretches = Vec::new();
+    let mut current: Option<Stretch> = None;
+    let mut position = frame;
+    while position + 3 <= sequence.len() {
+        let codon = &sequence[position..position + 3];
+        let stretch = current.get_or_insert(Stretch { start: position, end: position, first_start_codon: None });
+        stretch.end = position + 3;
+        if codon == b"AUG" && stretch.first_start_codon.is_none() {
+            stretch.first_start_codon = Some(position);
+        }
+        if matches!(codon, b"UAA" | b"UAG" | b"UGA") {
+            stretches.extend(current.take());
+        }
+        position += 3;
+    }
+    stretches.extend(current);
+    stretches
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_open_reading_frame_is_marked_codon_by_codon() {
+        //              0  3   6   9   12  15
+        let sequence = b"CCAUGGCUGCUUAACC";
+        let features = frame_features(sequence);
+        let at = |position: usize, place: usize| &features[position * FRAME_FEATURES + 5 * place..][..5];
+        // AUG at 2, stop codon 11..14: bases 2..14 are in the longest reading frame, each at its place in the codon.
+        for position in 2..14 {
+            let place = (position - 2) % 3;
+            assert_eq!(at(position, place)[1], 1.0, "{position}");
+            assert_eq!(at(position, place)[4], 1.0, "{position}");
+            assert_eq!(at(position, place)[3], 1.0, "{position}");
+        }
+        assert_eq!(at(1, 2)[1], 0.0);
+        assert_eq!(at(15, 0)[1], 0.0);
+    }
+
+    #[test]
+    fn short_and_empty_sequences_have_features() {
+        assert!(frame_features(b"").is_empty());
+        assert_eq!(frame_features(b"AU"), vec![0.0; 2 * FRAME_FEATURES]);
+    }
+}
