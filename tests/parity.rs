@@ -4,6 +4,7 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use candle_core::Tensor;
+use rnaret::decode::coding::coding_potential;
 use rnaret::model::heads::coding::CodingHead;
 use rnaret::model::heads::mirtarget::{MirtargetHead, pair_tokens};
 use rnaret::model::heads::published_fold::PublishedFold;
@@ -158,18 +159,19 @@ fn coding() {
             let packed = packed(k, sequence);
             let letters = normalised(sequence);
             let features = backbone.features(&packed).unwrap();
-            for (skip, name) in [(true, "cds_logits_blocks_skipped"), (false, "cds_logits")] {
+            for (skip, name, potential) in [
+                (true, "cds_logits_blocks_skipped", "coding_potential_blocks_skipped"),
+                (false, "cds_logits", "coding_potential"),
+            ] {
                 let config = rnaret::model::ModelConfig { skip_head_blocks: skip, ..weights.config.clone() };
                 let head = CodingHead::new(&config, &weights.parameters).unwrap();
                 let reference = array(file, name).unwrap();
                 let logits = head.forward(&features, packed.offsets(), &letters).unwrap();
                 close(&numbers(&logits), &reference, &format!("{file} {name}"));
                 let probabilities: Vec<f32> = reference.iter().map(|x| 1.0 / (1.0 + (-x).exp())).collect();
-                close(
-                    &head.probabilities(&features, &packed, &letters).unwrap(),
-                    &probabilities,
-                    &format!("{file} {name}"),
-                );
+                let ours = head.probabilities(&features, &packed, &letters).unwrap();
+                close(&ours, &probabilities, &format!("{file} {name}"));
+                close(&[coding_potential(&ours, 30) as f32], &array(file, potential).unwrap(), potential);
             }
             checked += 1;
         }

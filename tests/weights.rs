@@ -1,0 +1,163 @@
+//! Weights in and out: every defect is named, nothing but tensors is read, and what is written reads back.
+
+use std::io::Write;
+use std::path::Path;
+
+use candle_core::{Device, Tensor};
+use rnaret::model::weights::{self, Storage};
+use rnaret::model::{HeadKind, ModelConfig, Task, Weights, initialise};
+use zip::write::SimpleFileOptions;
+
+fn golden(name: &str) -> Weights {
+    weights::read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata/golden").join(name)).unwrap()
+}
+
+fn parse(bytes: &[u8]) -> rnaret::Result<Weights> {
+    weights::parse(bytes, Path::new("weights"))
+}
+
+/// What reading says of weights after a change.
+fn defect(mut weights: Weights, change: impl FnOnce(&mut Weights)) -> String {
+    change(&mut weights);
+    parse(&weights::write(&weights, Storage::F32).unwrap()).expect_err("a defect").to_string()
+}
+
+#[test]
+fn published_weights_become_our_own_and_stay_the_same() {
+    for name in ["k1.pth", "k3.pth", "k5.pth", "k1_fold.pth", "k3_coding.pth", "k5_mirtarget.pth"] {
+        let published = golden(name);
+        let bytes = weights::write(&published, Storage::F32).unwrap();
+        assert_eq!(bytes, weights::write(&published, Storage::F32).unwrap(), "the same weights give the same bytes");
+        let own = parse(&bytes).unwrap();
+        assert_eq!(own.config, published.config, "{name}");
+        assert_eq!(own.parameters.len(), published.parameters.len());
+        for (tensor, value) in &published.parameters {
+            let numbers = |t: &Tensor| t.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+            assert_eq!(numbers(value), numbers(&own.parameters[tensor]), "{name} {tensor}");
+        }
+        let half = weights::write(&published, Storage::F16).unwrap();
+        assert!(half.len() < bytes.len() * 2 / 3);
+        assert_eq!(parse(&half).unwrap().config, published.config);
+    }
+}
+
+#[test]
+fn dimensions_follow_from_the_tensors() {
+    let config = golden("k3_fold.pth").config;
+    let expected = ModelConfig {
+        task: Task::Fold,
+        k: 3,
+        embed_dim: 32,
+        value_dim: 48,
+        ffn_dim: 40,
+        layers: 3,
+        heads: 4,
+        head: HeadKind::Published,
+        head_blocks: 3,
+        head_width: 12,
+        ..ModelConfig::default()
+    };
+    assert_eq!(config, expected);
+    assert!(golden("k1_coding.pth").config.skip_head_blocks);
+}
+
+#[test]
+fn defects_name_the_tensor() {
+    let name = "ret.layers.1.ffn.fc1.weight";
+    let missing = defect(golden("k1_fold.pth"), |weights| {
+        weights.parameters.remove(name);
+    });
+    assert!(missing.contains(name) && missing.contains("missing"), "{missing}");
+    let extra = defect(golden("k1_fold.pth"), |weights| {
+        let tensor = Tensor::new(&[1f32], &Device::Cpu).unwrap();
+        weights.parameters.insert("ret.layers.0.surplus".into(), tensor);
+    });
+    assert!(extra.contains("ret.layers.0.surplus"), "{extra}");
+    let misshapen = defect(golden("k1_fold.pth"), |weights| {
+        let transposed = weights.parameters[name].t().unwrap().contiguous().unwrap();
+        weights.parameters.insert(name.into(), transposed);
+    });
+    assert!(misshapen.contains(name) && misshapen.contains("[32, 40]"), "{misshapen}");
+    let infinite = defect(golden("k1_fold.pth"), |weights| {
+        let broken = (&weights.parameters[name] * f64::INFINITY).unwrap();
+        weights.parameters.insert(name.into(), broken);
+    });
+    assert!(infinite.contains(name) && infinite.contains("finite"), "{infinite}");
+    let heads = defect(golden("k1.pth"), |weights| weights.config.heads = 5);
+    assert!(heads.contains("heads"), "{heads}");
+}
+
+/// A zip archive as PyTorch writes it, with this pickle.
+fn archive(pickle: &[u8]) -> Vec<u8> {
+    let mut bytes = std::io::Cursor::new(Vec::new());
+    let mut zip = zip::ZipWriter::new(&mut bytes);
+    zip.start_file("model/data.pkl", SimpleFileOptions::default()).unwrap();
+    zip.write_all(pickle).unwrap();
+    zip.finish().unwrap();
+    bytes.into_inner()
+}
+
+#[test]
+fn only_tensors_are_read() {
+    // {"epoch": 3}
+    let number = parse(&archive(b"\x80\x02}q\x00X\x05\x00\x00\x00epochq\x01K\x03s.")).expect_err("a number");
+    assert!(number.to_string().contains("epoch"), "{number}");
+    // os.system("true"), which running the pickle would call.
+    let call = b"\x80\x02cposix\nsystem\nq\x00X\x04\x00\x00\x00trueq\x01\x85q\x02Rq\x03.";
+    assert!(parse(&archive(call)).is_err());
+    // {"w": os.system("true")}
+    let inside = b"\x80\x02}q\x00X\x01\x00\x00\x00wcposix\nsystem\nq\x01X\x04\x00\x00\x00trueq\x02\x85q\x03Rq\x04s.";
+    let inside = parse(&archive(inside)).expect_err("a call").to_string();
+    assert!(inside.contains("entry w"), "{inside}");
+    // A tensor whose storage is not there, and arguments that are none.
+    let tensor = b"\x80\x02}q\x00X\x01\x00\x00\x00wctorch._utils\n_rebuild_tensor_v2\nq\x01)Rq\x04s.";
+    assert!(parse(&archive(tensor)).is_err());
+    assert!(parse(&archive(b"")).is_err());
+    assert!(parse(b"PK\x03\x04 cut short").is_err());
+    assert!(parse(b"\x80\x02}q\x00.").unwrap_err().to_string().contains("old format"));
+    assert!(parse(b"not weights at all").is_err());
+    assert!(parse(b"").is_err());
+}
+
+#[test]
+fn cut_files_are_refused() {
+    let whole = weights::write(&golden("k1.pth"), Storage::F32).unwrap();
+    let published = std::fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata/golden/k1.pth")).unwrap();
+    for bytes in [whole, published] {
+        for part in 1..20 {
+            assert!(parse(&bytes[..bytes.len() * part / 20]).is_err(), "{part}/20");
+        }
+    }
+}
+
+/// The start of training: the published distributions.
+#[test]
+fn parameters_start_as_published() {
+    let config = ModelConfig { layers: 1, ..ModelConfig::published(Task::Coding, 3) };
+    let parameters = initialise(&config, 1).unwrap();
+    let numbers = |name: &str| parameters[name].flatten_all().unwrap().to_vec1::<f32>().unwrap();
+    let deviation =
+        |values: &[f32]| (values.iter().map(|&x| f64::from(x).powi(2)).sum::<f64>() / values.len() as f64).sqrt();
+    let largest = |values: &[f32]| values.iter().fold(0f64, |m, &x| m.max(f64::from(x).abs()));
+    for (name, out, gain) in [
+        ("retention.q_proj", 384, 2f64.powf(-2.5)),
+        ("retention.k_proj", 384, 2f64.powf(-2.5)),
+        ("retention.v_proj", 512, 2f64.powf(-2.5)),
+        ("retention.g_proj", 512, 2f64.powf(-2.5)),
+        ("retention.out_proj", 512, 1.0),
+    ] {
+        let values = numbers(&format!("ret.layers.0.{name}.weight"));
+        let bound = gain * (6.0 / f64::from(384 + out)).sqrt();
+        assert!(largest(&values) <= bound && largest(&values) > 0.99 * bound, "{name}");
+        assert!((deviation(&values) / (bound / 3f64.sqrt()) - 1.0).abs() < 0.01, "{name}");
+    }
+    let projection = numbers("ret.output_projection.weight");
+    assert!((deviation(&projection) / 384f64.powf(-0.5) - 1.0).abs() < 0.02);
+    assert!(numbers("ret.layer_norm.weight").iter().all(|&x| x == 1.0));
+    assert_eq!(numbers("classifier.conv_out.bias"), {
+        let again = initialise(&config, 1).unwrap();
+        again["classifier.conv_out.bias"].to_vec1::<f32>().unwrap()
+    });
+    let other = initialise(&config, 2).unwrap();
+    assert_ne!(numbers("classifier.conv_out.bias"), other["classifier.conv_out.bias"].to_vec1::<f32>().unwrap());
+}
