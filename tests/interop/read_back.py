@@ -586,6 +586,21 @@ def shards():
         same(b"".join(parts), run("rna-mask", tokens), "rna-mask: shards one after the other")
 
 
+@check
+def batches():
+    """What is computed together changes no byte."""
+    for command in (
+        ["rnaret-embed", "--pool", "none"],
+        ["rnaret-embed"],
+        ["rnaret-fold"],
+        ["rnaret-coding", "--threshold", "0"],
+        ["rnaret-mirtarget", "--mirna", MIRNAS, "--candidates", "all"],
+    ):
+        whole = run(*command, RNAS)
+        for size in (1, 100, 900):
+            same(run(*command, "--batch-tokens", size, RNAS), whole, f"{' '.join(map(str, command))}: batches of {size}")
+
+
 BGZF_END = bytes.fromhex("1f8b08040000000000ff0600424302001b0003000000000000000000")
 
 
