@@ -1,5 +1,6 @@
 //! Outputs: whole or not there, compressed by name, the same whatever the threads.
 
+use crate::common::run::PACKAGE;
 use crate::common::{Run, Sample, for_each_format};
 use std::fs::{self, File};
 use std::io::{Read, Write};
@@ -54,9 +55,13 @@ fn a_file_holds_what_standard_output_gets() {
         }
         files.sort();
         assert_eq!(names(folder.path()), files, "{} {:?}", tool.name, format.arguments);
-        // `-` and the name of standard output.
+        // `-` and the name of standard output are no names of files, nor what further files are named after.
         for name in ["-", "/dev/stdout"] {
             assert!(Run::new(tool, format).args(["-o", name]).stdin(&input).ok() == expected, "{} {name}", tool.name);
+            let stray = format.companions.iter().map(|ending| Path::new(PACKAGE).join(format!("{name}{ending}")));
+            for path in stray.chain([Path::new(PACKAGE).join("-")]) {
+                assert!(fs::remove_file(&path).is_err(), "{} -o {name} wrote {}", tool.name, path.display());
+            }
         }
     });
 }
@@ -267,7 +272,7 @@ fn nohup_is_honoured() {
             .args(format.arguments)
             .arg("-o")
             .arg(&out)
-            .current_dir(crate::common::run::PACKAGE)
+            .current_dir(PACKAGE)
             .stdin(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()

@@ -1,6 +1,6 @@
 //! The arguments that the tools have in common, as groups to flatten.
 
-use super::output::{Output, refuse_same_file};
+use super::output::{Output, is_standard_output, refuse_same_file};
 use super::shard::ShardChoice;
 use super::{logging, progress};
 use crate::sequence::{Accept, InputFile, OnError, ReaderOptions, RecordReader, Shard};
@@ -91,6 +91,11 @@ pub struct OutputArgs {
 }
 
 impl OutputArgs {
+    /// The file to write; `None` for standard output, under whatever name.
+    pub fn file(&self) -> Option<&Path> {
+        self.output.as_deref().filter(|path| !is_standard_output(path))
+    }
+
     /// Creates the output, which must not be one of the inputs.
     pub fn create(&self, input: &InputArgs) -> Result<Output> {
         self.create_beside(&input.inputs)

@@ -36,9 +36,8 @@ impl Output {
     ///
     /// Errors at once where the directory does not exist or may not be written, or another output has the same name.
     pub fn create(path: Option<&Path>) -> Result<Self> {
-        let stdout = ["-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"];
         let path = match path {
-            Some(path) if !stdout.iter().any(|name| path == Path::new(name)) => path,
+            Some(path) if !is_standard_output(path) => path,
             _ => {
                 let fail = |error| Error::write("standard output", error);
                 let stdout = io::stdout();
@@ -150,6 +149,11 @@ impl Drop for Output {
             });
         }
     }
+}
+
+/// Whether a path names standard output.
+pub(super) fn is_standard_output(path: &Path) -> bool {
+    ["-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"].iter().any(|name| path == Path::new(name))
 }
 
 /// A hidden name beside `path` that no other process uses.

@@ -1,2 +1,129 @@
-//! stub
-#![allow(missing_docs)]
+//! Simple rules that a model has to beat, on the same records and with the same figures.
+
+use super::data::coding::CodingRecord;
+use super::data::mirtarget::MirtargetRecord;
+use super::metrics::{Confusion, roc_auc};
+use super::objective::Report;
+use crate::decode::target_site::{SeedType, seed_type};
+
+/// Length of the fragments, as in the model's own evaluation.
+const FRAGMENT: usize = 200;
+
+/// Transcripts by the length of their longest open reading frame (AUG to stop, either may be missing at the ends);
+/// 200-nt fragments by their longest stop-free stretch; bases by whether they lie in the longest open reading frame.
+/// Thresholds are the best ones for these very records, which favours the rule.
+pub fn coding(records: &[CodingRecord]) -> Report {
+    let (mut transcripts, mut fragments, mut bases) = (vec![], vec![], Confusion::default());
+    for record in records {
+        let coding = record.cds.is_some();
+        let frame = longest_open_reading_frame(&record.sequence);
+        transcripts.push((frame.len() as f64, coding));
+        let start = record.sequence.len().saturating_sub(FRAGMENT) / 2;
+        let end = (start + FRAGMENT).min(record.sequence.len());
+        fragments.push((longest_stop_free(&record.sequence[start..end]) as f64, coding));
+        if let Some(cds) = &record.cds {
+            (0..record.sequence.len()).for_each(|i| bases.add(frame.contains(&i), cds.contains(&i)));
+        }
+    }
+    let (transcript, fragment) = (best(&transcripts), best(&fragments));
+    Report {
+        figures: vec![
+            ("accuracy", transcript.accuracy()),
+            ("auc", roc_auc(&transcripts)),
+            ("f1", transcript.f1()),
+            ("fragment_accuracy", fragment.accuracy()),
+            ("fragment_auc", roc_auc(&fragments)),
+            ("base_f1", bases.f1()),
+        ],
+        ..Report::default()
+    }
+}
+
+/// Pairs by whether the target matches positions 2-7 of the miRNA.
+pub fn mirtarget(records: &[MirtargetRecord]) -> Report {
+    let scored: Vec<(f64, bool)> = records
+        .iter()
+        .map(|pair| {
+            let kind = seed_type(&pair.mirna, &pair.target, 0..pair.target.len());
+            (f64::from(u8::from(kind <= SeedType::SixMer)), pair.label)
+        })
+        .collect();
+    let confusion = Confusion::of_scores(&scored, 0.5);
+    Report {
+        figures: vec![
+            ("f1", confusion.f1()),
+            ("accuracy", confusion.accuracy()),
+            ("precision", confusion.precision()),
+            ("recall", confusion.recall()),
+            ("auc", roc_auc(&scored)),
+        ],
+        ..Report::default()
+    }
+}
+
+/// The confusion table of the threshold with the best accuracy.
+fn best(scored: &[(f64, bool)]) -> Confusion {
+    let mut thresholds: Vec<f64> = scored.iter().map(|&(score, _)| score).collect();
+    thresholds.sort_by(f64::total_cmp);
+    thresholds.dedup();
+    // A few hundred thresholds are as good as all of them.
+    let step = (thresholds.len() / 500).max(1);
+    let tables = thresholds.iter().step_by(step).map(|&threshold| Confusion::of_scores(scored, threshold));
+    tables.max_by(|a, b| a.accuracy().total_cmp(&b.accuracy())).unwrap_or_default()
+}
+
+/// The codons of a frame from `start` on.
+fn codons(sequence: &[u8], frame: usize) -> impl Iterator<Item = (usize, &[u8])> {
+    (frame..).step_by(3).map_while(|start| Some((start, sequence.get(start..start + 3)?)))
+}
+
+fn is_stop(codon: &[u8]) -> bool {
+    matches!(codon, b"UAA" | b"UAG" | b"UGA")
+}
+
+/// From the first AUG of a stop-free stretch to its stop codon or the end of the transcript.
+fn longest_open_reading_frame(sequence: &[u8]) -> std::ops::Range<usize> {
+    let mut longest = 0..0;
+    for frame in 0..3 {
+        let mut start = None;
+        for (position, codon) in codons(sequence, frame) {
+            if codon == b"AUG" {
+                start.get_or_insert(position);
+            }
+            if let Some(first) = start.filter(|first| position + 3 - first > longest.len()) {
+                longest = first..position + 3;
+            }
+            if is_stop(codon) {
+                start = None;
+            }
+        }
+    }
+    longest
+}
+
+/// Bases of the longest run of codons without a stop, in any frame.
+fn longest_stop_free(sequence: &[u8]) -> usize {
+    let mut longest = 0;
+    for frame in 0..3 {
+        let mut run = 0;
+        for (_, codon) in codons(sequence, frame) {
+            run = if is_stop(codon) { 0 } else { run + 3 };
+            longest = longest.max(run);
+        }
+    }
+    longest
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reading_frames() {
+        assert_eq!(longest_open_reading_frame(b"CCAUGGCUGCUUAACC"), 2..14);
+        assert_eq!(longest_open_reading_frame(b"GGAUGAAA"), 2..8);
+        assert_eq!(longest_open_reading_frame(b"GGG"), 0..0);
+        assert_eq!(longest_stop_free(b"UAAGCUGCUUAA"), 9);
+        assert_eq!(longest_stop_free(b"UA"), 0);
+    }
+}

@@ -53,29 +53,51 @@ struct Entry {
 /// Marks a token without label.
 const NO_LABEL: u32 = u32::MAX;
 
-/// How a record is stored: a letter that says which of these, then its letters or numbers.
+/// How a record is stored: a letter that says which of these, the length of the id (two bytes), the id, and then its
+/// letters or numbers.
 const LETTERS: u8 = b'L';
 const TOKENS: u8 = b'T';
 const MASKED: u8 = b'M';
 
 fn store_record(record: &Record, tokenizer: &Tokenizer) -> Result<Vec<u8>> {
-    let Some(tokens) = &record.tokens else {
-        return Ok([&[LETTERS], record.sequence.as_slice()].concat());
+    let kind = match &record.tokens {
+        None => LETTERS,
+        Some(tokens) if tokens.labels.is_none() => TOKENS,
+        Some(_) => MASKED,
     };
-    let ids = record.token_ids(tokenizer)?;
-    let mut bytes = vec![if tokens.labels.is_some() { MASKED } else { TOKENS }];
-    bytes.extend(ids.iter().flat_map(|id| id.to_le_bytes()));
-    if let Some(labels) = &tokens.labels {
-        bytes.extend(labels.iter().flat_map(|label| label.unwrap_or(NO_LABEL).to_le_bytes()));
+    // Ids serve messages and tables only, so one of absurd length may lose its end.
+    let id = &record.id.as_bytes()[..record.id.floor_char_boundary(usize::from(u16::MAX))];
+    let mut bytes = vec![kind];
+    bytes.extend((id.len() as u16).to_le_bytes());
+    bytes.extend(id);
+    match &record.tokens {
+        None => bytes.extend(&record.sequence),
+        Some(tokens) => {
+            bytes.extend(record.token_ids(tokenizer)?.iter().flat_map(|id| id.to_le_bytes()));
+            let labels = tokens.labels.iter().flatten();
+            bytes.extend(labels.flat_map(|label| label.unwrap_or(NO_LABEL).to_le_bytes()));
+        }
     }
     Ok(bytes)
 }
 
-fn tokens_of(bytes: &[u8]) -> usize {
-    match bytes[0] {
-        LETTERS => bytes.len() - 1,
-        TOKENS => (bytes.len() - 1) / 4,
-        _ => (bytes.len() - 1) / 8,
+/// A record as it was stored.
+struct Stored<'a> {
+    kind: u8,
+    id: &'a [u8],
+    body: &'a [u8],
+    tokens: usize,
+}
+
+impl<'a> Stored<'a> {
+    fn new(bytes: &'a [u8]) -> Self {
+        let (id, body) = bytes[3..].split_at(usize::from(u16::from_le_bytes([bytes[1], bytes[2]])));
+        let width = match bytes[0] {
+            LETTERS => 1,
+            TOKENS => 4,
+            _ => 8,
+        };
+        Self { kind: bytes[0], id, body, tokens: body.len() / width }
     }
 }
 
@@ -83,29 +105,38 @@ fn numbers(bytes: &[u8]) -> Vec<u32> {
     bytes.chunks_exact(4).map(|chunk| u32::from_le_bytes([chunk[0], chunk[1], chunk[2], chunk[3]])).collect()
 }
 
+/// A record whose tokens are partly hidden.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PretrainExample {
+    /// The record's id.
+    pub id: String,
+    /// Its tokens and what stands behind the hidden ones.
+    pub masked: Masked,
+}
+
 impl Settings {
     /// The example that a stored record gives.
-    fn example(&self, bytes: &[u8], random: &mut ChaCha8Rng) -> Result<Masked> {
-        let length = tokens_of(bytes);
+    fn example(&self, bytes: &[u8], random: &mut ChaCha8Rng) -> Result<PretrainExample> {
+        let Stored { kind, id, body, tokens: length } = Stored::new(bytes);
         let kept = length.min(self.max_length);
         let start = if length > kept { random.random_range(0..=length - kept) } else { 0 };
         let window = start..start + kept;
-        let body = &bytes[1..];
-        let tokens = match bytes[0] {
+        let tokens = match kind {
             LETTERS => self.tokenizer.encode(&body[window.clone()]),
             _ => numbers(&body[4 * window.start..4 * window.end]),
         };
-        if bytes[0] == MASKED {
+        let masked = if kind == MASKED {
             let labels = numbers(&body[4 * (length + window.start)..4 * (length + window.end)]);
-            let labels = labels.into_iter().map(|label| (label != NO_LABEL).then_some(label)).collect();
-            return Ok(Masked { tokens, labels });
-        }
-        Ok(Masker::new(self.tokenizer, self.mask_rate, random.random())?.mask(0, &tokens))
+            Masked { tokens, labels: labels.into_iter().map(|label| (label != NO_LABEL).then_some(label)).collect() }
+        } else {
+            Masker::new(self.tokenizer, self.mask_rate, random.random())?.mask(0, &tokens)
+        };
+        Ok(PretrainExample { id: String::from_utf8_lossy(id).into_owned(), masked })
     }
 }
 
 impl Records for PretrainRecords {
-    type Example = Masked;
+    type Example = PretrainExample;
 
     fn len(&self) -> usize {
         match &self.store {
@@ -116,13 +147,13 @@ impl Records for PretrainRecords {
 
     fn tokens(&self, index: usize) -> usize {
         let tokens = match &self.store {
-            Store::Memory(records) => tokens_of(&records[index]),
+            Store::Memory(records) => Stored::new(&records[index]).tokens,
             Store::File { entries, .. } => entries[index].tokens as usize,
         };
         tokens.min(self.settings.max_length)
     }
 
-    fn example(&self, index: usize, random: &mut ChaCha8Rng) -> Result<Masked> {
+    fn example(&self, index: usize, random: &mut ChaCha8Rng) -> Result<PretrainExample> {
         let bytes = match &self.store {
             Store::Memory(records) => Cow::Borrowed(records[index].as_slice()),
             Store::File { file, path, entries } => {
@@ -247,7 +278,7 @@ mod tests {
         assert_eq!(example(1, 0), example(1, 0));
         assert_ne!(example(1, 0), example(1, 1), "each draw masks anew");
         for draw in 0..20 {
-            let masked = example(0, draw);
+            let masked = example(0, draw).masked;
             assert_eq!(masked.labels.iter().flatten().count(), 3, "15 % of 20 tokens");
             for (index, label) in masked.labels.iter().enumerate() {
                 let original = label.unwrap_or(masked.tokens[index]);
@@ -261,7 +292,9 @@ mod tests {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let text = "id\tlength\ttokens\tlabels\na\t6\tA [MASK] G U A C\t. C . . . .\n";
         let (records, _) = spool(reader(folder.path(), text), settings(1), NONE, folder.path()).expect("spooled");
-        let masked = records.example(0, &mut generator(1, Purpose::Record, &[])).expect("an example");
+        let PretrainExample { id, masked } =
+            records.example(0, &mut generator(1, Purpose::Record, &[])).expect("an example");
+        assert_eq!(id, "a");
         assert_eq!(masked.tokens, [6, 4, 9, 7, 6, 8]);
         assert_eq!(masked.labels, [None, Some(8), None, None, None, None]);
     }
@@ -286,7 +319,7 @@ mod tests {
         while let Some(window) = stream.next_window().expect("a window") {
             sizes.push(window.len());
             assert_eq!(
-                window.example(0, &mut generator(1, Purpose::Record, &[])).expect("one").tokens.len(),
+                window.example(0, &mut generator(1, Purpose::Record, &[])).expect("one").masked.tokens.len(),
                 window.tokens(0)
             );
         }

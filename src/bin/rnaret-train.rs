@@ -1,0 +1,310 @@
+//! rnaret-train: data in, models out.
+
+use std::cell::Cell;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use rnaret::cli::{self, CommonArgs, Output, Termination, Tool};
+use rnaret::model::weights::{self, Storage};
+use rnaret::model::{HeadKind, ModelConfig, Task, default_model};
+use rnaret::train::config::{Hyperparameters, TrainConfig};
+use rnaret::train::objective::Report;
+use rnaret::train::signals::INTERRUPTED;
+use rnaret::train::tasks::{self, Job};
+use rnaret::train::run::Outcome;
+use rnaret::{Error, Result};
+
+/// Train, fine-tune, evaluate and import models
+///
+/// Every run lives in a folder: its resolved configuration, metrics.tsv, checkpoints, and the best weights as
+/// model.safetensors. Killed at any moment, the same command goes on from the last checkpoint and ends with the same
+/// weights. SIGTERM, SIGUSR1 and Ctrl-C write a checkpoint first and exit with status 3.
+#[derive(clap::Parser)]
+#[command(name = "rnaret-train", version, after_help = EXAMPLES, subcommand_required = true)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+
+    #[command(flatten)]
+    common: CommonArgs,
+}
+
+const EXAMPLES: &str = "Examples:
+  rnaret-train import testdata/golden/k1_fold.pth -o fold.safetensors
+  rnaret-train fold --run fold-run --layers 2 --embed-dim 16 --value-dim 16 --ffn-dim 16 --head-blocks 2 --head-width 8 --steps 4 --validation-fraction 0 testdata/structures/known.dbn";
+
+#[derive(clap::Subcommand)]
+enum Command {
+    /// Masked language modelling on FASTA, FASTQ or token tables (masked or not)
+    Pretrain(TrainArgs),
+    /// Secondary structures: dot-bracket, CT, BPSEQ, or TSV with columns id, seq, dotbracket
+    Fold(TrainArgs),
+    /// Coding regions: TSV with columns id, seq, cds_start0, cds_end; or FASTA with CDS:start-end in its headers
+    Coding(TrainArgs),
+    /// miRNA targets: TSV with columns mirna, mirna_seq, target, target_seq, label
+    Mirtarget(TrainArgs),
+    /// Figures of a model on labelled data
+    Evaluate(EvaluateArgs),
+    /// Turn published PyTorch weights (.pth) into a model file, or a model file into one of 16 bits
+    Import(ImportArgs),
+}
+
+/// One run.
+#[derive(clap::Args)]
+struct TrainArgs {
+    /// Training data; - is standard input
+    #[arg(required = true, value_name = "DATA")]
+    data: Vec<PathBuf>,
+
+    /// The run folder: created, or resumed where it holds a checkpoint
+    #[arg(long, value_name = "FOLDER")]
+    run: PathBuf,
+
+    /// Validation data instead of a held-out part of the training data
+    #[arg(long, value_name = "DATA")]
+    validation: Option<PathBuf>,
+
+    /// GFF3 or BED (transcript coordinates) that says where the CDS of each FASTA record is (coding)
+    #[arg(long, value_name = "FILE")]
+    annotation: Option<PathBuf>,
+
+    /// Weights whose encoder to start from (a pretrained model, or one of another task); its sizes are taken over
+    #[arg(long, value_name = "PATH")]
+    model: Option<PathBuf>,
+
+    /// Hyperparameters as TOML; flags override them
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+
+    #[command(flatten)]
+    size: SizeArgs,
+
+    #[command(flatten)]
+    hyperparameters: Hyperparameters,
+}
+
+/// The dimensions of the model; the published ones by default.
+#[derive(clap::Args)]
+#[command(next_help_heading = "Model size")]
+struct SizeArgs {
+    /// Nucleotides per token: 1, 3, 5 or 7
+    #[arg(short = 'k', value_name = "K")]
+    k: Option<usize>,
+    /// Layers
+    #[arg(long, value_name = "N")]
+    layers: Option<usize>,
+    /// Width of the residual stream
+    #[arg(long, value_name = "N")]
+    embed_dim: Option<usize>,
+    /// Width of all heads' values
+    #[arg(long, value_name = "N")]
+    value_dim: Option<usize>,
+    /// Width of the feed-forward network
+    #[arg(long, value_name = "N")]
+    ffn_dim: Option<usize>,
+    /// Retention heads
+    #[arg(long, value_name = "N")]
+    heads: Option<usize>,
+    /// Kind of the head (fold: published, triangle; coding: published, frames)
+    #[arg(long, value_enum)]
+    head: Option<HeadKind>,
+    /// Residual blocks of the head
+    #[arg(long, value_name = "N")]
+    head_blocks: Option<usize>,
+    /// Channels of the head
+    #[arg(long, value_name = "N")]
+    head_width: Option<usize>,
+}
+
+#[derive(clap::Args)]
+struct EvaluateArgs {
+    /// Labelled data, as the task's training takes it
+    #[arg(required = true, value_name = "DATA")]
+    data: Vec<PathBuf>,
+
+    /// The task
+    #[arg(long, value_enum)]
+    task: Task,
+
+    /// Weights; the built-in model of the task by default
+    #[arg(long, value_name = "PATH")]
+    model: Option<PathBuf>,
+
+    /// GFF3 or BED that says where the CDS of each FASTA record is (coding)
+    #[arg(long, value_name = "FILE")]
+    annotation: Option<PathBuf>,
+
+    /// Evaluate only what a run with this seed, --validation-fraction and --split-by would hold out
+    #[arg(long)]
+    held_out: bool,
+
+    /// Also print what a simple rule reaches on the same records
+    #[arg(long)]
+    baseline: bool,
+
+    /// Write a row per record to this TSV
+    #[arg(long, value_name = "FILE")]
+    per_record: Option<PathBuf>,
+
+    /// Where the table of figures goes instead of standard output
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
+
+    #[command(flatten)]
+    hyperparameters: Hyperparameters,
+}
+
+#[derive(clap::Args)]
+struct ImportArgs {
+    /// Published weights (.pth) or a model file
+    #[arg(value_name = "WEIGHTS")]
+    input: PathBuf,
+
+    /// The model file to write
+    #[arg(short, long, value_name = "FILE")]
+    output: PathBuf,
+
+    /// Store 16 bits per number
+    #[arg(long)]
+    half: bool,
+}
+
+impl Tool for Arguments {
+    fn common(&self) -> &CommonArgs {
+        &self.common
+    }
+}
+
+fn main() -> ExitCode {
+    let interrupted = Cell::new(false);
+    let status = cli::run_with(Termination::Own, |arguments: Arguments| {
+        let Arguments { command, common } = arguments;
+        let outcome = match command {
+            Command::Pretrain(arguments) => train(Task::Pretrain, arguments, &common)?,
+            Command::Fold(arguments) => train(Task::Fold, arguments, &common)?,
+            Command::Coding(arguments) => train(Task::Coding, arguments, &common)?,
+            Command::Mirtarget(arguments) => train(Task::Mirtarget, arguments, &common)?,
+            Command::Evaluate(arguments) => evaluate(&arguments, &common)?,
+            Command::Import(arguments) => import(&arguments)?,
+        };
+        interrupted.set(outcome == Outcome::Interrupted);
+        Ok(())
+    });
+    if interrupted.get() { ExitCode::from(INTERRUPTED) } else { status }
+}
+
+fn train(task: Task, arguments: TrainArgs, common: &CommonArgs) -> Result<Outcome> {
+    let TrainArgs { data, run, validation, annotation, model, config, size, hyperparameters } = arguments;
+    let config = TrainConfig::resolve(task, config.as_deref(), &hyperparameters)?;
+    let start = model.as_deref().map(weights::read).transpose()?;
+    let model = size.apply(task, start.as_ref().map(|weights| &weights.config))?;
+    let job = Job { task, data, validation, annotation, start, model, config, folder: run, quiet: common.quiet };
+    common.thread_pool()?.install(|| tasks::train(job))
+}
+
+impl SizeArgs {
+    /// The model's configuration: that of the weights to start from, or the published one, as the flags change it.
+    fn apply(&self, task: Task, start: Option<&ModelConfig>) -> Result<ModelConfig> {
+        let mut model = ModelConfig::published(task, self.k.unwrap_or(1));
+        if let Some(start) = start {
+            let encoder = ModelConfig { task, head: model.head, ..start.clone() };
+            let same_task = start.task == task;
+            model = match same_task {
+                true => start.clone(),
+                false => ModelConfig { head_blocks: model.head_blocks, head_width: model.head_width, skip_head_blocks: false, ..encoder },
+            };
+        }
+        for (target, value) in [
+            (&mut model.k, self.k),
+            (&mut model.layers, self.layers),
+            (&mut model.embed_dim, self.embed_dim),
+            (&mut model.value_dim, self.value_dim),
+            (&mut model.ffn_dim, self.ffn_dim),
+            (&mut model.heads, self.heads),
+            (&mut model.head_blocks, self.head_blocks),
+            (&mut model.head_width, self.head_width),
+        ] {
+            *target = value.unwrap_or(*target);
+        }
+        model.head = self.head.unwrap_or(model.head);
+        model.validate()?;
+        Ok(model)
+    }
+}
+
+fn evaluate(arguments: &EvaluateArgs, common: &CommonArgs) -> Result<Outcome> {
+    let config = TrainConfig::resolve(arguments.task, None, &arguments.hyperparameters)?;
+    let weights = match &arguments.model {
+        Some(path) => weights::read(path)?,
+        None => default_model(arguments.task)?,
+    };
+    if weights.config.task != arguments.task {
+        let message = format!("holds a {} model where a {} model is needed", weights.config.task, arguments.task);
+        return Err(Error::weights(&weights.source, message));
+    }
+    let mut output = Output::create(arguments.output.as_deref())?;
+    let mut per_record = arguments.per_record.as_deref().map(|path| Output::create(Some(path))).transpose()?;
+    let (report, baseline) = common.thread_pool()?.install(|| {
+        let annotation = arguments.annotation.as_deref();
+        tasks::evaluate(&weights, &config, &arguments.data, annotation, arguments.held_out, arguments.baseline)
+    })?;
+    output.put(table(&report, baseline.as_ref()).as_bytes())?;
+    if let Some(per_record) = &mut per_record {
+        per_record.put(format!("{}\n", report.header).as_bytes())?;
+        for row in &report.rows {
+            per_record.put(format!("{row}\n").as_bytes())?;
+        }
+    }
+    if let Some(per_record) = per_record {
+        per_record.finish()?;
+    }
+    output.finish()?;
+    Ok(Outcome::Finished)
+}
+
+/// The figures, a row each, beside the baseline's.
+fn table(report: &Report, baseline: Option<&Report>) -> String {
+    let mut text = String::from(if baseline.is_some() { "figure\tmodel\tbaseline\n" } else { "figure\tmodel\n" });
+    for &(name, value) in &report.figures {
+        text.push_str(&format!("{name}\t{}", rnaret::format::number::format(value)));
+        if let Some(baseline) = baseline {
+            let other = baseline.figures.iter().find(|(other, _)| *other == name);
+            let other = other.map_or("NA".into(), |&(_, value)| rnaret::format::number::format(value));
+            text.push_str(&format!("\t{other}"));
+        }
+        text.push('\n');
+    }
+    text.push_str(&format!("records\t{}", report.rows.len()));
+    text.push_str(if baseline.is_some() { "\tNA\n" } else { "\n" });
+    text
+}
+
+fn import(arguments: &ImportArgs) -> Result<Outcome> {
+    let weights = weights::read(&arguments.input)?;
+    let mut output = output_beside(&arguments.output, &arguments.input)?;
+    let storage = if arguments.half { Storage::F16 } else { Storage::F32 };
+    let mut weights = weights;
+    if weights.provenance.is_null() {
+        weights.provenance = serde_json::json!({ "imported_from_sha256": weights.checksum });
+    }
+    output.put(&weights::write(&weights, storage)?)?;
+    output.finish()?;
+    let config = &weights.config;
+    let mut err = std::io::stderr();
+    let _ = writeln!(
+        err,
+        "{}: {} model, k = {}, {} layers of {}, {} tensors",
+        arguments.output.display(),
+        config.task,
+        config.k,
+        config.layers,
+        config.embed_dim,
+        weights.parameters.len()
+    );
+    Ok(Outcome::Finished)
+}
+
+fn output_beside(output: &Path, input: &Path) -> Result<Output> {
+    cli::OutputArgs { output: Some(output.to_path_buf()) }.create_beside(&[input])
+}

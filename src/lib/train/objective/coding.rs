@@ -1,0 +1,156 @@
+//! Coding bases, and through them coding transcripts.
+
+use rayon::prelude::*;
+
+use super::losses::{binary_cross_entropy, sigmoid};
+use super::{Loss, Objective, Report, surrogate};
+use crate::Result;
+use crate::decode::coding::coding_potential;
+use crate::model::heads::coding::CodingHead;
+use crate::model::ops::dropout::Dropout;
+use crate::model::{Backbone, ModelConfig, Packed, Parameters};
+use crate::sequence::Tokenizer;
+use crate::train::data::coding::{CodingRecord, CodingRecords};
+use crate::train::metrics::{Confusion, roc_auc};
+
+/// Bases per window of the coding potential.
+const WINDOW: usize = 30;
+
+/// Length of the fragments of the second accuracy.
+const FRAGMENT: usize = 200;
+
+/// Binary cross entropy of every base, a record counting by the mean over its bases; and, with a weight of its own, of
+/// the coding potential (the best window's mean probability), which is what a transcript is judged by.
+pub struct Coding {
+    /// Makes the tokens.
+    pub tokenizer: Tokenizer,
+    /// Weight of the loss of the coding potential.
+    pub record_weight: f64,
+}
+
+/// Loss of one transcript and its gradient with respect to the logits [length].
+fn transcript_loss(record: &CodingRecord, logits: &[f32], record_weight: f64) -> (f64, Vec<f32>) {
+    let length = logits.len();
+    let scale = 1.0 / length as f32;
+    let mut loss = 0.0;
+    let mut gradient: Vec<f32> = logits
+        .iter()
+        .enumerate()
+        .map(|(position, &logit)| {
+            let codes = record.cds.as_ref().is_some_and(|cds| cds.contains(&position));
+            let (one, slope) = binary_cross_entropy(logit, f32::from(u8::from(codes)));
+            loss += f64::from(one * scale);
+            slope * scale
+        })
+        .collect();
+    // A fragment with a sliver of CDS is neither: only its bases count.
+    let coding_bases = record.cds.as_ref().map_or(0, |cds| cds.len());
+    if record_weight > 0.0 && (coding_bases == 0 || coding_bases >= WINDOW) {
+        let probabilities: Vec<f32> = logits.iter().map(|&logit| sigmoid(logit)).collect();
+        let window = WINDOW.min(length);
+        let mut sum: f64 = probabilities[..window].iter().map(|&p| f64::from(p)).sum();
+        let (mut best, mut start) = (sum, 0);
+        for end in window..length {
+            sum += f64::from(probabilities[end]) - f64::from(probabilities[end - window]);
+            if sum > best {
+                (best, start) = (sum, end + 1 - window);
+            }
+        }
+        let mean = (best / window as f64).clamp(1e-6, 1.0 - 1e-6);
+        let (one, slope) = match coding_bases > 0 {
+            true => (-mean.ln(), -1.0 / mean),
+            false => (-(1.0 - mean).ln(), 1.0 / (1.0 - mean)),
+        };
+        loss += record_weight * one;
+        for position in start..start + window {
+            let p = f64::from(probabilities[position]);
+            gradient[position] += (record_weight * slope * p * (1.0 - p) / window as f64) as f32;
+        }
+    }
+    (loss, gradient)
+}
+
+impl Objective for Coding {
+    type Example = CodingRecord;
+    type Data = CodingRecords;
+
+    fn loss(
+        &self,
+        config: &ModelConfig,
+        parameters: &Parameters,
+        examples: &[CodingRecord],
+        dropout: &mut Dropout,
+    ) -> Result<Loss> {
+        let packed: Packed = examples.iter().map(|record| self.tokenizer.encode(&record.sequence)).collect();
+        let letters: Vec<u8> = examples.iter().flat_map(|record| record.sequence.iter().copied()).collect();
+        let features = Backbone::new(config, parameters)?.forward(&packed, Some(dropout))?;
+        let logits = CodingHead::new(config, parameters)?.forward(&features, packed.offsets(), &letters)?;
+        let values = logits.to_vec1::<f32>()?;
+        let mut gradient = Vec::with_capacity(values.len());
+        let mut loss = 0.0;
+        for (record, range) in examples.iter().zip(packed.ranges()) {
+            let (one, part) = transcript_loss(record, &values[range], self.record_weight);
+            loss += one;
+            gradient.extend(part);
+        }
+        Ok(Loss {
+            surrogate: surrogate(&logits, gradient)?,
+            loss,
+            weight: examples.len() as f64,
+            tokens: packed.tokens().len() as u64,
+        })
+    }
+
+    fn evaluate(&self, config: &ModelConfig, parameters: &Parameters, examples: &[CodingRecord]) -> Result<Report> {
+        let backbone = Backbone::new(config, parameters)?.for_inference()?;
+        let head = CodingHead::new(config, parameters)?;
+        let probabilities = |record: &CodingRecord| {
+            let packed: Packed = [self.tokenizer.encode(&record.sequence)].into_iter().collect();
+            head.probabilities(&backbone.features(&packed)?, &packed, &record.sequence)
+        };
+        let results = examples
+            .par_iter()
+            .map(|record| {
+                let whole = probabilities(record)?;
+                // The middle of the transcript: any fixed place is as good as a random one.
+                let start = record.sequence.len().saturating_sub(FRAGMENT) / 2;
+                let end = (start + FRAGMENT).min(record.sequence.len());
+                let fragment = probabilities(&record.part(start..end))?;
+                Ok((whole, coding_potential(&fragment, WINDOW)))
+            })
+            .collect::<Result<Vec<(Vec<f32>, f64)>>>()?;
+        let (mut transcripts, mut fragments, mut bases, mut rows) = (vec![], vec![], vec![], vec![]);
+        for (record, (whole, fragment)) in examples.iter().zip(&results) {
+            let potential = coding_potential(whole, WINDOW);
+            transcripts.push((potential, record.cds.is_some()));
+            fragments.push((*fragment, record.cds.is_some()));
+            if let Some(cds) = &record.cds {
+                bases.extend(whole.iter().enumerate().map(|(i, &p)| (f64::from(p), cds.contains(&i))));
+            }
+            rows.push(format!(
+                "{}\t{}\t{}\t{potential:.6}\t{fragment:.6}",
+                record.id,
+                record.sequence.len(),
+                u8::from(record.cds.is_some())
+            ));
+        }
+        let accuracy = |scored: &[(f64, bool)]| Confusion::of_scores(scored, 0.5);
+        Ok(Report {
+            figures: vec![
+                ("accuracy", accuracy(&transcripts).accuracy()),
+                ("auc", roc_auc(&transcripts)),
+                ("f1", accuracy(&transcripts).f1()),
+                ("fragment_accuracy", accuracy(&fragments).accuracy()),
+                ("fragment_auc", roc_auc(&fragments)),
+                ("base_auc", roc_auc(&bases)),
+                ("base_f1", accuracy(&bases).f1()),
+            ],
+            header: "id\tlength\tcoding\tcoding_potential\tfragment_potential",
+            rows,
+        })
+    }
+
+    fn figures(&self) -> &'static [&'static str] {
+        &["accuracy", "auc", "f1", "fragment_accuracy", "fragment_auc", "base_auc", "base_f1"]
+    }
+}

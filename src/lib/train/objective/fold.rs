@@ -1,0 +1,126 @@
+//! Secondary structure: which pairs of bases form?
+
+use rayon::prelude::*;
+
+use super::losses::binary_cross_entropy;
+use super::{Loss, Objective, Report, surrogate};
+use crate::Result;
+use crate::decode::base_pairs::{Decoder, PairRules, decode};
+use crate::format::structure::Structure;
+use crate::model::heads::fold::FoldHead;
+use crate::model::ops::dropout::Dropout;
+use crate::model::{Backbone, ModelConfig, Packed, Parameters};
+use crate::sequence::Tokenizer;
+use crate::train::data::fold::FoldRecord;
+use crate::train::metrics::compare_pairs;
+
+/// Binary cross entropy over the pairs that may form, the annotated ones weighted more. A record counts by the mean over
+/// its bases (not its pairs), so that long ones do not drown the others.
+pub struct Fold {
+    /// Makes the tokens.
+    pub tokenizer: Tokenizer,
+    /// How much more an annotated pair counts.
+    pub positive_weight: f64,
+    /// Which pairs may form.
+    pub rules: PairRules,
+}
+
+impl Fold {
+    /// Loss of one sequence and its gradient with respect to the logits [L (L - 1) / 2].
+    fn pairs_loss(&self, structure: &Structure, logits: &[f32]) -> (f64, Vec<f32>) {
+        let mut gradient = vec![0f32; logits.len()];
+        let mut loss = 0.0;
+        let scale = 1.0 / structure.sequence.len() as f32;
+        let mut place = 0;
+        for j in 0..structure.sequence.len() {
+            for i in 0..j {
+                if self.rules.allows(&structure.sequence, i, j) {
+                    let paired = structure.partners[j] == Some(i);
+                    let weight = if paired { self.positive_weight as f32 } else { 1.0 } * scale;
+                    let (one, slope) = binary_cross_entropy(logits[place], f32::from(u8::from(paired)));
+                    loss += f64::from(weight * one);
+                    gradient[place] = weight * slope;
+                }
+                place += 1;
+            }
+        }
+        (loss, gradient)
+    }
+}
+
+impl Objective for Fold {
+    type Example = Structure;
+    type Data = Vec<FoldRecord>;
+
+    fn loss(
+        &self,
+        config: &ModelConfig,
+        parameters: &Parameters,
+        examples: &[Structure],
+        dropout: &mut Dropout,
+    ) -> Result<Loss> {
+        let packed: Packed = examples.iter().map(|structure| self.tokenizer.encode(&structure.sequence)).collect();
+        let features = Backbone::new(config, parameters)?.forward(&packed, Some(dropout))?;
+        let head = FoldHead::new(config, parameters)?;
+        let mut total = None;
+        let mut loss = 0.0;
+        for (structure, range) in examples.iter().zip(packed.ranges()) {
+            let logits = head.forward(&features.narrow(0, range.start, range.len())?, &structure.sequence)?;
+            let (one, gradient) = self.pairs_loss(structure, &logits.to_vec1::<f32>()?);
+            loss += one;
+            let part = surrogate(&logits, gradient)?;
+            total = Some(match total {
+                None => part,
+                Some(total) => (total + part)?,
+            });
+        }
+        let surrogate = total.ok_or_else(|| crate::Error::Usage("a batch without records".into()))?;
+        Ok(Loss { surrogate, loss, weight: examples.len() as f64, tokens: packed.tokens().len() as u64 })
+    }
+
+    fn evaluate(&self, config: &ModelConfig, parameters: &Parameters, examples: &[Structure]) -> Result<Report> {
+        let backbone = Backbone::new(config, parameters)?.for_inference()?;
+        let head = FoldHead::new(config, parameters)?.for_inference()?;
+        let scores = examples
+            .par_iter()
+            .map(|structure| {
+                let packed: Packed = [self.tokenizer.encode(&structure.sequence)].into_iter().collect();
+                let probabilities = head.probabilities(&backbone.features(&packed)?, &structure.sequence)?;
+                let predicted = decode(Decoder::Assignment, &structure.sequence, &probabilities, self.rules);
+                Ok(compare_pairs(&predicted, &structure.partners))
+            })
+            .collect::<Result<Vec<_>>>()?;
+        let mean = |figure: fn(&crate::train::metrics::PairScores) -> f64| {
+            scores.iter().map(figure).sum::<f64>() / scores.len().max(1) as f64
+        };
+        let rows = examples.iter().zip(&scores).map(|(structure, s)| {
+            format!(
+                "{}\t{}\t{}\t{}\t{:.6}\t{:.6}\t{:.6}\t{:.6}\t{:.6}",
+                structure.id,
+                structure.sequence.len(),
+                s.annotated,
+                s.predicted,
+                s.precision,
+                s.recall,
+                s.f1,
+                s.slack_f1,
+                s.fidelity
+            )
+        });
+        Ok(Report {
+            figures: vec![
+                ("f1", mean(|s| s.f1)),
+                ("precision", mean(|s| s.precision)),
+                ("recall", mean(|s| s.recall)),
+                ("f1_one_off", mean(|s| s.slack_f1)),
+                ("fidelity", mean(|s| s.fidelity)),
+            ],
+            header: "id\tlength\tannotated\tpredicted\tprecision\trecall\tf1\tf1_one_off\tfidelity",
+            rows: rows.collect(),
+        })
+    }
+
+    fn figures(&self) -> &'static [&'static str] {
+        &["f1", "precision", "recall", "f1_one_off", "fidelity"]
+    }
+}

@@ -1,0 +1,90 @@
+//! miRNA target prediction: does the miRNA bind the site?
+
+use rayon::prelude::*;
+
+use super::losses::cross_entropy;
+use super::{Loss, Objective, Report, surrogate};
+use crate::Result;
+use crate::model::heads::mirtarget::{MirtargetHead, pair_tokens};
+use crate::model::ops::dropout::Dropout;
+use crate::model::{Backbone, ModelConfig, Packed, Parameters};
+use crate::sequence::Tokenizer;
+use crate::train::data::mirtarget::MirtargetRecord;
+use crate::train::metrics::{Confusion, precision_recall_auc, roc_auc};
+
+/// Cross entropy of the two classes.
+pub struct Mirtarget {
+    /// Makes the tokens.
+    pub tokenizer: Tokenizer,
+}
+
+impl Mirtarget {
+    fn pack<'a>(&self, examples: impl IntoIterator<Item = &'a MirtargetRecord>) -> Packed {
+        examples.into_iter().map(|pair| pair_tokens(&self.tokenizer, &pair.mirna, &pair.target)).collect()
+    }
+}
+
+impl Objective for Mirtarget {
+    type Example = MirtargetRecord;
+    type Data = Vec<MirtargetRecord>;
+
+    fn loss(
+        &self,
+        config: &ModelConfig,
+        parameters: &Parameters,
+        examples: &[MirtargetRecord],
+        dropout: &mut Dropout,
+    ) -> Result<Loss> {
+        let packed = self.pack(examples);
+        let features = Backbone::new(config, parameters)?.forward(&packed, Some(dropout))?;
+        let logits = MirtargetHead::new(parameters)?.forward(&features, &packed)?;
+        let mut gradient = vec![0f32; 2 * examples.len()];
+        let mut loss = 0.0;
+        for ((row, gradient), pair) in
+            logits.to_vec2::<f32>()?.iter().zip(gradient.chunks_exact_mut(2)).zip(examples)
+        {
+            loss += f64::from(cross_entropy(row, usize::from(pair.label), 1.0, gradient).0);
+        }
+        Ok(Loss {
+            surrogate: surrogate(&logits, gradient)?,
+            loss,
+            weight: examples.len() as f64,
+            tokens: packed.tokens().len() as u64,
+        })
+    }
+
+    fn evaluate(&self, config: &ModelConfig, parameters: &Parameters, examples: &[MirtargetRecord]) -> Result<Report> {
+        let backbone = Backbone::new(config, parameters)?.for_inference()?;
+        let head = MirtargetHead::new(parameters)?;
+        let probabilities = examples
+            .par_chunks(64)
+            .map(|chunk| {
+                let packed = self.pack(chunk);
+                head.probabilities(&backbone.features(&packed)?, &packed)
+            })
+            .collect::<Result<Vec<_>>>()?
+            .concat();
+        let scored: Vec<(f64, bool)> =
+            probabilities.iter().zip(examples).map(|(&p, pair)| (f64::from(p), pair.label)).collect();
+        let confusion = Confusion::of_scores(&scored, 0.5);
+        let rows = examples.iter().zip(&probabilities).map(|(pair, probability)| {
+            format!("{}\t{}\t{}\t{probability:.6}", pair.id, pair.mirna_name, u8::from(pair.label))
+        });
+        Ok(Report {
+            figures: vec![
+                ("f1", confusion.f1()),
+                ("accuracy", confusion.accuracy()),
+                ("precision", confusion.precision()),
+                ("recall", confusion.recall()),
+                ("auc", roc_auc(&scored)),
+                ("pr_auc", precision_recall_auc(&scored)),
+            ],
+            header: "id\tmirna\tlabel\tprobability",
+            rows: rows.collect(),
+        })
+    }
+
+    fn figures(&self) -> &'static [&'static str] {
+        &["f1", "accuracy", "precision", "recall", "auc", "pr_auc"]
+    }
+}

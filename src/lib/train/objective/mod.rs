@@ -1,0 +1,77 @@
+//! What a task's training minimises, and how well a model does at it: one file per task.
+
+pub mod coding;
+pub mod fold;
+pub mod losses;
+pub mod mirtarget;
+pub mod pretrain;
+
+use candle_core::Tensor;
+
+use super::data::Records;
+use crate::Result;
+use crate::model::ops::dropout::Dropout;
+use crate::model::{ModelConfig, Parameters};
+
+/// The loss of one micro-batch.
+pub struct Loss {
+    /// A number whose gradient is that of the loss.
+    pub surrogate: Tensor,
+    /// The loss: a sum, not a mean.
+    pub loss: f64,
+    /// What the loss is a sum over.
+    pub weight: f64,
+    /// Tokens that went through the model.
+    pub tokens: u64,
+}
+
+/// How well a model does: named figures, and a table with a row per record.
+#[derive(Clone, Debug, Default)]
+pub struct Report {
+    /// Name and value of each figure.
+    pub figures: Vec<(&'static str, f64)>,
+    /// Header row of the table.
+    pub header: &'static str,
+    /// The table's rows.
+    pub rows: Vec<String>,
+}
+
+/// A task.
+pub trait Objective: Sync {
+    /// What one record gives in one step.
+    type Example: Send + Sync;
+    /// The records of the task.
+    type Data: Records<Example = Self::Example>;
+
+    /// The loss of `examples` under `parameters`, whose tensors are tracked.
+    ///
+    /// # Errors
+    /// Where a tensor operation fails.
+    fn loss(
+        &self,
+        config: &ModelConfig,
+        parameters: &Parameters,
+        examples: &[Self::Example],
+        dropout: &mut Dropout,
+    ) -> Result<Loss>;
+
+    /// Figures of a model on `examples`, computed by all threads of the current rayon pool.
+    ///
+    /// # Errors
+    /// Where a tensor operation fails.
+    fn evaluate(&self, config: &ModelConfig, parameters: &Parameters, examples: &[Self::Example]) -> Result<Report>;
+
+    /// Names of the figures of [`Objective::evaluate`], in order; the first decides which weights are best.
+    fn figures(&self) -> &'static [&'static str];
+
+    /// Whether the first figure is better when it is smaller.
+    fn smaller_is_better(&self) -> bool {
+        false
+    }
+}
+
+/// A number whose gradient with respect to `logits` is `gradient`, given in the logits' order.
+fn surrogate(logits: &Tensor, gradient: Vec<f32>) -> Result<Tensor> {
+    let gradient = Tensor::from_vec(gradient, logits.shape(), logits.device())?;
+    Ok((logits * gradient)?.sum_all()?)
+}

@@ -1,0 +1,406 @@
+//! The training loop: passes, steps, validation, checkpoints, and an end that can be continued.
+//!
+//! A step takes a batch, cuts it into micro-batches that do not depend on the number of threads, lets the threads work
+//! on them side by side, and adds the gradients up in a fixed order. What is random in a step follows from the seed and
+//! from where the run stands. So a run resumed from any checkpoint, on any number of threads, ends with the same weights
+//! to the last bit (on the CPU).
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::time::Instant;
+
+use candle_core::Var;
+use rand::Rng;
+use rayon::prelude::*;
+use sha2::{Digest, Sha256};
+
+use super::checkpoint::{Best, Checkpoint, CheckpointFolder, Progress, RunningSums, write_atomically};
+use super::config::TrainConfig;
+use super::data::Records;
+use super::data::batches::{BatchSize, Pass, micro_batches};
+use super::data::pretrain::{PretrainRecords, Stream};
+use super::gradients::{Contribution, StepSum};
+use super::metrics_table::{MetricsTable, Row};
+use super::objective::Objective;
+use super::optimiser::{AdamW, AdamWSettings};
+use super::progress::TrainingBar;
+use super::random::{Purpose, generator};
+use super::signals::Interrupt;
+use crate::model::ops::dropout::Dropout;
+use crate::model::{ModelConfig, Parameters, Weights, weights};
+use crate::{Error, Result};
+
+/// The records of each pass.
+pub trait Passes<D> {
+    /// The records of pass `number` (from 0), or `None` where there is no such pass.
+    ///
+    /// # Errors
+    /// Where records cannot be read.
+    fn pass(&mut self, number: u64) -> Result<Option<&D>>;
+}
+
+/// The same records in every pass.
+pub struct Repeated<D>(pub D);
+
+impl<D> Passes<D> for Repeated<D> {
+    fn pass(&mut self, _number: u64) -> Result<Option<&D>> {
+        Ok(Some(&self.0))
+    }
+}
+
+/// Standard input: each window of records is a pass, and there is no way back.
+pub struct Streamed {
+    stream: Stream,
+    next: u64,
+    window: Option<PretrainRecords>,
+}
+
+impl Streamed {
+    /// Passes over the windows of `stream`.
+    pub fn new(stream: Stream) -> Self {
+        Self { stream, next: 0, window: None }
+    }
+}
+
+impl Passes<PretrainRecords> for Streamed {
+    fn pass(&mut self, number: u64) -> Result<Option<&PretrainRecords>> {
+        // A resumed run reads again what it had read, and passes it over.
+        while self.next <= number {
+            self.window = self.stream.next_window()?;
+            self.next += 1;
+            if self.window.is_none() {
+                return Ok(None);
+            }
+        }
+        Ok(self.window.as_ref())
+    }
+}
+
+/// Everything that a run is made of.
+pub struct Run<O: Objective> {
+    /// What is minimised.
+    pub objective: O,
+    /// Hyperparameters.
+    pub config: TrainConfig,
+    /// What is trained.
+    pub model: ModelConfig,
+    /// The weights to start from.
+    pub start: Parameters,
+    /// Records held out; fixed for the whole run.
+    pub validation: Vec<O::Example>,
+    /// The run folder.
+    pub folder: PathBuf,
+    /// SHA-256 over the data, the model's configuration and its first weights: what a resumed run must share.
+    pub inputs_digest: String,
+    /// Free-form JSON that the final weights carry: data, command.
+    pub provenance: serde_json::Value,
+    /// Raised by signals.
+    pub interrupt: Interrupt,
+    /// Whether a progress bar is unwanted.
+    pub quiet: bool,
+}
+
+/// How a run ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// All steps are done; the weights are in the run folder.
+    Finished,
+    /// A signal came; the same command goes on from the checkpoint.
+    Interrupted,
+}
+
+/// The name of the weights in a run folder.
+pub const MODEL: &str = "model.safetensors";
+
+impl<O: Objective> Run<O> {
+    /// Trains until the steps or passes are done, validation no longer improves, or a signal comes. Resumes where the
+    /// run folder holds a checkpoint.
+    ///
+    /// # Errors
+    /// Where data cannot be read or the folder not written; where the folder holds another run; where the loss is no
+    /// longer finite, naming the step and the last good checkpoint.
+    pub fn run(self, training: &mut dyn Passes<O::Data>) -> Result<Outcome> {
+        let variables = self
+            .start
+            .iter()
+            .filter(|(name, _)| !untrained(name, &self.model))
+            .map(|(name, tensor)| Ok((name.clone(), Var::from_tensor(tensor)?)))
+            .collect::<Result<BTreeMap<String, Var>>>()?;
+        let settings = AdamWSettings {
+            beta1: self.config.beta1,
+            beta2: self.config.beta2,
+            epsilon: self.config.epsilon,
+            weight_decay: self.config.weight_decay,
+            clip_norm: self.config.clip_norm,
+            ema_decay: self.config.ema_decay,
+        };
+        let mut optimiser = AdamW::new(variables.clone(), settings)?;
+        let checkpoints = CheckpointFolder::open(self.folder.join("checkpoints"), self.config.checkpoints_kept)?;
+        let digest = self.digest()?;
+        let mut progress = Progress::default();
+        if let Some(checkpoint) = checkpoints.newest(&digest)? {
+            for (name, variable) in &variables {
+                let tensor = checkpoint
+                    .weights
+                    .get(name)
+                    .ok_or_else(|| Error::Usage(format!("the checkpoint lacks the weights {name}")))?;
+                variable.set(tensor)?;
+            }
+            progress = checkpoint.progress;
+            optimiser.restore(progress.step, &checkpoint.optimiser)?;
+            log::info!("resuming after step {}", progress.step);
+        }
+        // Tensors that take no part in training stay as they are.
+        let mut parameters = self.start.clone();
+        parameters.extend(variables.iter().map(|(name, variable)| (name.clone(), variable.as_tensor().clone())));
+        let mut table = MetricsTable::open(&self.folder.join("metrics.tsv"), &self.validation_columns(), progress.step)?;
+        let schedule = self.config.schedule();
+        let bar = TrainingBar::new((self.config.steps > 0).then_some(self.config.steps), progress.step, self.quiet);
+        let mut saved = progress.step;
+        let size = BatchSize {
+            records: self.config.batch_records,
+            tokens: self.config.batch_tokens,
+            micro_tokens: self.config.micro_tokens,
+        };
+        let mut stopped_early = false;
+        let outcome = 'run: loop {
+            if self.config.epochs > 0 && progress.epoch >= self.config.epochs && self.config.steps == 0 {
+                break Outcome::Finished;
+            }
+            let Some(records) = training.pass(progress.epoch)? else { break Outcome::Finished };
+            let pass =
+                Pass::new(records.len(), |index| records.tokens(index), size, self.config.seed, progress.epoch);
+            if pass.batches() == 0 {
+                return Err(Error::Usage("no record is left to train on: see --min-length and --max-length".into()));
+            }
+            while (progress.batch as usize) < pass.batches() {
+                if stopped_early || (self.config.steps > 0 && progress.step >= self.config.steps) {
+                    break 'run Outcome::Finished;
+                }
+                if self.interrupt.raised() {
+                    break 'run Outcome::Interrupted;
+                }
+                let began = Instant::now();
+                let batch = pass.batch(progress.batch as usize);
+                let step = progress.step + 1;
+                let sum = gradient(&self.objective, &self.config, &self.model, records, batch, &parameters, &optimiser, &progress)?;
+                let rate = schedule.rate(step);
+                let norm = if sum.loss().is_finite() { optimiser.step(&sum, rate)? } else { f64::NAN };
+                if !norm.is_finite() {
+                    let last = match checkpoints.newest_path() {
+                        Some(path) => format!("the last good checkpoint is {}", path.display()),
+                        None => "there is no checkpoint yet".into(),
+                    };
+                    return Err(Error::Usage(format!(
+                        "the loss is not finite at step {step}; {last}: try a lower --learning-rate or --clip-norm"
+                    )));
+                }
+                progress.step = step;
+                progress.batch += 1;
+                progress.records += batch.len() as u64;
+                progress.tokens += sum.tokens();
+                let running = &mut progress.since_last_row;
+                running.loss += sum.loss();
+                running.weight += sum.weight();
+                running.tokens += sum.tokens();
+                running.seconds += began.elapsed().as_secs_f64();
+                bar.at(step, running.loss / running.weight, running.tokens as f64 / running.seconds);
+
+                let validate = !self.validation.is_empty()
+                    && self.config.validate_every > 0
+                    && step.is_multiple_of(self.config.validate_every);
+                if validate || step.is_multiple_of(self.config.log_every) {
+                    let row = Row {
+                        step,
+                        epoch: progress.epoch + 1,
+                        records: progress.records,
+                        tokens: progress.tokens,
+                        loss: running.loss / running.weight,
+                        learning_rate: rate,
+                        gradient_norm: norm,
+                        tokens_per_second: running.tokens as f64 / running.seconds.max(1e-9),
+                    };
+                    progress.since_last_row = RunningSums::default();
+                    let figures = if validate { Some(self.validate(&optimiser, &mut progress)?) } else { None };
+                    table.append(&row, figures.as_deref())?;
+                    stopped_early = self.config.patience > 0
+                        && progress.validations_without_improvement >= self.config.patience;
+                }
+                if step.is_multiple_of(self.config.checkpoint_every) {
+                    checkpoints.write(&self.checkpoint(&digest, &progress, &optimiser)?)?;
+                    saved = step;
+                }
+            }
+            progress.epoch += 1;
+            progress.batch = 0;
+        };
+        drop(bar);
+        if saved != progress.step || outcome == Outcome::Interrupted {
+            checkpoints.write(&self.checkpoint(&digest, &progress, &optimiser)?)?;
+        }
+        if outcome == Outcome::Finished {
+            self.finish(&optimiser, &mut progress)?;
+        }
+        Ok(outcome)
+    }
+
+    fn validation_columns(&self) -> Vec<&'static str> {
+        self.objective.figures().to_vec()
+    }
+
+    fn digest(&self) -> Result<String> {
+        let mut hash = Sha256::new();
+        hash.update(self.inputs_digest.as_bytes());
+        // A run may be made longer, and may log or save more often, without becoming another.
+        let same = TrainConfig {
+            steps: 1,
+            epochs: 1,
+            log_every: 1,
+            checkpoint_every: 1,
+            checkpoints_kept: 1,
+            patience: 0,
+            ..self.config.clone()
+        };
+        hash.update(same.to_toml()?.as_bytes());
+        Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+    }
+
+    fn checkpoint(&self, digest: &str, progress: &Progress, optimiser: &AdamW) -> Result<Checkpoint> {
+        Ok(Checkpoint {
+            progress: progress.clone(),
+            run_digest: digest.to_string(),
+            weights: optimiser.weights(),
+            optimiser: optimiser.state()?,
+        })
+    }
+
+    /// The weights as they would be kept now.
+    fn result(&self, optimiser: &AdamW) -> Result<Parameters> {
+        let mut parameters = self.start.clone();
+        parameters.extend(optimiser.result()?);
+        Ok(parameters)
+    }
+
+    /// Figures on the held-out records; keeps the weights if they are the best so far.
+    fn validate(&self, optimiser: &AdamW, progress: &mut Progress) -> Result<Vec<f64>> {
+        let parameters = self.result(optimiser)?;
+        let report = self.objective.evaluate(&self.model, &parameters, &self.validation)?;
+        let figures: Vec<f64> = report.figures.iter().map(|&(_, value)| value).collect();
+        let value = figures[0];
+        let better = progress.best.is_none_or(|best| match self.objective.smaller_is_better() {
+            true => value < best.value,
+            false => value > best.value,
+        });
+        if better {
+            progress.best = Some(Best { value, step: progress.step });
+            progress.validations_without_improvement = 0;
+            self.write_model(parameters, progress, &report.figures)?;
+        } else {
+            progress.validations_without_improvement += 1;
+        }
+        let text: Vec<String> = report.figures.iter().map(|(name, value)| format!("{name} {value:.4}")).collect();
+        log::info!("step {}: {}", progress.step, text.join(", "));
+        Ok(figures)
+    }
+
+    /// Leaves the best weights in the folder: those of the best validation, or the last ones without validation.
+    fn finish(&self, optimiser: &AdamW, progress: &mut Progress) -> Result<()> {
+        if self.validation.is_empty() {
+            self.write_model(self.result(optimiser)?, progress, &[])
+        } else if !self.folder.join(MODEL).exists()
+            || self.config.validate_every == 0
+            || !progress.step.is_multiple_of(self.config.validate_every)
+        {
+            self.validate(optimiser, progress).map(|_| ())
+        } else {
+            Ok(())
+        }
+    }
+
+    fn write_model(&self, parameters: Parameters, progress: &Progress, figures: &[(&str, f64)]) -> Result<()> {
+        let path = self.folder.join(MODEL);
+        let mut provenance = self.provenance.clone();
+        if let Some(entries) = provenance.as_object_mut() {
+            entries.insert("step".into(), progress.step.into());
+            entries.insert("records".into(), progress.records.into());
+            entries.insert("tokens".into(), progress.tokens.into());
+            let figures: serde_json::Map<String, serde_json::Value> =
+                figures.iter().map(|&(name, value)| (name.to_string(), value.into())).collect();
+            entries.insert("validation".into(), figures.into());
+        }
+        let weights = Weights {
+            config: self.model.clone(),
+            parameters,
+            provenance,
+            source: path.clone(),
+            checksum: String::new(),
+        };
+        let bytes = weights::write(&weights, weights::Storage::F32)?;
+        write_atomically(&path, |file| std::io::Write::write_all(file, &bytes))
+    }
+}
+
+/// Tensors that a task's forward pass does not use, so that they get no gradient.
+fn untrained(name: &str, model: &ModelConfig) -> bool {
+    model.task != crate::model::Task::Pretrain
+        && (name == "ret.output_projection.weight" || name == "ret.layer_norm.weight")
+        || model.skip_head_blocks && name.starts_with("classifier.resnet.")
+}
+
+/// The gradient of one batch, by all threads of the current rayon pool.
+#[allow(clippy::too_many_arguments)]
+fn gradient<O: Objective>(
+    objective: &O,
+    config: &TrainConfig,
+    model: &ModelConfig,
+    records: &O::Data,
+    batch: &[u32],
+    parameters: &Parameters,
+    optimiser: &AdamW,
+    progress: &Progress,
+) -> Result<StepSum> {
+    let micro = micro_batches(batch, |index| records.tokens(index), config.micro_tokens);
+    let sum = Mutex::new(StepSum::new(optimiser.variables().len()));
+    micro.par_iter().enumerate().try_for_each(|(number, indices)| -> Result<()> {
+        let examples = indices
+            .iter()
+            .map(|&index| {
+                let mut random =
+                    generator(config.seed, Purpose::Record, &[progress.epoch, progress.batch, u64::from(index)]);
+                records.example(index as usize, &mut random)
+            })
+            .collect::<Result<Vec<_>>>()?;
+        let seed = generator(config.seed, Purpose::Dropout, &[progress.step, number as u64]).random();
+        let mut dropout = Dropout::new(config.dropout, seed);
+        let loss = objective.loss(model, parameters, &examples, &mut dropout)?;
+        let store = loss.surrogate.backward()?;
+        let contribution = Contribution::new(loss.loss, loss.weight, loss.tokens, optimiser.variables(), store);
+        let mut sum = sum.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        sum.add(number, contribution)
+    })?;
+    Ok(sum.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner))
+}
+
+/// SHA-256 over files, a model's configuration and its weights.
+///
+/// # Errors
+/// Where a file cannot be read.
+pub fn inputs_digest(files: &[&Path], model: &ModelConfig, start: &Parameters) -> Result<(String, Vec<String>)> {
+    let hex = |hash: Sha256| hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let mut checksums = Vec::new();
+    for file in files {
+        let mut hash = Sha256::new();
+        let mut open = std::fs::File::open(file).map_err(|source| Error::read(file, source))?;
+        std::io::copy(&mut open, &mut hash).map_err(|source| Error::read(file, source))?;
+        checksums.push(hex(hash));
+    }
+    let mut hash = Sha256::new();
+    checksums.iter().for_each(|checksum| hash.update(checksum.as_bytes()));
+    hash.update(format!("{model:?}").as_bytes());
+    for (name, tensor) in start {
+        hash.update(name.as_bytes());
+        hash.update(bytemuck::cast_slice::<f32, u8>(&tensor.flatten_all()?.to_vec1::<f32>()?));
+    }
+    Ok((hex(hash), checksums))
+}

@@ -1,0 +1,400 @@
+//! From the files of a task to a run or an evaluation.
+
+use std::io::{BufRead, BufReader, Cursor, Read};
+use std::path::{Path, PathBuf};
+
+use serde_json::json;
+
+use super::baseline;
+use super::config::TrainConfig;
+use super::data::coding::{self, Annotation, CodingRecord, CodingRecords};
+use super::data::fold::{self, FoldRecord};
+use super::data::mirtarget::{self, MirtargetRecord};
+use super::data::pretrain::{HeldOut, Settings, Stream, spool};
+use super::data::split::held_out;
+use super::data::Records;
+use super::objective::coding::Coding;
+use super::objective::fold::Fold;
+use super::objective::mirtarget::Mirtarget;
+use super::objective::pretrain::Pretrain;
+use super::objective::{Objective, Report};
+use super::random::{Purpose, generator};
+use super::run::{Outcome, Passes, Repeated, Run, Streamed, inputs_digest};
+use super::signals::Interrupt;
+use crate::decode::base_pairs::PairRules;
+use crate::format::structure::Structure;
+use crate::format::structure_reader;
+use crate::model::parameters::backbone_prefix;
+use crate::model::{ModelConfig, Parameters, Task, Weights, initialise};
+use crate::sequence::{InputFile, ReaderOptions, RecordReader, Tokenizer, open_text};
+use crate::{Error, Result};
+
+/// A training run as the command line asks for it.
+pub struct Job {
+    /// What to train for.
+    pub task: Task,
+    /// Training data.
+    pub data: Vec<PathBuf>,
+    /// Validation data, where it is not held out of the training data.
+    pub validation: Option<PathBuf>,
+    /// Where the CDS of FASTA records are (coding).
+    pub annotation: Option<PathBuf>,
+    /// Weights to start from.
+    pub start: Option<Weights>,
+    /// The model to train.
+    pub model: ModelConfig,
+    /// Hyperparameters.
+    pub config: TrainConfig,
+    /// The run folder.
+    pub folder: PathBuf,
+    /// Whether a progress bar is unwanted.
+    pub quiet: bool,
+}
+
+/// Runs a job, from the start or from its last checkpoint.
+///
+/// # Errors
+/// Those of reading the data and of the run.
+pub fn train(job: Job) -> Result<Outcome> {
+    std::fs::create_dir_all(&job.folder).map_err(|source| Error::write(&job.folder, source))?;
+    let tokenizer = Tokenizer::new(job.model.k)?;
+    let annotation = job.annotation.as_deref();
+    match job.task {
+        Task::Pretrain => {
+            let settings = pretrain_settings(&job.config, tokenizer);
+            let stdin = job.data == [PathBuf::from("-")];
+            let held = HeldOut { seed: job.config.seed, fraction: job.config.validation_fraction };
+            let reader = |paths: &[PathBuf]| {
+                let inputs: Vec<InputFile> = paths.iter().map(|path| InputFile::from(path.as_path())).collect();
+                RecordReader::open(&inputs, ReaderOptions::default())
+            };
+            let nothing = HeldOut { fraction: 0.0, ..held };
+            let separate = match &job.validation {
+                Some(path) => {
+                    Some(spool(reader(std::slice::from_ref(path))?, settings, nothing, &job.folder)?.0)
+                }
+                None => None,
+            };
+            let (mut training, apart): (Box<dyn Passes<_>>, _) = if stdin {
+                let stream = Stream::new(reader(&job.data)?, settings, job.config.shuffle_records);
+                (Box::new(Streamed::new(stream)), None)
+            } else {
+                let held = if separate.is_some() { nothing } else { held };
+                let (training, apart) = spool(reader(&job.data)?, settings, held, &job.folder)?;
+                (Box::new(Repeated(training)), Some(apart))
+            };
+            let validation = match separate.or(apart) {
+                Some(records) => fixed_examples(&records, &job.config)?,
+                None => Vec::new(),
+            };
+            start(job, Pretrain, &mut *training, validation)
+        }
+        Task::Fold => {
+            let usable = |records: Vec<FoldRecord>| {
+                let fits = job.config.min_length..=job.config.max_length;
+                records.into_iter().filter(|r| fits.contains(&r.structure.sequence.len())).collect::<Vec<_>>()
+            };
+            let (training, validation) = match &job.validation {
+                Some(path) => (fold_records(&job.data)?, fold_records(std::slice::from_ref(path))?),
+                None => part_fold(fold_records(&job.data)?, &job.config)?,
+            };
+            let validation = some(usable(validation), &job.config).into_iter().map(|record| record.structure).collect();
+            let training = usable(training);
+            let objective = fold_objective(&job.config, tokenizer);
+            start(job, objective, &mut Repeated(training), validation)
+        }
+        Task::Coding => {
+            let (training, validation) = match &job.validation {
+                Some(path) => {
+                    (coding_records(&job.data, annotation)?, coding_records(std::slice::from_ref(path), annotation)?)
+                }
+                None => part_coding(coding_records(&job.data, annotation)?, &job.config)?,
+            };
+            let long_enough = |record: &CodingRecord| record.sequence.len() >= job.config.min_length;
+            let training = CodingRecords {
+                records: training.into_iter().filter(long_enough).collect(),
+                max_length: job.config.max_length,
+                fragments: job.config.fragments,
+                fragment_length: job.config.fragment_length,
+            };
+            let validation = some(validation, &job.config);
+            let objective = Coding { tokenizer, record_weight: job.config.record_weight };
+            start(job, objective, &mut Repeated(training), validation)
+        }
+        Task::Mirtarget => {
+            let (training, validation) = match &job.validation {
+                Some(path) => (mirtarget_records(&job.data)?, mirtarget_records(std::slice::from_ref(path))?),
+                None => part_mirtarget(mirtarget_records(&job.data)?, &job.config)?,
+            };
+            let validation = some(validation, &job.config);
+            start(job, Mirtarget { tokenizer }, &mut Repeated(training), validation)
+        }
+    }
+}
+
+/// Figures of a model on labelled data, and where asked for those of a simple rule on the same records.
+///
+/// # Errors
+/// Those of reading the data and of tensor operations.
+pub fn evaluate(
+    weights: &Weights,
+    config: &TrainConfig,
+    data: &[PathBuf],
+    annotation: Option<&Path>,
+    only_held_out: bool,
+    with_baseline: bool,
+) -> Result<(Report, Option<Report>)> {
+    let (model, parameters) = (&weights.config, &weights.parameters);
+    let tokenizer = Tokenizer::new(model.k)?;
+    Ok(match model.task {
+        Task::Pretrain => {
+            let inputs: Vec<InputFile> = data.iter().map(|path| InputFile::from(path.as_path())).collect();
+            let reader = RecordReader::open(&inputs, ReaderOptions::default())?;
+            let fraction = if only_held_out { config.validation_fraction } else { 0.0 };
+            let held = HeldOut { seed: config.seed, fraction };
+            let folder = std::env::temp_dir();
+            let (all, apart) = spool(reader, pretrain_settings(config, tokenizer), held, &folder)?;
+            let records = if only_held_out { apart } else { all };
+            (Pretrain.evaluate(model, parameters, &fixed_examples(&records, config)?)?, None)
+        }
+        Task::Fold => {
+            let mut records = fold_records(data)?;
+            if only_held_out {
+                records = part_fold(records, config)?.1;
+            }
+            let structures: Vec<Structure> = records.into_iter().map(|record| record.structure).collect();
+            (fold_objective(config, tokenizer).evaluate(model, parameters, &structures)?, None)
+        }
+        Task::Coding => {
+            let mut records = coding_records(data, annotation)?;
+            if only_held_out {
+                records = part_coding(records, config)?.1;
+            }
+            let objective = Coding { tokenizer, record_weight: config.record_weight };
+            let rule = with_baseline.then(|| baseline::coding(&records));
+            (objective.evaluate(model, parameters, &records)?, rule)
+        }
+        Task::Mirtarget => {
+            let mut records = mirtarget_records(data)?;
+            if only_held_out {
+                records = part_mirtarget(records, config)?.1;
+            }
+            let rule = with_baseline.then(|| baseline::mirtarget(&records));
+            (Mirtarget { tokenizer }.evaluate(model, parameters, &records)?, rule)
+        }
+    })
+}
+
+fn start<O: Objective>(
+    job: Job,
+    objective: O,
+    training: &mut dyn Passes<O::Data>,
+    validation: Vec<O::Example>,
+) -> Result<Outcome> {
+    let parameters = starting_parameters(&job)?;
+    let files: Vec<&Path> = job
+        .data
+        .iter()
+        .chain(&job.validation)
+        .chain(&job.annotation)
+        .map(PathBuf::as_path)
+        .filter(|path| *path != Path::new("-"))
+        .collect();
+    let (inputs_digest, checksums) = inputs_digest(&files, &job.model, &parameters)?;
+    let named: serde_json::Map<String, serde_json::Value> = files
+        .iter()
+        .zip(checksums)
+        .map(|(file, checksum)| (file.file_name().unwrap_or_default().to_string_lossy().into_owned(), checksum.into()))
+        .collect();
+    let settings = job.config.to_toml()?;
+    let record = job.folder.join("config.toml");
+    std::fs::write(&record, &settings).map_err(|source| Error::write(&record, source))?;
+    let provenance = json!({
+        "program": concat!("rnaret ", env!("CARGO_PKG_VERSION")),
+        "data_sha256": named,
+        "seed": job.config.seed,
+        "started_from_sha256": job.start.as_ref().map(|weights| weights.checksum.clone()),
+    });
+    let record = job.folder.join("inputs.json");
+    let about = json!({ "provenance": provenance, "model": job.model });
+    let text = serde_json::to_string_pretty(&about).map_err(|error| Error::Usage(error.to_string()))?;
+    std::fs::write(&record, text + "\n").map_err(|source| Error::write(&record, source))?;
+    let count: usize = parameters.values().map(candle_core::Tensor::elem_count).sum();
+    log::info!("{} model of {count} numbers; {} validation records", job.task, validation.len());
+    let run = Run {
+        objective,
+        config: job.config,
+        model: job.model,
+        start: parameters,
+        validation,
+        folder: job.folder,
+        inputs_digest,
+        provenance,
+        interrupt: Interrupt::on_signals()?,
+        quiet: job.quiet,
+    };
+    run.run(training)
+}
+
+/// Fresh parameters, with what the weights to start from have of them.
+fn starting_parameters(job: &Job) -> Result<Parameters> {
+    let mut parameters = initialise(&job.model, job.config.seed)?;
+    let Some(start) = &job.start else { return Ok(parameters) };
+    let (from, to) = (backbone_prefix(start.config.task), backbone_prefix(job.task));
+    for (name, tensor) in &start.parameters {
+        let own = match name.strip_prefix(from) {
+            _ if name.starts_with("classifier.") && start.config.task != job.task => continue,
+            _ if name.starts_with("classifier.") => name.clone(),
+            Some(rest) => format!("{to}{rest}"),
+            None => continue,
+        };
+        match parameters.get_mut(&own) {
+            Some(target) if target.shape() == tensor.shape() => *target = tensor.clone(),
+            _ => {
+                let message = format!("tensor {name} {:?} does not fit the model to train", tensor.dims());
+                return Err(Error::weights(&start.source, message));
+            }
+        }
+    }
+    Ok(parameters)
+}
+
+fn pretrain_settings(config: &TrainConfig, tokenizer: Tokenizer) -> Settings {
+    Settings {
+        tokenizer,
+        mask_rate: config.mask_rate,
+        max_length: config.max_length,
+        min_length: config.min_length,
+    }
+}
+
+fn fold_objective(config: &TrainConfig, tokenizer: Tokenizer) -> Fold {
+    let rules = PairRules { min_loop: config.min_loop, ..PairRules::default() };
+    Fold { tokenizer, positive_weight: config.positive_weight, rules }
+}
+
+/// At most `validation_records` records, evenly spread.
+fn some<R>(records: Vec<R>, config: &TrainConfig) -> Vec<R> {
+    let most = if config.validation_records == 0 { records.len() } else { config.validation_records };
+    let total = records.len().max(1);
+    records
+        .into_iter()
+        .enumerate()
+        .filter(|(index, _)| total <= most || (index * most) / total != ((index + 1) * most) / total)
+        .map(|(_, record)| record)
+        .collect()
+}
+
+/// Examples whose random part is the same in every validation.
+fn fixed_examples<D: Records>(records: &D, config: &TrainConfig) -> Result<Vec<D::Example>> {
+    some((0..records.len()).collect(), config)
+        .into_iter()
+        .map(|index| records.example(index, &mut generator(config.seed, Purpose::Validation, &[index as u64])))
+        .collect()
+}
+
+fn part_fold(records: Vec<FoldRecord>, config: &TrainConfig) -> Result<(Vec<FoldRecord>, Vec<FoldRecord>)> {
+    if config.validation_fraction == 0.0 {
+        return Ok((records, Vec::new()));
+    }
+    let groups = fold::groups(&records, config.split_by)?;
+    let (mut training, mut validation) = (Vec::new(), Vec::new());
+    for (record, group) in records.into_iter().zip(groups) {
+        match held_out(config.seed, &group, config.validation_fraction) {
+            true => validation.push(record),
+            false => training.push(record),
+        }
+    }
+    Ok((training, validation))
+}
+
+fn part<R>(
+    records: Vec<R>,
+    config: &TrainConfig,
+    group: impl Fn(&R) -> Result<Vec<u8>>,
+) -> Result<(Vec<R>, Vec<R>)> {
+    let (mut training, mut validation) = (Vec::new(), Vec::new());
+    for record in records {
+        match held_out(config.seed, &group(&record)?, config.validation_fraction) {
+            true => validation.push(record),
+            false => training.push(record),
+        }
+    }
+    Ok((training, validation))
+}
+
+fn part_coding(records: Vec<CodingRecord>, config: &TrainConfig) -> Result<(Vec<CodingRecord>, Vec<CodingRecord>)> {
+    part(records, config, |record| coding::group(record, config.split_by))
+}
+
+fn part_mirtarget(
+    records: Vec<MirtargetRecord>,
+    config: &TrainConfig,
+) -> Result<(Vec<MirtargetRecord>, Vec<MirtargetRecord>)> {
+    part(records, config, |record| mirtarget::group(record, config.split_by))
+}
+
+/// The first line of a text, and the text again.
+fn first_line(mut text: Box<dyn BufRead + Send>, file: &str) -> Result<(String, Box<dyn BufRead + Send>)> {
+    let mut line = Vec::new();
+    text.read_until(b'\n', &mut line).map_err(|source| Error::read(file, source))?;
+    let first = String::from_utf8_lossy(&line).trim_end().to_string();
+    Ok((first, Box::new(BufReader::new(Cursor::new(line).chain(text)))))
+}
+
+fn fold_records(paths: &[PathBuf]) -> Result<Vec<FoldRecord>> {
+    let mut records = Vec::new();
+    for path in paths {
+        let input = InputFile::from(path.as_path());
+        let (first, text) = first_line(open_text(&input)?, &input.name())?;
+        // A table of ours or of others has a header row with an id column.
+        if first.split('\t').any(|name| name.eq_ignore_ascii_case("id")) {
+            records.extend(fold::read_table(text, &input.name())?);
+        } else {
+            for structure in structure_reader::read(text, &input.name())? {
+                records.push(FoldRecord { structure: structure?, family: String::new() });
+            }
+        }
+    }
+    Ok(records)
+}
+
+fn coding_records(paths: &[PathBuf], annotation: Option<&Path>) -> Result<Vec<CodingRecord>> {
+    let annotation = match annotation {
+        Some(path) => {
+            let input = InputFile::from(path);
+            Some(Annotation::read(open_text(&input)?, &input.name())?)
+        }
+        None => None,
+    };
+    let mut records = Vec::new();
+    for path in paths {
+        let input = InputFile::from(path.as_path());
+        let (first, text) = first_line(open_text(&input)?, &input.name())?;
+        if !first.starts_with('>') {
+            records.extend(coding::read_table(text, &input.name())?);
+            continue;
+        }
+        for record in RecordReader::open(std::slice::from_ref(&input), ReaderOptions::default())? {
+            let record = record?;
+            let header = format!("{} {}", record.id, record.description);
+            records.push(coding::from_fasta(header.trim_end(), record.sequence, annotation.as_ref()).map_err(
+                |message| Error::Input {
+                    file: input.name(),
+                    place: format!("record {} ({})", record.ordinal + 1, record.id),
+                    message,
+                },
+            )?);
+        }
+    }
+    Ok(records)
+}
+
+fn mirtarget_records(paths: &[PathBuf]) -> Result<Vec<MirtargetRecord>> {
+    let mut records = Vec::new();
+    for path in paths {
+        let input = InputFile::from(path.as_path());
+        records.extend(mirtarget::read(open_text(&input)?, &input.name())?);
+    }
+    Ok(records)
+}
