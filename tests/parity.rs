@@ -65,7 +65,7 @@ fn packed(k: usize, sequence: &str) -> Packed {
     [Tokenizer::new(k).unwrap().encode(&normalised(sequence))].into_iter().collect()
 }
 
-fn entries<'a>(list: &'a Value) -> impl Iterator<Item = (&'a str, &'a str)> {
+fn entries(list: &Value) -> impl Iterator<Item = (&str, &str)> {
     list.as_array().into_iter().flatten().map(|e| (e["seq"].as_str().unwrap(), e["file"].as_str().unwrap()))
 }
 

@@ -73,10 +73,8 @@ fn code(arguments: Arguments) -> Result<()> {
     let model = Model::load(arguments.model.model.as_deref(), Task::Coding, arguments.model.device)?;
     let head = CodingHead::new(&model.weights.config, &model.weights.parameters)?;
     let pool = arguments.common.thread_pool()?;
-    if arguments.input.writes_header() {
-        if let Some(summary) = &mut summary {
-            summary.put(format!("{}\n", table::CODING_HEADER).as_bytes())?;
-        }
+    if let Some(summary) = summary.as_mut().filter(|_| arguments.input.writes_header()) {
+        summary.put(format!("{}\n", table::CODING_HEADER).as_bytes())?;
     }
     let window = arguments.window as usize;
     let defect = |error| Error::write("CDS windows", error);

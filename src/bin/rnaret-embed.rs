@@ -105,7 +105,7 @@ fn main() -> ExitCode {
 
 fn write_embeddings(arguments: &Arguments, model: &Model, records: RecordReader, output: Output) -> Result<()> {
     let shape = if arguments.pool == Pool::None { EmbeddingShape::PerBase } else { EmbeddingShape::Pooled };
-    let path = arguments.output.output.as_deref();
+    let path = arguments.output.file();
     let ids = match path {
         Some(path) if arguments.format.needs_id_table() => {
             let mut name = path.as_os_str().to_owned();

@@ -169,7 +169,8 @@ fn score_pairs(arguments: &Arguments, pairs: &PathBuf) -> Result<()> {
     let rows = SitePairReader::open(inputs, arguments.input.on_error, arguments.input.shard())?;
     let mut scorer = Scorer::new(arguments, std::slice::from_ref(pairs))?;
     for pair in rows {
-        let pair = pair?;
+        // What came before a broken row is not lost.
+        let pair = pair.or_else(|error| scorer.score().and(Err(error)))?;
         let range = 0..pair.target_sequence.len();
         let seed_type = seed_type(&pair.mirna_sequence, &pair.target_sequence, range.clone());
         let site = Site { mirna: pair.mirna, target: pair.target, range, seed_type };
@@ -195,7 +196,12 @@ fn scan(arguments: &Arguments) -> Result<()> {
     let index = SeedIndex::new(mirnas.iter().map(|mirna| mirna.sequence.as_slice()), SeedType::SixMer);
     let window = arguments.window.get();
     let mut target = Record::default();
-    while targets.read(&mut target)? {
+    loop {
+        // What came before a broken record is not lost.
+        let found = targets.read(&mut target).or_else(|error| scorer.score().and(Err(error)))?;
+        if !found {
+            break;
+        }
         let mut add = |mirna: &Record, range: Range<usize>, seed_type: SeedType| {
             let site = Site { mirna: mirna.id.clone(), target: target.id.clone(), range: range.clone(), seed_type };
             scorer.add(site, &mirna.sequence, &target.sequence[range])

@@ -10,9 +10,9 @@ use rnaret::model::weights::{self, Storage};
 use rnaret::model::{HeadKind, ModelConfig, Task, default_model};
 use rnaret::train::config::{Hyperparameters, TrainConfig};
 use rnaret::train::objective::Report;
+use rnaret::train::run::Outcome;
 use rnaret::train::signals::INTERRUPTED;
 use rnaret::train::tasks::{self, Job};
-use rnaret::train::run::Outcome;
 use rnaret::{Error, Result};
 
 /// Train, fine-tune, evaluate and import models
@@ -212,7 +212,12 @@ impl SizeArgs {
             let same_task = start.task == task;
             model = match same_task {
                 true => start.clone(),
-                false => ModelConfig { head_blocks: model.head_blocks, head_width: model.head_width, skip_head_blocks: false, ..encoder },
+                false => ModelConfig {
+                    head_blocks: model.head_blocks,
+                    head_width: model.head_width,
+                    skip_head_blocks: false,
+                    ..encoder
+                },
             };
         }
         for (target, value) in [

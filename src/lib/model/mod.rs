@@ -13,8 +13,8 @@ pub mod retention;
 pub mod weights;
 
 pub use backbone::Backbone;
-pub use default_models::load as default_model;
 pub use config::{HeadKind, ModelConfig, Task};
+pub use default_models::load as default_model;
 pub use load::Model;
 pub use packed::Packed;
 pub use parameters::{Parameters, initialise};

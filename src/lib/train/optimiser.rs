@@ -264,11 +264,14 @@ impl Slot {
     }
 }
 
+/// First moment, second moment, and the moving average if there is one.
+type Moments<'a> = (&'a mut Vec<f32>, &'a mut Vec<f32>, Option<&'a mut [f32]>);
+
 /// The update of one tensor on the CPU, in one pass over weights, gradient and memory.
 struct FusedUpdate<'a> {
     rule: Rule,
     ema_decay: f32,
-    memory: RefCell<(&'a mut Vec<f32>, &'a mut Vec<f32>, Option<&'a mut [f32]>)>,
+    memory: RefCell<Moments<'a>>,
 }
 
 impl InplaceOp2 for FusedUpdate<'_> {

@@ -154,7 +154,8 @@ impl<O: Objective> Run<O> {
         // Tensors that take no part in training stay as they are.
         let mut parameters = self.start.clone();
         parameters.extend(variables.iter().map(|(name, variable)| (name.clone(), variable.as_tensor().clone())));
-        let mut table = MetricsTable::open(&self.folder.join("metrics.tsv"), &self.validation_columns(), progress.step)?;
+        let mut table =
+            MetricsTable::open(&self.folder.join("metrics.tsv"), &self.validation_columns(), progress.step)?;
         let schedule = self.config.schedule();
         let bar = TrainingBar::new((self.config.steps > 0).then_some(self.config.steps), progress.step, self.quiet);
         let mut saved = progress.step;
@@ -169,8 +170,7 @@ impl<O: Objective> Run<O> {
                 break Outcome::Finished;
             }
             let Some(records) = training.pass(progress.epoch)? else { break Outcome::Finished };
-            let pass =
-                Pass::new(records.len(), |index| records.tokens(index), size, self.config.seed, progress.epoch);
+            let pass = Pass::new(records.len(), |index| records.tokens(index), size, self.config.seed, progress.epoch);
             if pass.batches() == 0 {
                 return Err(Error::Usage("no record is left to train on: see --min-length and --max-length".into()));
             }
@@ -184,7 +184,16 @@ impl<O: Objective> Run<O> {
                 let began = Instant::now();
                 let batch = pass.batch(progress.batch as usize);
                 let step = progress.step + 1;
-                let sum = gradient(&self.objective, &self.config, &self.model, records, batch, &parameters, &optimiser, &progress)?;
+                let sum = gradient(
+                    &self.objective,
+                    &self.config,
+                    &self.model,
+                    records,
+                    batch,
+                    &parameters,
+                    &optimiser,
+                    &progress,
+                )?;
                 let rate = schedule.rate(step);
                 let norm = if sum.loss().is_finite() { optimiser.step(&sum, rate)? } else { f64::NAN };
                 if !norm.is_finite() {
@@ -224,8 +233,8 @@ impl<O: Objective> Run<O> {
                     progress.since_last_row = RunningSums::default();
                     let figures = if validate { Some(self.validate(&optimiser, &mut progress)?) } else { None };
                     table.append(&row, figures.as_deref())?;
-                    stopped_early = self.config.patience > 0
-                        && progress.validations_without_improvement >= self.config.patience;
+                    stopped_early =
+                        self.config.patience > 0 && progress.validations_without_improvement >= self.config.patience;
                 }
                 if step.is_multiple_of(self.config.checkpoint_every) {
                     checkpoints.write(&self.checkpoint(&digest, &progress, &optimiser)?)?;

@@ -7,12 +7,12 @@ use serde_json::json;
 
 use super::baseline;
 use super::config::TrainConfig;
+use super::data::Records;
 use super::data::coding::{self, Annotation, CodingRecord, CodingRecords};
 use super::data::fold::{self, FoldRecord};
 use super::data::mirtarget::{self, MirtargetRecord};
 use super::data::pretrain::{HeldOut, Settings, Stream, spool};
 use super::data::split::held_out;
-use super::data::Records;
 use super::objective::coding::Coding;
 use super::objective::fold::Fold;
 use super::objective::mirtarget::Mirtarget;
@@ -70,9 +70,7 @@ pub fn train(job: Job) -> Result<Outcome> {
             };
             let nothing = HeldOut { fraction: 0.0, ..held };
             let separate = match &job.validation {
-                Some(path) => {
-                    Some(spool(reader(std::slice::from_ref(path))?, settings, nothing, &job.folder)?.0)
-                }
+                Some(path) => Some(spool(reader(std::slice::from_ref(path))?, settings, nothing, &job.folder)?.0),
                 None => None,
             };
             let (mut training, apart): (Box<dyn Passes<_>>, _) = if stdin {
@@ -260,12 +258,7 @@ fn starting_parameters(job: &Job) -> Result<Parameters> {
 }
 
 fn pretrain_settings(config: &TrainConfig, tokenizer: Tokenizer) -> Settings {
-    Settings {
-        tokenizer,
-        mask_rate: config.mask_rate,
-        max_length: config.max_length,
-        min_length: config.min_length,
-    }
+    Settings { tokenizer, mask_rate: config.mask_rate, max_length: config.max_length, min_length: config.min_length }
 }
 
 fn fold_objective(config: &TrainConfig, tokenizer: Tokenizer) -> Fold {
@@ -308,11 +301,7 @@ fn part_fold(records: Vec<FoldRecord>, config: &TrainConfig) -> Result<(Vec<Fold
     Ok((training, validation))
 }
 
-fn part<R>(
-    records: Vec<R>,
-    config: &TrainConfig,
-    group: impl Fn(&R) -> Result<Vec<u8>>,
-) -> Result<(Vec<R>, Vec<R>)> {
+fn part<R>(records: Vec<R>, config: &TrainConfig, group: impl Fn(&R) -> Result<Vec<u8>>) -> Result<(Vec<R>, Vec<R>)> {
     let (mut training, mut validation) = (Vec::new(), Vec::new());
     for record in records {
         match held_out(config.seed, &group(&record)?, config.validation_fraction) {

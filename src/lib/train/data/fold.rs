@@ -6,7 +6,8 @@ use rand_chacha::ChaCha8Rng;
 
 use super::Records;
 use super::near_duplicates;
-use super::table::Table;
+use crate::format::dot_bracket::parse_structure_line;
+use crate::format::named_columns::Table;
 use crate::format::structure::Structure;
 use crate::sequence::normalise;
 use crate::train::config::SplitBy;
@@ -33,7 +34,8 @@ pub fn read_table(reader: impl BufRead, file: &str) -> Result<Vec<FoldRecord>> {
         let parsed = (|| {
             let sequence = normalise(row[sequence].as_bytes())
                 .map_err(|bad| format!("sequence: position {}: {bad}", bad.position))?;
-            let partners = parse_brackets(row[brackets])?;
+            let partners = parse_structure_line(row[brackets].as_bytes())
+                .map_err(|(position, message)| format!("structure: position {position}: {message}"))?;
             if partners.len() != sequence.len() {
                 return Err(format!("a structure of {} for a sequence of {}", partners.len(), sequence.len()));
             }
@@ -87,28 +89,4 @@ impl Records for Vec<FoldRecord> {
     fn example(&self, index: usize, _random: &mut ChaCha8Rng) -> Result<Structure> {
         Ok(self[index].structure.clone())
     }
-}
-
-/// Partners of a dot-bracket string.
-fn parse_brackets(text: &str) -> std::result::Result<Vec<Option<usize>>, String> {
-    let mut partners = vec![None; text.len()];
-    let mut open: std::collections::HashMap<u8, Vec<usize>> = Default::default();
-    for (place, &letter) in text.as_bytes().iter().enumerate() {
-        let opener = match letter {
-            b')' => b'(',
-            b']' => b'[',
-            b'}' => b'{',
-            b'>' => b'<',
-            b'a'..=b'z' => letter.to_ascii_uppercase(),
-            b'(' | b'[' | b'{' | b'<' | b'A'..=b'Z' => {
-                open.entry(letter).or_default().push(place);
-                continue;
-            }
-            _ => continue,
-        };
-        let other = open.entry(opener).or_default().pop().ok_or("unbalanced")?;
-        partners[place] = Some(other);
-        partners[other] = Some(place);
-    }
-    Ok(partners)
 }

@@ -5,7 +5,7 @@ use std::io::BufRead;
 use rand_chacha::ChaCha8Rng;
 
 use super::Records;
-use super::table::Table;
+use crate::format::named_columns::Table;
 use crate::sequence::normalise;
 use crate::train::config::SplitBy;
 use crate::{Error, Result};

@@ -7,7 +7,6 @@ pub mod mirtarget;
 mod near_duplicates;
 pub mod pretrain;
 pub mod split;
-mod table;
 
 use rand_chacha::ChaCha8Rng;
 

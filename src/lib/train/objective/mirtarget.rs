@@ -40,9 +40,7 @@ impl Objective for Mirtarget {
         let logits = MirtargetHead::new(parameters)?.forward(&features, &packed)?;
         let mut gradient = vec![0f32; 2 * examples.len()];
         let mut loss = 0.0;
-        for ((row, gradient), pair) in
-            logits.to_vec2::<f32>()?.iter().zip(gradient.chunks_exact_mut(2)).zip(examples)
-        {
+        for ((row, gradient), pair) in logits.to_vec2::<f32>()?.iter().zip(gradient.chunks_exact_mut(2)).zip(examples) {
             loss += f64::from(cross_entropy(row, usize::from(pair.label), 1.0, gradient).0);
         }
         Ok(Loss {
