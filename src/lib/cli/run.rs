@@ -24,6 +24,7 @@ pub fn run<T: Tool>(work: impl FnOnce(T) -> Result<()>) -> ExitCode {
 
 /// As [`run`], for a tool that says what becomes of it when it is told to end.
 pub fn run_with<T: Tool>(termination: Termination, work: impl FnOnce(T) -> Result<()>) -> ExitCode {
+    keep_tensors_on_their_thread();
     let command = T::command();
     let tool = command.get_name().to_owned();
     if let Some(outcome) = generate(&command) {
@@ -46,6 +47,16 @@ pub fn run_with<T: Tool>(termination: Termination, work: impl FnOnce(T) -> Resul
     let outcome = work(arguments);
     progress::clear();
     finish(&tool, outcome)
+}
+
+/// Keeps the tensor library from starting threads of its own: its workers spin while they wait, which takes the cores
+/// from ours (training ran at a third of its speed). It asks these variables when it first needs to know.
+fn keep_tensors_on_their_thread() {
+    for name in ["CANDLE_NUM_THREADS", "RAYON_NUM_THREADS"] {
+        // SAFETY: this is the first thing a tool does, before any thread is started, so nothing reads or writes the
+        // environment meanwhile.
+        unsafe { std::env::set_var(name, "1") };
+    }
 }
 
 fn finish(tool: &str, outcome: Result<()>) -> ExitCode {

@@ -6,8 +6,9 @@ use rayon::prelude::*;
 use super::frames::{FRAME_FEATURES, frame_features};
 use super::{WithBias, tensor};
 use crate::Result;
+use crate::model::ops::bias::{add_bias, add_bias_and_cut};
 use crate::model::ops::convolution::convolution_1d;
-use crate::model::ops::linear::linear_with_bias;
+use crate::model::ops::linear::linear;
 use crate::model::ops::rms_norm::rms_norm;
 use crate::model::{HeadKind, ModelConfig, Packed, Parameters};
 
@@ -101,12 +102,12 @@ impl CodingHead {
             Kind::Published { linear_in, blocks, conv_out } => {
                 let mut x = linear_in.apply(features)?;
                 for [first, middle, last] in blocks {
-                    let h = linear_with_bias(&x, &first.matrix()?, &first.bias)?.relu()?;
-                    let h = convolution_1d(&h, &middle.weight, offsets, 1)?.broadcast_add(&middle.bias)?.relu()?;
-                    let h = linear_with_bias(&h, &last.matrix()?, &last.bias)?.relu()?;
+                    let h = add_bias_and_cut(&linear(&x, &first.matrix()?)?, &first.bias)?;
+                    let h = add_bias_and_cut(&convolution_1d(&h, &middle.weight, offsets, 1)?, &middle.bias)?;
+                    let h = add_bias_and_cut(&linear(&h, &last.matrix()?)?, &last.bias)?;
                     x = (x + h)?;
                 }
-                Ok(convolution_1d(&x, &conv_out.weight, offsets, 1)?.broadcast_add(&conv_out.bias)?.squeeze(1)?)
+                Ok(add_bias(&convolution_1d(&x, &conv_out.weight, offsets, 1)?, &conv_out.bias)?.squeeze(1)?)
             }
             Kind::Frames { features: from_features, frames, blocks, norm, out, epsilon } => {
                 let tokens = features.dim(0)?;
@@ -115,7 +116,7 @@ impl CodingHead {
                 for block in blocks {
                     let h = rms_norm(&x, &block.norm, *epsilon)?;
                     let h = convolution_1d(&h, &block.convolution.weight, offsets, block.dilation)?;
-                    let h = h.broadcast_add(&block.convolution.bias)?.relu()?;
+                    let h = add_bias_and_cut(&h, &block.convolution.bias)?;
                     x = (x + block.pointwise.apply(&h)?)?;
                 }
                 Ok(out.apply(&rms_norm(&x, norm, *epsilon)?)?.squeeze(1)?)

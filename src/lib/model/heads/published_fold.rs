@@ -14,6 +14,7 @@ use rayon::prelude::*;
 use super::WithBias;
 use crate::Result;
 use crate::decode::pair_map::PairMap;
+use crate::model::ops::bias::add_bias_and_cut as add_bias_and_cut_op;
 use crate::model::ops::convolution::convolution_2d;
 use crate::model::ops::gemm::{Matrix, product};
 use crate::model::ops::linear::{linear, linear_with_bias};
@@ -67,9 +68,9 @@ impl PublishedFold {
         let width = row.dim(1)?;
         let mut x = row.unsqueeze(1)?.broadcast_add(&column.unsqueeze(0)?)?.reshape((length * length, width))?;
         for [first, middle, last] in &self.blocks {
-            let h = linear_with_bias(&x, &first.matrix()?, &first.bias)?.relu()?;
-            let h = convolution_2d(&h, &middle.weight, length, length, 1)?.broadcast_add(&middle.bias)?.relu()?;
-            let h = linear_with_bias(&h, &last.matrix()?, &last.bias)?.relu()?;
+            let h = add_bias_and_cut_op(&linear(&x, &first.matrix()?)?, &first.bias)?;
+            let h = add_bias_and_cut_op(&convolution_2d(&h, &middle.weight, length, length, 1)?, &middle.bias)?;
+            let h = add_bias_and_cut_op(&linear(&h, &last.matrix()?)?, &last.bias)?;
             x = (x + h)?;
         }
         let logits =

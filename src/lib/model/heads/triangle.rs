@@ -13,6 +13,7 @@ use rayon::prelude::*;
 use super::{WithBias, tensor};
 use crate::Result;
 use crate::decode::pair_map::PairMap;
+use crate::model::ops::bias::add_bias_and_cut;
 use crate::model::ops::rms_norm::rms_norm;
 use crate::model::ops::triangle::{pairs_above, triangle_convolution};
 use crate::model::{ModelConfig, Parameters};
@@ -126,7 +127,7 @@ impl TriangleHead {
         for block in &self.blocks {
             let h = rms_norm(&x, &block.norm, self.norm_epsilon)?;
             let h = triangle_convolution(&h, &block.convolution.weight, rows.clone(), block.dilation)?;
-            let h = h.broadcast_add(&block.convolution.bias)?.relu()?;
+            let h = add_bias_and_cut(&h, &block.convolution.bias)?;
             x = (x + block.pointwise.apply(&h)?)?;
         }
         Ok(self.out.apply(&rms_norm(&x, &self.norm, self.norm_epsilon)?)?.squeeze(1)?)

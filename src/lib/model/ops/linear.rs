@@ -2,6 +2,7 @@
 
 use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor};
 
+use super::bias::add_bias;
 use super::by_type;
 use super::gemm::{Matrix, Real, product};
 
@@ -19,7 +20,7 @@ pub fn linear(input: &Tensor, weight: &Tensor) -> Result<Tensor> {
 /// # Errors
 /// As [`linear`].
 pub fn linear_with_bias(input: &Tensor, weight: &Tensor, bias: &Tensor) -> Result<Tensor> {
-    linear(input, weight)?.broadcast_add(bias)
+    add_bias(&linear(input, weight)?, bias)
 }
 
 /// A product of two matrices, either of them transposed first.

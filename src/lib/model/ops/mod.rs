@@ -2,6 +2,7 @@
 //!
 //! Each is a candle custom operation with its own gradient: one file, one operation.
 
+pub mod bias;
 pub mod convolution;
 pub mod dropout;
 pub mod gates;
