@@ -7,7 +7,7 @@
 //! ```
 //!
 //! prints TSV `what size seconds peak_rss_bytes`, the median of several runs; the size is a length in nucleotides, or for
-//! `mirtarget` the number of pairs in a batch. `benches/compare.sh` sets these beside a PyTorch counterpart.
+//! `mirtarget` the number of pairs in a batch. `benches/compare.py` sets these beside a PyTorch counterpart.
 
 use std::time::Instant;
 
@@ -81,7 +81,14 @@ fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
     match arguments.as_slice() {
         [] => {}
-        [what, size] => println!("{what}\t{size}\t{:.6}\t{}", measure(what, size.parse().unwrap()), peak_rss()),
+        [what, size] => {
+            let threads = std::env::var("RAYON_NUM_THREADS").ok().and_then(|threads| threads.parse().ok());
+            rnaret::cli::keep_tensors_on_their_thread();
+            let threads = threads.unwrap_or_else(rnaret::cli::default_threads);
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            let seconds = pool.install(|| measure(what, size.parse().unwrap()));
+            println!("{what}\t{size}\t{seconds:.6}\t{}", peak_rss());
+        }
         [what, sizes @ ..] => {
             for size in sizes {
                 // A process of its own for each, so that each has its own peak of memory.

@@ -56,6 +56,6 @@ mod signals;
 pub use arguments::{CommonArgs, DeviceChoice, InputArgs, ModelArgs, OutputArgs, default_threads};
 pub use output::Output;
 pub use parallel::{Batches, batches, ordered_map};
-pub use run::{Tool, run, run_with};
+pub use run::{Tool, keep_tensors_on_their_thread, run, run_with};
 pub use shard::ShardChoice;
 pub use signals::Termination;

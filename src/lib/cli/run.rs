@@ -50,8 +50,9 @@ pub fn run_with<T: Tool>(termination: Termination, work: impl FnOnce(T) -> Resul
 }
 
 /// Keeps the tensor library from starting threads of its own: its workers spin while they wait, which takes the cores
-/// from ours (training ran at a third of its speed). It asks these variables when it first needs to know.
-fn keep_tensors_on_their_thread() {
+/// from ours (training ran at a third of its speed). It asks these variables when it first needs to know. To be called
+/// before anything else: [`run`] does.
+pub fn keep_tensors_on_their_thread() {
     for name in ["CANDLE_NUM_THREADS", "RAYON_NUM_THREADS"] {
         // SAFETY: this is the first thing a tool does, before any thread is started, so nothing reads or writes the
         // environment meanwhile.

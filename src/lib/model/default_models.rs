@@ -1,40 +1,33 @@
-//! The models that a tool runs where no `--model` is given.
+//! The models that a tool runs where no `--model` is given: they travel inside the binaries.
+//!
+//! `models/` in the repository holds them with a card for each: data, training, figures, limits.
 
-use std::path::PathBuf;
+use std::path::Path;
 
-use super::config::{ModelConfig, Task};
-use super::parameters::initialise;
-use super::weights::Weights;
+use super::config::Task;
+use super::weights::{self, Weights};
 use crate::Result;
 
-/// The seed of the untrained weights.
-const SEED: u64 = 20260;
-
-/// The default model for a task. Untrained so far, which it says on standard error.
+/// The default model for a task.
 ///
 /// # Errors
-/// Where a tensor operation fails.
+/// Where this build has no models inside (feature `embedded-models` off).
+#[cfg(feature = "embedded-models")]
 pub fn load(task: Task) -> Result<Weights> {
-    log::warn!("the built-in {task} model is untrained: its output shows the format and means nothing; give --model");
-    let (head_blocks, head_width) = match task {
-        Task::Fold | Task::Coding => (2, 16),
-        Task::Pretrain | Task::Mirtarget => (0, 0),
+    let (name, bytes): (&str, &[u8]) = match task {
+        Task::Pretrain => ("built-in pretrain model", include_bytes!("../../../models/pretrain.safetensors")),
+        Task::Fold => ("built-in fold model", include_bytes!("../../../models/fold.safetensors")),
+        Task::Coding => ("built-in coding model", include_bytes!("../../../models/coding.safetensors")),
+        Task::Mirtarget => ("built-in mirtarget model", include_bytes!("../../../models/mirtarget.safetensors")),
     };
-    let config = ModelConfig {
-        task,
-        embed_dim: 64,
-        value_dim: 64,
-        ffn_dim: 64,
-        layers: 2,
-        head_blocks,
-        head_width,
-        ..ModelConfig::default()
-    };
-    Ok(Weights {
-        parameters: initialise(&config, SEED)?,
-        config,
-        provenance: serde_json::json!({ "untrained": true, "seed": SEED }),
-        source: PathBuf::from(format!("built-in {task} model")),
-        checksum: "untrained".into(),
-    })
+    weights::parse(bytes, Path::new(name))
+}
+
+/// The default model for a task, of which this build has none.
+///
+/// # Errors
+/// Always.
+#[cfg(not(feature = "embedded-models"))]
+pub fn load(task: Task) -> Result<Weights> {
+    Err(crate::Error::Usage(format!("this program was built without models: give a {task} model with --model")))
 }
