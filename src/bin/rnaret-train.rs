@@ -17,9 +17,10 @@ use rnaret::{Error, Result};
 
 /// Train, fine-tune, evaluate and import models
 ///
-/// Every run lives in a folder: its resolved configuration, metrics.tsv, checkpoints, and the best weights as
-/// model.safetensors. Killed at any moment, the same command goes on from the last checkpoint and ends with the same
-/// weights. SIGTERM, SIGUSR1 and Ctrl-C write a checkpoint first and exit with status 3.
+/// Every run lives in a folder: its resolved configuration, metrics.tsv, checkpoints, the weights that did best in a
+/// validation so far as best.safetensors, and once it is finished its result as model.safetensors. Killed at any moment,
+/// the same command goes on from the last checkpoint and ends with the same weights. SIGTERM, SIGUSR1 and Ctrl-C write a
+/// checkpoint first and exit with status 3.
 #[derive(clap::Parser)]
 #[command(name = "rnaret-train", version, after_help = EXAMPLES, subcommand_required = true)]
 struct Arguments {

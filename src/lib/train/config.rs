@@ -56,9 +56,9 @@ macro_rules! hyperparameters {
 hyperparameters! {
     /// Seed of everything random.
     seed: u64,
-    /// Update steps after which the run ends; 0: only --epochs ends it.
+    /// Update steps after which the run ends; 0: --epochs ends it.
     steps: u64,
-    /// Passes over the data after which the run ends; 0: only --steps ends it.
+    /// Passes over the data after which the run ends, where --steps is 0. Standard input is one pass.
     epochs: u64,
     /// Most records in the batch of one step.
     batch_records: usize,
