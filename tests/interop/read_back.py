@@ -540,6 +540,50 @@ def pair_probabilities_of_the_reference_head():
             close(frame["probability"], [r["probability"] for r in records], f"k = {k}", 1e-3)
 
 
+# --------------------------------------------------------------------------------------------------- models
+
+
+@check
+def imported_weights():
+    """A published .pth and the safetensors made of it are the same model; other software reads the latter."""
+    tools = {
+        "fold": ["rnaret-fold", RNAS, "--decoder", "nested"],
+        "coding": ["rnaret-coding", RNAS, "--threshold", "0"],
+        "mirtarget": ["rnaret-mirtarget", "--pairs", PAIRS],
+    }
+    for task, command in tools.items():
+        with tempfile.TemporaryDirectory() as folder:
+            published, model = GOLDEN / f"k1_{task}.pth", pathlib.Path(folder) / "model.safetensors"
+            run("rnaret-train", "import", published, "-o", model)
+            with safetensors.safe_open(model, "np") as tensors:
+                about = json.loads(tensors.metadata()["rnaret"])
+                same((about["config"]["task"], about["config"]["k"]), (task, 1), "metadata")
+                require("provenance" in about, "provenance")
+                width = tensors.get_tensor("ret.embed_tokens.weight").shape
+                same(width, (10, manifest(1)["config"]["embed_dim"]), "embedding")
+            same(run(*command, "--model", model), run(*command, "--model", published), f"{task}: same bytes")
+            run(command[0], *command[1:], "--model", GOLDEN / "k1.pth", status=1)
+
+
+@check
+def training_tables():
+    """A run and its resumption leave tables that pandas reads."""
+    with tempfile.TemporaryDirectory() as folder:
+        run_folder = pathlib.Path(folder) / "run"
+        size = ["--layers", 1, "--embed-dim", 16, "--value-dim", 16, "--ffn-dim", 16, "--head-blocks", 1, "--head-width", 8]
+        data = TESTDATA / "structures" / "known.dbn"
+        command = ["rnaret-train", "fold", "--run", run_folder, *size, "--steps", 2, "--validation-fraction", 0, data]
+        run(*command)
+        require("step" in table((run_folder / "metrics.tsv").read_bytes()).columns, "metrics.tsv")
+        model = run_folder / "model.safetensors"
+        with safetensors.safe_open(model, "np") as tensors:
+            require(all(np.isfinite(tensors.get_tensor(name)).all() for name in tensors.keys()), "finite weights")
+        read_dbn(run("rnaret-fold", "--model", model, "-", stdin=b">a\nGGGAAAUCCC\n"))
+        frame = table(run("rnaret-train", "evaluate", "--task", "fold", "--model", model, data))
+        same(list(frame.columns), ["figure", "model"], "figures")
+        require({"f1", "precision", "recall"} <= set(frame["figure"]), "figures of base pairs")
+
+
 # ------------------------------------------------------------------------------ shards, compression, conventions
 
 
@@ -586,6 +630,21 @@ def shards():
         same(b"".join(parts), run("rna-mask", tokens), "rna-mask: shards one after the other")
 
 
+@check
+def batches():
+    """What is computed together changes no byte."""
+    for command in (
+        ["rnaret-embed", "--pool", "none"],
+        ["rnaret-embed"],
+        ["rnaret-fold"],
+        ["rnaret-coding", "--threshold", "0"],
+        ["rnaret-mirtarget", "--mirna", MIRNAS, "--candidates", "all"],
+    ):
+        whole = run(*command, RNAS)
+        for size in (1, 100, 900):
+            same(run(*command, "--batch-tokens", size, RNAS), whole, f"{' '.join(map(str, command))}: batches of {size}")
+
+
 BGZF_END = bytes.fromhex("1f8b08040000000000ff0600424302001b0003000000000000000000")
 
 
@@ -619,7 +678,7 @@ def input_forms():
         same(run("rna-kmerize", "-k", 3, "-", stdin=data), whole, f"{label}, as -")
 
 
-TOOLS = ["rna-kmerize", "rna-mask", "rnaret-embed", "rnaret-fold", "rnaret-coding", "rnaret-mirtarget"]
+TOOLS = ["rna-kmerize", "rna-mask", "rnaret-embed", "rnaret-fold", "rnaret-coding", "rnaret-mirtarget", "rnaret-train"]
 
 
 @check
