@@ -232,7 +232,7 @@ fn a_stream_is_one_pass() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let (data, _) = toy_data("pretrain", folder.path());
     let run_folder = folder.path().join("run");
-    let mut arguments = vec!["-q", "pretrain", "-", "--run", text(&run_folder)];
+    let mut arguments = vec!["pretrain", "-", "--run", text(&run_folder), "-q", "-t", "2"];
     arguments.extend(TINY);
     arguments.extend(["--batch-records", "8", "--shuffle-records", "25", "--log-every", "1"]);
     let mut child = trainer(&arguments).stdin(Stdio::piped()).spawn().expect("it starts");

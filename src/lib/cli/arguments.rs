@@ -110,19 +110,19 @@ impl OutputArgs {
     }
 }
 
-/// What every tool takes.
+/// What every tool takes, before a subcommand or after it.
 #[derive(Clone, Debug, clap::Args)]
 pub struct CommonArgs {
     /// Threads; by default as many as the process may use (affinity, cgroup, SLURM_CPUS_PER_TASK)
-    #[arg(short, long, value_name = "N", value_parser = parse_count)]
+    #[arg(short, long, value_name = "N", value_parser = parse_count, global = true)]
     pub threads: Option<usize>,
 
     /// Neither notes nor warnings nor a progress bar
-    #[arg(short, long)]
+    #[arg(short, long, global = true)]
     pub quiet: bool,
 
     /// More notes on standard error; twice for even more
-    #[arg(short, long, action = clap::ArgAction::Count, conflicts_with = "quiet")]
+    #[arg(short, long, action = clap::ArgAction::Count, conflicts_with = "quiet", global = true)]
     pub verbose: u8,
 }
 
