@@ -244,6 +244,17 @@ fn a_stream_is_one_pass() {
 }
 
 #[test]
+fn the_config_of_a_run_repeats_it() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let (data, own) = toy_data("fold", folder.path());
+    let (first, second) = (folder.path().join("first"), folder.path().join("second"));
+    run(&arguments("fold", &data, &first, &own, "5", "1"));
+    let config = first.join("config.toml");
+    run(&["-q", "fold", text(&data), "--config", text(&config), "--run", text(&second)]);
+    assert!(model(&first) == model(&second));
+}
+
+#[test]
 fn other_settings_do_not_continue_a_run() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let (data, own) = toy_data("mirtarget", folder.path());
