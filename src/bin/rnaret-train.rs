@@ -33,7 +33,8 @@ struct Arguments {
 
 const EXAMPLES: &str = "Examples:
   rnaret-train import testdata/golden/k1_fold.pth -o fold.safetensors
-  rnaret-train fold --run fold-run --layers 2 --embed-dim 16 --value-dim 16 --ffn-dim 16 --head-blocks 2 --head-width 8 --steps 4 --validation-fraction 0 testdata/structures/known.dbn";
+  rnaret-train evaluate --task mirtarget --baseline testdata/mirna_pairs.tsv
+  rnaret-train mirtarget --run run --layers 2 --steps 5 testdata/mirna_pairs.tsv";
 
 #[derive(clap::Subcommand)]
 enum Command {

@@ -110,11 +110,11 @@ impl OutputArgs {
     }
 }
 
-/// What every tool takes, before a subcommand or after it.
+/// What every tool takes; where there are subcommands, before or after their names.
 #[derive(Clone, Debug, clap::Args)]
 pub struct CommonArgs {
     /// Threads; by default as many as the process may use (affinity, cgroup, SLURM_CPUS_PER_TASK)
-    #[arg(short, long, value_name = "N", value_parser = parse_count, global = true)]
+    #[arg(short, long, global = true, value_name = "N", value_parser = parse_count)]
     pub threads: Option<usize>,
 
     /// Neither notes nor warnings nor a progress bar
@@ -122,7 +122,7 @@ pub struct CommonArgs {
     pub quiet: bool,
 
     /// More notes on standard error; twice for even more
-    #[arg(short, long, action = clap::ArgAction::Count, conflicts_with = "quiet", global = true)]
+    #[arg(short, long, global = true, action = clap::ArgAction::Count, conflicts_with = "quiet")]
     pub verbose: u8,
 }
 
