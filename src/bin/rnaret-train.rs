@@ -7,8 +7,8 @@ use std::process::ExitCode;
 
 use rnaret::cli::{self, CommonArgs, Output, Termination, Tool};
 use rnaret::model::weights::{self, Storage};
-use rnaret::model::{HeadKind, ModelConfig, Task, default_model};
-use rnaret::train::config::{Hyperparameters, TrainConfig};
+use rnaret::model::{Task, default_model};
+use rnaret::train::config::{Hyperparameters, Sizes, TrainConfig, read_file};
 use rnaret::train::objective::Report;
 use rnaret::train::run::Outcome;
 use rnaret::train::signals::INTERRUPTED;
@@ -17,9 +17,10 @@ use rnaret::{Error, Result};
 
 /// Train, fine-tune, evaluate and import models
 ///
-/// Every run lives in a folder: its resolved configuration, metrics.tsv, checkpoints, and the best weights as
-/// model.safetensors. Killed at any moment, the same command goes on from the last checkpoint and ends with the same
-/// weights. SIGTERM, SIGUSR1 and Ctrl-C write a checkpoint first and exit with status 3.
+/// Every run lives in a folder: its resolved configuration, metrics.tsv, checkpoints, the weights that did best in a
+/// validation so far as best.safetensors, and once it is finished its result as model.safetensors. Killed at any moment,
+/// the same command goes on from the last checkpoint and ends with the same weights. SIGTERM, SIGUSR1 and Ctrl-C write a
+/// checkpoint first and exit with status 3.
 #[derive(clap::Parser)]
 #[command(name = "rnaret-train", version, after_help = EXAMPLES, subcommand_required = true)]
 struct Arguments {
@@ -74,48 +75,15 @@ struct TrainArgs {
     #[arg(long, value_name = "PATH")]
     model: Option<PathBuf>,
 
-    /// Hyperparameters as TOML; flags override them
+    /// TOML file of hyperparameters and sizes, such as the config.toml of a run; flags override it
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
 
     #[command(flatten)]
-    size: SizeArgs,
+    sizes: Sizes,
 
     #[command(flatten)]
     hyperparameters: Hyperparameters,
-}
-
-/// The dimensions of the model; the published ones by default.
-#[derive(clap::Args)]
-#[command(next_help_heading = "Model size")]
-struct SizeArgs {
-    /// Nucleotides per token: 1, 3, 5 or 7
-    #[arg(short = 'k', value_name = "K")]
-    k: Option<usize>,
-    /// Layers
-    #[arg(long, value_name = "N")]
-    layers: Option<usize>,
-    /// Width of the residual stream
-    #[arg(long, value_name = "N")]
-    embed_dim: Option<usize>,
-    /// Width of all heads' values
-    #[arg(long, value_name = "N")]
-    value_dim: Option<usize>,
-    /// Width of the feed-forward network
-    #[arg(long, value_name = "N")]
-    ffn_dim: Option<usize>,
-    /// Retention heads
-    #[arg(long, value_name = "N")]
-    heads: Option<usize>,
-    /// Kind of the head (fold: published, triangle; coding: published, frames)
-    #[arg(long, value_enum)]
-    head: Option<HeadKind>,
-    /// Residual blocks of the head
-    #[arg(long, value_name = "N")]
-    head_blocks: Option<usize>,
-    /// Channels of the head
-    #[arg(long, value_name = "N")]
-    head_width: Option<usize>,
 }
 
 #[derive(clap::Args)]
@@ -196,51 +164,17 @@ fn main() -> ExitCode {
 }
 
 fn train(task: Task, arguments: TrainArgs, common: &CommonArgs) -> Result<Outcome> {
-    let TrainArgs { data, run, validation, annotation, model, config, size, hyperparameters } = arguments;
-    let config = TrainConfig::resolve(task, config.as_deref(), &hyperparameters)?;
+    let TrainArgs { data, run, validation, annotation, model, config, sizes, hyperparameters } = arguments;
+    let (file, file_sizes) = config.as_deref().map(read_file).transpose()?.unwrap_or_default();
+    let config = TrainConfig::resolve(task, &file, &hyperparameters)?;
     let start = model.as_deref().map(weights::read).transpose()?;
-    let model = size.apply(task, start.as_ref().map(|weights| &weights.config))?;
+    let model = sizes.or(file_sizes).model(task, start.as_ref().map(|weights| &weights.config))?;
     let job = Job { task, data, validation, annotation, start, model, config, folder: run, quiet: common.quiet };
     common.thread_pool()?.install(|| tasks::train(job))
 }
 
-impl SizeArgs {
-    /// The model's configuration: that of the weights to start from, or the published one, as the flags change it.
-    fn apply(&self, task: Task, start: Option<&ModelConfig>) -> Result<ModelConfig> {
-        let mut model = ModelConfig::published(task, self.k.unwrap_or(1));
-        if let Some(start) = start {
-            let encoder = ModelConfig { task, head: model.head, ..start.clone() };
-            let same_task = start.task == task;
-            model = match same_task {
-                true => start.clone(),
-                false => ModelConfig {
-                    head_blocks: model.head_blocks,
-                    head_width: model.head_width,
-                    skip_head_blocks: false,
-                    ..encoder
-                },
-            };
-        }
-        for (target, value) in [
-            (&mut model.k, self.k),
-            (&mut model.layers, self.layers),
-            (&mut model.embed_dim, self.embed_dim),
-            (&mut model.value_dim, self.value_dim),
-            (&mut model.ffn_dim, self.ffn_dim),
-            (&mut model.heads, self.heads),
-            (&mut model.head_blocks, self.head_blocks),
-            (&mut model.head_width, self.head_width),
-        ] {
-            *target = value.unwrap_or(*target);
-        }
-        model.head = self.head.unwrap_or(model.head);
-        model.validate()?;
-        Ok(model)
-    }
-}
-
 fn evaluate(arguments: &EvaluateArgs, common: &CommonArgs) -> Result<Outcome> {
-    let config = TrainConfig::resolve(arguments.task, None, &arguments.hyperparameters)?;
+    let config = TrainConfig::resolve(arguments.task, &Hyperparameters::default(), &arguments.hyperparameters)?;
     let weights = match &arguments.model {
         Some(path) => weights::read(path)?,
         None => default_model(arguments.task)?,

@@ -5,7 +5,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::schedule::Schedule;
-use crate::model::Task;
+use crate::model::{HeadKind, ModelConfig, Task};
 use crate::{Error, Result};
 
 /// Which records may not be torn apart when a part of the data is held out for validation.
@@ -29,7 +29,7 @@ pub enum SplitBy {
 /// Declares the hyperparameters once: the resolved struct, the optional flags, and how the flags override it.
 macro_rules! hyperparameters {
     ($($(#[$doc:meta])* $name:ident: $type:ty,)*) => {
-        /// The resolved hyperparameters of one run. The run folder keeps them as `config.toml`.
+        /// The resolved hyperparameters of one run. The run folder keeps them in `config.toml`.
         #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
         #[serde(rename_all = "kebab-case", deny_unknown_fields)]
         pub struct TrainConfig {
@@ -56,9 +56,9 @@ macro_rules! hyperparameters {
 hyperparameters! {
     /// Seed of everything random.
     seed: u64,
-    /// Update steps after which the run ends; 0: only --epochs ends it.
+    /// Update steps after which the run ends; 0: --epochs ends it.
     steps: u64,
-    /// Passes over the data after which the run ends; 0: only --steps ends it.
+    /// Passes over the data after which the run ends, where --steps is 0. Standard input is one pass.
     epochs: u64,
     /// Most records in the batch of one step.
     batch_records: usize,
@@ -199,26 +199,24 @@ impl TrainConfig {
         }
     }
 
-    /// The published values of the task, overridden by a TOML file and then by flags.
+    /// The published values of the task, overridden by those of a file and then by flags.
     ///
     /// # Errors
-    /// Where the file cannot be read or holds a key that is none, and where values contradict each other.
-    pub fn resolve(task: Task, file: Option<&Path>, flags: &Hyperparameters) -> Result<Self> {
+    /// Where values contradict each other.
+    pub fn resolve(task: Task, file: &Hyperparameters, flags: &Hyperparameters) -> Result<Self> {
         let mut config = Self::published(task);
-        if let Some(path) = file {
-            let text = std::fs::read_to_string(path).map_err(|source| Error::read(path, source))?;
-            let from_file: Hyperparameters = toml::from_str(&text)
-                .map_err(|error| Error::Usage(format!("{}: {}", path.display(), error.to_string().trim())))?;
-            from_file.apply(&mut config);
-        }
+        file.apply(&mut config);
         flags.apply(&mut config);
         config.validate()?;
         Ok(config)
     }
 
-    /// The text of `config.toml`, which `--config` reads again.
+    /// All values as TOML.
+    ///
+    /// # Errors
+    /// Where a value has no place in TOML.
     pub fn to_toml(&self) -> Result<String> {
-        toml::to_string(self).map_err(|error| Error::Usage(format!("the configuration cannot be written: {error}")))
+        to_toml(self)
     }
 
     /// The learning-rate schedule.
@@ -288,6 +286,145 @@ impl TrainConfig {
     }
 }
 
+/// The sizes of a model, as flags and as the table `[model]` of `--config FILE`. What is not given is as published, or
+/// as in the weights that training starts from.
+#[derive(Clone, Debug, Default, PartialEq, clap::Args, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct Sizes {
+    /// Nucleotides per token: 1, 3, 5 or 7.
+    #[arg(short, long, value_name = "N", help_heading = "Model")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub k: Option<usize>,
+    /// Layers of the encoder.
+    #[arg(long, value_name = "N", help_heading = "Model")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub layers: Option<usize>,
+    /// Width of the encoder.
+    #[arg(long, value_name = "N", help_heading = "Model")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub embed_dim: Option<usize>,
+    /// Width of all retention heads' values together.
+    #[arg(long, value_name = "N", help_heading = "Model")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub value_dim: Option<usize>,
+    /// Width of the feed-forward networks.
+    #[arg(long, value_name = "N", help_heading = "Model")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ffn_dim: Option<usize>,
+    /// Retention heads.
+    #[arg(long, value_name = "N", help_heading = "Model")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub heads: Option<usize>,
+    /// Kind of the head (fold: published, triangle; coding: published, frames).
+    #[arg(long, value_enum, help_heading = "Model")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub head: Option<HeadKind>,
+    /// Residual blocks of the fold or coding head.
+    #[arg(long, value_name = "N", help_heading = "Model")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub head_blocks: Option<usize>,
+    /// Channels of the fold or coding head.
+    #[arg(long, value_name = "N", help_heading = "Model")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub head_width: Option<usize>,
+}
+
+impl Sizes {
+    /// These sizes, and those of `other` where nothing is said here.
+    pub fn or(self, other: Self) -> Self {
+        Self {
+            k: self.k.or(other.k),
+            layers: self.layers.or(other.layers),
+            embed_dim: self.embed_dim.or(other.embed_dim),
+            value_dim: self.value_dim.or(other.value_dim),
+            ffn_dim: self.ffn_dim.or(other.ffn_dim),
+            heads: self.heads.or(other.heads),
+            head: self.head.or(other.head),
+            head_blocks: self.head_blocks.or(other.head_blocks),
+            head_width: self.head_width.or(other.head_width),
+        }
+    }
+
+    /// The dimensions of a model for `task`: these, then those of the encoder in `start`, then the published ones.
+    ///
+    /// # Errors
+    /// Where a size differs from that of the encoder that training starts from, and where sizes do not fit each other.
+    pub fn model(&self, task: Task, start: Option<&ModelConfig>) -> Result<ModelConfig> {
+        let base = match start {
+            Some(start) if start.task == task => start.clone(),
+            Some(start) => {
+                let published = ModelConfig::published(task, start.k);
+                ModelConfig {
+                    task,
+                    head: published.head,
+                    head_blocks: published.head_blocks,
+                    head_width: published.head_width,
+                    skip_head_blocks: false,
+                    ..start.clone()
+                }
+            }
+            None => ModelConfig::published(task, 1),
+        };
+        let model = ModelConfig {
+            k: self.k.unwrap_or(base.k),
+            layers: self.layers.unwrap_or(base.layers),
+            embed_dim: self.embed_dim.unwrap_or(base.embed_dim),
+            value_dim: self.value_dim.unwrap_or(base.value_dim),
+            ffn_dim: self.ffn_dim.unwrap_or(base.ffn_dim),
+            heads: self.heads.unwrap_or(base.heads),
+            head: self.head.unwrap_or(base.head),
+            head_blocks: self.head_blocks.unwrap_or(base.head_blocks),
+            head_width: self.head_width.unwrap_or(base.head_width),
+            ..base.clone()
+        };
+        let encoder = |config: &ModelConfig| {
+            [config.k, config.layers, config.embed_dim, config.value_dim, config.ffn_dim, config.heads]
+        };
+        if start.is_some() && encoder(&model) != encoder(&base) {
+            return Err(Error::Usage(
+                "k, layers, widths and heads come from --model: leave out the flags that say otherwise".into(),
+            ));
+        }
+        model.validate()?;
+        Ok(model)
+    }
+}
+
+/// The hyperparameters and sizes of a TOML file: what [`write_file`] gave, or some of it.
+///
+/// # Errors
+/// Where the file cannot be read, or holds a key that is none.
+pub fn read_file(path: &Path) -> Result<(Hyperparameters, Sizes)> {
+    let text = std::fs::read_to_string(path).map_err(|source| Error::read(path, source))?;
+    let wrong = |error: toml::de::Error| Error::Usage(format!("{}: {}", path.display(), error.to_string().trim()));
+    let mut table: toml::Table = toml::from_str(&text).map_err(wrong)?;
+    let sizes = match table.remove("model") {
+        Some(sizes) => sizes.try_into().map_err(wrong)?,
+        None => Sizes::default(),
+    };
+    Ok((table.try_into().map_err(wrong)?, sizes))
+}
+
+/// The text of a run's `config.toml`, which `--config` reads again.
+pub fn write_file(config: &TrainConfig, model: &ModelConfig) -> Result<String> {
+    let sizes = Sizes {
+        k: Some(model.k),
+        layers: Some(model.layers),
+        embed_dim: Some(model.embed_dim),
+        value_dim: Some(model.value_dim),
+        ffn_dim: Some(model.ffn_dim),
+        heads: Some(model.heads),
+        head: Some(model.head),
+        head_blocks: Some(model.head_blocks),
+        head_width: Some(model.head_width),
+    };
+    Ok(format!("{}\n[model]\n{}", to_toml(config)?, to_toml(&sizes)?))
+}
+
+fn to_toml(value: &impl Serialize) -> Result<String> {
+    toml::to_string(value).map_err(|error| Error::Usage(format!("the configuration cannot be written: {error}")))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -296,9 +433,12 @@ mod tests {
     fn flags_override_the_file_and_the_file_the_published_values() {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let path = folder.path().join("run.toml");
-        std::fs::write(&path, "learning-rate = 0.5\nsteps = 7\nsplit-by = \"family\"\n").expect("a file is written");
+        std::fs::write(&path, "learning-rate = 0.5\nsteps = 7\nsplit-by = \"family\"\n[model]\nlayers = 3\n")
+            .expect("a file is written");
         let flags = Hyperparameters { steps: Some(9), ..Default::default() };
-        let config = TrainConfig::resolve(Task::Fold, Some(&path), &flags).expect("a valid configuration");
+        let (file, sizes) = read_file(&path).expect("a valid file");
+        assert_eq!(sizes, Sizes { layers: Some(3), ..Default::default() });
+        let config = TrainConfig::resolve(Task::Fold, &file, &flags).expect("a valid configuration");
         let expected = TrainConfig {
             learning_rate: 0.5,
             steps: 9,
@@ -307,22 +447,39 @@ mod tests {
         };
         assert_eq!(config, expected);
 
-        let again = folder.path().join("config.toml");
-        std::fs::write(&again, config.to_toml().expect("TOML")).expect("a file is written");
-        let read = TrainConfig::resolve(Task::Coding, Some(&again), &Hyperparameters::default()).expect("it is read");
+        let model = sizes.model(Task::Fold, None).expect("a valid model");
+        std::fs::write(&path, write_file(&config, &model).expect("TOML")).expect("a file is written");
+        let (file, sizes) = read_file(&path).expect("it is read");
+        let read = TrainConfig::resolve(Task::Coding, &file, &Hyperparameters::default()).expect("it is valid");
         assert_eq!(read, config, "config.toml holds every value, so the task's defaults do not matter");
+        assert_eq!(sizes.model(Task::Fold, None).expect("a valid model"), model);
     }
 
     #[test]
     fn an_unknown_key_and_a_value_out_of_range_are_named() {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let path = folder.path().join("run.toml");
-        std::fs::write(&path, "learning_rte = 0.5\n").expect("a file is written");
-        let error = TrainConfig::resolve(Task::Fold, Some(&path), &Hyperparameters::default()).expect_err("a typo");
-        assert!(error.to_string().contains("learning_rte"), "{error}");
+        for (text, key) in [("learning_rte = 0.5\n", "learning_rte"), ("[model]\nlayer = 3\n", "layer")] {
+            std::fs::write(&path, text).expect("a file is written");
+            let error = read_file(&path).expect_err("a typo");
+            assert!(error.to_string().contains(key), "{error}");
+        }
+        let none = Hyperparameters::default();
         let flags = Hyperparameters { dropout: Some(1.0), ..Default::default() };
-        let error = TrainConfig::resolve(Task::Fold, None, &flags).expect_err("dropout of everything");
+        let error = TrainConfig::resolve(Task::Fold, &none, &flags).expect_err("dropout of everything");
         assert!(error.to_string().contains("--dropout"), "{error}");
+    }
+
+    #[test]
+    fn the_encoder_of_the_starting_weights_rules() {
+        let start = ModelConfig { layers: 2, embed_dim: 64, k: 3, ..ModelConfig::published(Task::Pretrain, 3) };
+        let model = Sizes::default().model(Task::Fold, Some(&start)).expect("a valid model");
+        assert_eq!((model.layers, model.embed_dim, model.k, model.head_blocks), (2, 64, 3, 16));
+        let other = Sizes { layers: Some(3), ..Default::default() };
+        assert!(other.model(Task::Fold, Some(&start)).is_err());
+        let head = Sizes { head: Some(HeadKind::Triangle), head_width: Some(24), ..Default::default() };
+        let model = head.model(Task::Fold, Some(&start)).expect("a valid model");
+        assert_eq!((model.head, model.head_width), (HeadKind::Triangle, 24));
     }
 
     #[test]

@@ -38,6 +38,11 @@ pub trait Passes<D> {
     /// # Errors
     /// Where records cannot be read.
     fn pass(&mut self, number: u64) -> Result<Option<&D>>;
+
+    /// Whether the records come again in every pass, so that only a number of passes or steps ends the run.
+    fn repeat(&self) -> bool {
+        true
+    }
 }
 
 /// The same records in every pass.
@@ -75,6 +80,10 @@ impl Passes<PretrainRecords> for Streamed {
         }
         Ok(self.window.as_ref())
     }
+
+    fn repeat(&self) -> bool {
+        false
+    }
 }
 
 /// Everything that a run is made of.
@@ -110,8 +119,11 @@ pub enum Outcome {
     Interrupted,
 }
 
-/// The name of the weights in a run folder.
+/// The name of the weights in a run folder: there once the run is finished.
 pub const MODEL: &str = "model.safetensors";
+
+/// The name of the weights that did best in a validation so far.
+pub const BEST: &str = "best.safetensors";
 
 impl<O: Objective> Run<O> {
     /// Trains until the steps or passes are done, validation no longer improves, or a signal comes. Resumes where the
@@ -166,7 +178,8 @@ impl<O: Objective> Run<O> {
         };
         let mut stopped_early = false;
         let outcome = 'run: loop {
-            if self.config.epochs > 0 && progress.epoch >= self.config.epochs && self.config.steps == 0 {
+            let all_passes = self.config.epochs > 0 && progress.epoch >= self.config.epochs;
+            if all_passes && self.config.steps == 0 && training.repeat() {
                 break Outcome::Finished;
             }
             let Some(records) = training.pass(progress.epoch)? else { break Outcome::Finished };
@@ -304,7 +317,7 @@ impl<O: Objective> Run<O> {
         if better {
             progress.best = Some(Best { value, step: progress.step });
             progress.validations_without_improvement = 0;
-            self.write_model(parameters, progress, &report.figures)?;
+            self.write_model(BEST, parameters, progress, &report.figures)?;
         } else {
             progress.validations_without_improvement += 1;
         }
@@ -316,19 +329,25 @@ impl<O: Objective> Run<O> {
     /// Leaves the best weights in the folder: those of the best validation, or the last ones without validation.
     fn finish(&self, optimiser: &AdamW, progress: &mut Progress) -> Result<()> {
         if self.validation.is_empty() {
-            self.write_model(self.result(optimiser)?, progress, &[])
-        } else if !self.folder.join(MODEL).exists()
-            || self.config.validate_every == 0
-            || !progress.step.is_multiple_of(self.config.validate_every)
-        {
-            self.validate(optimiser, progress).map(|_| ())
-        } else {
-            Ok(())
+            return self.write_model(MODEL, self.result(optimiser)?, progress, &[]);
         }
+        let validated = self.config.validate_every > 0 && progress.step.is_multiple_of(self.config.validate_every);
+        if !validated || progress.best.is_none() {
+            self.validate(optimiser, progress)?;
+        }
+        let best = self.folder.join(BEST);
+        let bytes = std::fs::read(&best).map_err(|source| Error::read(&best, source))?;
+        write_atomically(&self.folder.join(MODEL), |file| std::io::Write::write_all(file, &bytes))
     }
 
-    fn write_model(&self, parameters: Parameters, progress: &Progress, figures: &[(&str, f64)]) -> Result<()> {
-        let path = self.folder.join(MODEL);
+    fn write_model(
+        &self,
+        name: &str,
+        parameters: Parameters,
+        progress: &Progress,
+        figures: &[(&str, f64)],
+    ) -> Result<()> {
+        let path = self.folder.join(name);
         let mut provenance = self.provenance.clone();
         if let Some(entries) = provenance.as_object_mut() {
             entries.insert("step".into(), progress.step.into());

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use serde_json::json;
 
 use super::baseline;
-use super::config::TrainConfig;
+use super::config::{TrainConfig, write_file};
 use super::data::Records;
 use super::data::coding::{self, Annotation, CodingRecord, CodingRecords};
 use super::data::fold::{self, FoldRecord};
@@ -204,7 +204,7 @@ fn start<O: Objective>(
         .zip(checksums)
         .map(|(file, checksum)| (file.file_name().unwrap_or_default().to_string_lossy().into_owned(), checksum.into()))
         .collect();
-    let settings = job.config.to_toml()?;
+    let settings = write_file(&job.config, &job.model)?;
     let record = job.folder.join("config.toml");
     std::fs::write(&record, &settings).map_err(|source| Error::write(&record, source))?;
     let provenance = json!({
