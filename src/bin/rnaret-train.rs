@@ -33,7 +33,6 @@ struct Arguments {
 
 const EXAMPLES: &str = "Examples:
   rnaret-train import testdata/golden/k1_fold.pth -o fold.safetensors
-  rnaret-train evaluate --task mirtarget --baseline testdata/mirna_pairs.tsv
   rnaret-train mirtarget --run run --layers 2 --steps 5 testdata/mirna_pairs.tsv";
 
 #[derive(clap::Subcommand)]

@@ -3,7 +3,7 @@
 /// Whether the tools with a model are there to be tested.
 pub const MODEL_TOOLS_READY: bool = true;
 /// Whether rnaret-train is there to be tested.
-pub const TRAINING_READY: bool = false;
+pub const TRAINING_READY: bool = true;
 /// The k of the built-in models: with tokens of this k the tools give what they give for sequences.
 pub const MODEL_K: usize = 1;
 
