@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use candle_core::{DType, Device, Tensor, Var};
 use proptest::prelude::*;
-use rnaret::model::retention::kernel::{decay, decay_total};
+use rnaret::model::retention::kernel::{decay, decay_roots, decay_total};
 use rnaret::model::retention::operation::{retention, retention_in_chunks};
 use rnaret::model::{Backbone, HeadKind, ModelConfig, Packed, Task, initialise};
 
@@ -99,6 +99,9 @@ fn closed_form_of_the_decay_total() {
             for n in 0..length {
                 let sum: f64 = (0..length).map(|m| decay(head).powi(n.abs_diff(m) as i32)).sum();
                 assert!((decay_total(decay(head), n, length) - sum).abs() < 1e-9 * sum);
+                let root = decay_roots(decay(head), n, 1, length)[0];
+                assert!((root - sum.sqrt()).abs() < 1e-9 * sum);
+                assert!((decay_roots(decay(head), 0, length, length)[n] - sum.sqrt()).abs() < 1e-9 * sum);
             }
         }
     }

@@ -9,6 +9,7 @@ command -v cc >/dev/null || { echo "a C compiler is missing: sudo apt-get instal
 
 cargo build --release --locked
 PATH="${CARGO_TARGET_DIR:-$PWD/target}/release:$PATH"
+mkdir -p target
 
 show() { # TITLE COMMAND
     printf '\n== %s\n$ %s\n' "$1" "$2"

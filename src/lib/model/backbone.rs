@@ -18,7 +18,7 @@ use super::ops::rms_norm::rms_norm;
 use super::ops::rotation::{Positions, rotate};
 use super::packed::Packed;
 use super::parameters::{Parameters, backbone_prefix};
-use super::retention::kernel::{HeadRows, Segment, State, chunk_size, decay, denominator, retain, summarise};
+use super::retention::kernel::{HeadRows, Segment, State, chunk_size, decay, decay_roots, retain, summarise};
 use super::retention::operation::retention;
 use crate::Result;
 
@@ -489,8 +489,9 @@ impl CustomOp3 for BlockRetention {
             };
             let columns = &mut out[head * width..];
             retain(&segment, gamma, chunk_size(tokens), columns, value_stride, &mut row_sums);
-            for (n, &sum) in row_sums.iter().enumerate() {
-                let factor = 1.0 / denominator(gamma, start + n, *length, sum);
+            let roots = decay_roots(gamma, *start, tokens, *length);
+            for (n, (&sum, root)) in row_sums.iter().zip(roots).enumerate() {
+                let factor = 1.0 / (root as f32).max(sum.abs());
                 columns[n * value_stride..n * value_stride + width].iter_mut().for_each(|value| *value *= factor);
             }
         }

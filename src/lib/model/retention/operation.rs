@@ -13,7 +13,7 @@ use std::sync::{Arc, OnceLock};
 
 use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor};
 
-use super::kernel::{HeadRows, Segment, chunk_size, decay, denominator, retain};
+use super::kernel::{HeadRows, Segment, chunk_size, decay, decay_roots, retain};
 use crate::model::ops::gemm::Real;
 use crate::model::ops::{by_type, contiguous};
 
@@ -137,9 +137,9 @@ fn denominators<T: Real>(row_sums: &mut [T], offsets: &[usize], heads: usize) {
         let gamma = decay(head);
         for bounds in offsets.windows(2) {
             let (start, end) = (bounds[0], bounds[1]);
-            for n in start..end {
-                let sum = &mut row_sums[head * tokens + n];
-                *sum = denominator(gamma, n - start, end - start, *sum);
+            let roots = decay_roots(gamma, 0, end - start, end - start);
+            for (sum, root) in row_sums[head * tokens + start..head * tokens + end].iter_mut().zip(roots) {
+                *sum = num_traits::Float::max(T::from_f64(root), sum.abs());
             }
         }
     }
