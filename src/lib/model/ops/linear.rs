@@ -3,8 +3,8 @@
 use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor};
 
 use super::bias::add_bias;
-use super::by_type;
 use super::gemm::{Matrix, Real, product};
+use super::{by_type, store};
 
 /// `input` [rows, in] times the transpose of `weight` [out, in]: [rows, out]. A row's result does not depend on the
 /// other rows, to the last bit.
@@ -94,8 +94,4 @@ pub fn arranged(weight: &Tensor) -> Result<Tensor> {
 
 fn zeros<T: Real>(count: usize) -> Vec<T> {
     vec![T::zero(); count]
-}
-
-fn store<T: Real>(values: Vec<T>) -> CpuStorage {
-    T::to_cpu_storage_owned(values)
 }

@@ -42,3 +42,8 @@ pub(crate) fn contiguous<'a, T: Real>(storage: &'a CpuStorage, layout: &Layout, 
     };
     Ok(&storage.as_slice::<T>()?[start..end])
 }
+
+/// Numbers as a storage of their type.
+pub(crate) fn store<T: Real>(values: Vec<T>) -> CpuStorage {
+    T::to_cpu_storage_owned(values)
+}

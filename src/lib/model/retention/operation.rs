@@ -15,7 +15,7 @@ use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor};
 
 use super::kernel::{HeadRows, Segment, chunk_size, decay, decay_roots, retain};
 use crate::model::ops::gemm::Real;
-use crate::model::ops::{by_type, contiguous};
+use crate::model::ops::{by_type, contiguous, store};
 
 /// The retention of queries, keys and values of all heads.
 ///
@@ -249,8 +249,4 @@ impl CustomOp3 for Sum {
         });
         Ok((out, l3.shape().clone()))
     }
-}
-
-fn store<T: Real>(values: Vec<T>) -> CpuStorage {
-    T::to_cpu_storage_owned(values)
 }
