@@ -159,6 +159,57 @@ fn threads_do_not_change_a_bit() {
     }
 }
 
+/// Without dropout, the halves of a micro-batch that does not fit give the gradient of the whole, up to rounding.
+#[test]
+fn memory_that_runs_out_halves_the_micro_batch() {
+    for task in ["pretrain", "fold", "coding", "mirtarget"] {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let (data, own) = toy_data(task, folder.path());
+        let last_loss = |name: &str, limit: Option<&str>| {
+            let run_folder = folder.path().join(name);
+            let mut arguments = arguments(task, &data, &run_folder, &own, "10", "2");
+            let dropout = arguments.iter().position(|argument| *argument == "--dropout").expect("it is there");
+            arguments[dropout + 1] = "0";
+            let micro = arguments.iter().position(|argument| *argument == "--micro-tokens").expect("it is there");
+            arguments[micro + 1] = "1000";
+            let mut command = trainer(&arguments);
+            if let Some(limit) = limit {
+                command.env("RNARET_MEMORY_TOKENS", limit);
+            }
+            let output = command.output().expect("it starts");
+            let text = String::from_utf8_lossy(&output.stderr).into_owned();
+            if !output.status.success() {
+                return Err(text);
+            }
+            let rows = metrics(&run_folder);
+            Ok(rows[rows.len() - 1][4].parse::<f64>().expect("a number"))
+        };
+        let whole = last_loss("whole", None).expect("it fits");
+        let halves = last_loss("halves", Some("100")).expect("the halves fit");
+        assert!((whole - halves).abs() < 1e-3 * whole, "{task}: {whole} {halves}");
+        let error = last_loss("none", Some("5")).expect_err("nothing fits");
+        assert!(error.contains("record ") && error.contains("does not fit in memory alone"), "{error}");
+    }
+}
+
+#[test]
+fn bf16_and_cuda_are_refused_where_they_cannot_be_had() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let (data, own) = toy_data("mirtarget", folder.path());
+    let run_folder = folder.path().join("run");
+    let mut refused = vec![(["--precision", "bf16"], "bf16")];
+    if cfg!(not(feature = "cuda")) {
+        refused.push((["--device", "cuda:1"], "built for the CPU alone"));
+    }
+    for (asked, message) in refused {
+        let mut arguments = arguments("mirtarget", &data, &run_folder, &own, "2", "1");
+        arguments.extend(asked);
+        let output = trainer(&arguments).output().expect("it starts");
+        assert_eq!(output.status.code(), Some(1));
+        assert!(String::from_utf8_lossy(&output.stderr).contains(message));
+    }
+}
+
 #[test]
 fn a_run_killed_again_and_again_ends_as_one_that_never_was() {
     for task in ["pretrain", "coding"] {

@@ -8,7 +8,7 @@ use rnaret::decode::coding::{TranscriptLabel, cds_windows, coding_potential};
 use rnaret::format::{bed, table};
 use rnaret::model::heads::coding::CodingHead;
 use rnaret::model::{Model, Task};
-use rnaret::sequence::Accept;
+use rnaret::sequence::{Accept, Record};
 use rnaret::{Error, Result};
 
 /// Find the coding windows of transcripts, and tell mRNA from lncRNA
@@ -71,39 +71,43 @@ fn code(arguments: Arguments) -> Result<()> {
     let mut track = arguments.input.create_other_output(arguments.track.as_deref())?;
     let records = arguments.input.open(Accept::Any, &arguments.common)?;
     let model = Model::load(arguments.model.model.as_deref(), Task::Coding, arguments.model.device)?;
-    let head = CodingHead::new(&model.weights.config, &model.weights.parameters)?;
+    let head = CodingHead::new(&model.weights.config, &model.parameters)?;
     let pool = arguments.common.thread_pool()?;
     if let Some(summary) = summary.as_mut().filter(|_| arguments.input.writes_header()) {
         summary.put(format!("{}\n", table::CODING_HEADER).as_bytes())?;
     }
     let window = arguments.window as usize;
     let defect = |error| Error::write("CDS windows", error);
-    for batch in cli::batches(records, arguments.model.batch_tokens) {
-        let batch = batch?;
-        let packed = model.pack(&batch)?;
-        let letters: Vec<u8> = batch.iter().flat_map(|record| record.sequence.iter().copied()).collect();
-        let probabilities =
-            pool.install(|| head.probabilities(&model.backbone.features(&packed)?, &packed, &letters))?;
-        for (record, range) in batch.iter().zip(packed.ranges()) {
-            let probabilities = &probabilities[range];
-            let mut text = Vec::new();
-            let windows = cds_windows(probabilities, window, arguments.threshold);
-            bed::write_cds_windows(&mut text, &record.id, &windows).map_err(defect)?;
-            output.put(&text)?;
-            if let Some(summary) = &mut summary {
-                let potential = coding_potential(probabilities, window);
-                let label = TranscriptLabel::new(potential, arguments.threshold);
-                text.clear();
-                table::write_coding(&mut text, &record.id, record.len(), potential, label).map_err(defect)?;
-                summary.put(&text)?;
+    cli::ahead(cli::batches(records, arguments.model.batch_tokens), |batch| {
+        let work = |part: &[Record]| -> Result<Vec<Vec<f32>>> {
+            let packed = model.pack(part)?;
+            let letters: Vec<u8> = part.iter().flat_map(|record| record.sequence.iter().copied()).collect();
+            let probabilities =
+                pool.install(|| head.probabilities(&model.backbone.features(&packed)?, &packed, &letters))?;
+            Ok(packed.ranges().map(|range| probabilities[range].to_vec()).collect())
+        };
+        cli::in_memory(&arguments.input, &batch, work, |part, probabilities| {
+            for (record, probabilities) in part.iter().zip(&probabilities) {
+                let mut text = Vec::new();
+                let windows = cds_windows(probabilities, window, arguments.threshold);
+                bed::write_cds_windows(&mut text, &record.id, &windows).map_err(defect)?;
+                output.put(&text)?;
+                if let Some(summary) = &mut summary {
+                    let potential = coding_potential(probabilities, window);
+                    let label = TranscriptLabel::new(potential, arguments.threshold);
+                    text.clear();
+                    table::write_coding(&mut text, &record.id, record.len(), potential, label).map_err(defect)?;
+                    summary.put(&text)?;
+                }
+                if let Some(track) = &mut track {
+                    text.clear();
+                    bed::write_track(&mut text, &record.id, probabilities).map_err(defect)?;
+                    track.put(&text)?;
+                }
             }
-            if let Some(track) = &mut track {
-                text.clear();
-                bed::write_track(&mut text, &record.id, probabilities).map_err(defect)?;
-                track.put(&text)?;
-            }
-        }
-    }
+            Ok(())
+        })
+    })?;
     for other in [summary, track].into_iter().flatten() {
         other.finish()?;
     }

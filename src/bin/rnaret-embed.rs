@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use candle_core::Tensor;
+use candle_core::{DType, Device, Tensor};
 use rayon::prelude::*;
 use rnaret::cli::{self, CommonArgs, InputArgs, ModelArgs, Output, OutputArgs, Tool};
 use rnaret::format::embedding::{Embedding, EmbeddingFormat, EmbeddingOptions, EmbeddingShape, EmbeddingWriter};
@@ -126,13 +126,17 @@ fn write_embeddings(arguments: &Arguments, model: &Model, records: RecordReader,
     let name = path.map_or("standard output".into(), |path| path.display().to_string());
     let fail = |error| Error::write(&name, error);
     let mut writer = EmbeddingWriter::new(output, &options, ids).map_err(fail)?;
-    for batch in cli::batches(records, arguments.model.batch_tokens) {
-        let batch = batch?;
-        let vectors = pool.install(|| embed(arguments.pool, model, &batch))?;
-        for (record, values) in batch.iter().zip(vectors) {
-            writer.write(Embedding { id: &record.id, sequence: &record.sequence, values: &values }).map_err(fail)?;
-        }
-    }
+    cli::ahead(cli::batches(records, arguments.model.batch_tokens), |batch| {
+        let work = |part: &[Record]| pool.install(|| embed(arguments.pool, model, part));
+        cli::in_memory(&arguments.input, &batch, work, |part, vectors| {
+            for (record, values) in part.iter().zip(vectors) {
+                writer
+                    .write(Embedding { id: &record.id, sequence: &record.sequence, values: &values })
+                    .map_err(fail)?;
+            }
+            Ok(())
+        })
+    })?;
     let (output, ids) = writer.finish().map_err(fail)?;
     if let Some(ids) = ids {
         ids.finish()?;
@@ -147,7 +151,8 @@ fn embed(pool: Pool, model: &Model, batch: &[Record]) -> Result<Vec<Vec<f32>>> {
         let started = |range: std::ops::Range<usize>| [&[CLS], &packed.tokens()[range]].concat();
         packed = packed.ranges().map(started).collect();
     }
-    let features = model.backbone.features(&packed)?;
+    // In main memory at once, not record by record.
+    let features = model.backbone.features(&packed)?.to_device(&Device::Cpu)?;
     packed
         .ranges()
         .collect::<Vec<_>>()
@@ -156,16 +161,21 @@ fn embed(pool: Pool, model: &Model, batch: &[Record]) -> Result<Vec<Vec<f32>>> {
             let rows = features.narrow(0, range.start, if pool == Pool::Cls { 1 } else { range.len() })?;
             match pool {
                 Pool::Mean => mean(&rows),
-                Pool::Cls | Pool::None => Ok(rows.flatten_all()?.to_vec1()?),
+                Pool::Cls | Pool::None => numbers(&rows),
             }
         })
         .collect()
 }
 
+/// A tensor's numbers, whatever it was computed with.
+fn numbers(tensor: &Tensor) -> Result<Vec<f32>> {
+    Ok(tensor.to_dtype(DType::F32)?.flatten_all()?.to_vec1()?)
+}
+
 /// The mean of the rows, summed in f64 from the first to the last.
 fn mean(rows: &Tensor) -> Result<Vec<f32>> {
     let (length, width) = rows.dims2()?;
-    let values = rows.flatten_all()?.to_vec1::<f32>()?;
+    let values = numbers(rows)?;
     let mut sums = vec![0f64; width];
     for row in values.chunks_exact(width) {
         sums.iter_mut().zip(row).for_each(|(sum, &value)| *sum += f64::from(value));
@@ -188,9 +198,16 @@ fn write_retention(
     let config = &model.weights.config;
     for record in records {
         let record = record?;
-        let (queries, keys) =
-            pool.install(|| model.backbone.last_queries_and_keys(&record.token_ids(&model.tokenizer)?))?;
-        let (queries, keys) = (queries.flatten_all()?.to_vec1::<f32>()?, keys.flatten_all()?.to_vec1::<f32>()?);
+        let work = |part: &[Record]| {
+            pool.install(|| model.backbone.last_queries_and_keys(&part[0].token_ids(&model.tokenizer)?))
+        };
+        let mut found = None;
+        cli::in_memory(&arguments.input, std::slice::from_ref(&record), work, |_, both| {
+            found = Some(both);
+            Ok(())
+        })?;
+        let Some((queries, keys)) = found else { continue };
+        let (queries, keys) = (numbers(&queries)?, numbers(&keys)?);
         let last = LastLayer { queries: &queries, keys: &keys, heads: config.heads, width: config.embed_dim };
         let row = |position: usize, other: Option<usize>, score: f32, text: &mut Vec<u8>| {
             let nucleotide = char::from(record.sequence[position]);
@@ -230,12 +247,15 @@ fn write_likelihoods(arguments: &Arguments, model: &Model, records: RecordReader
     let pool = arguments.common.thread_pool()?;
     for record in records {
         let record = record?;
-        let tokens = record.token_ids(&model.tokenizer)?;
-        let perplexity = pool.install(|| likelihood::pseudo_perplexity(model, &tokens))?;
-        let mut text = format!("{}\t{}\t", record.id, record.len()).into_bytes();
-        number::append(&mut text, perplexity);
-        text.push(b'\n');
-        output.put(&text)?;
+        let work = |part: &[Record]| {
+            pool.install(|| likelihood::pseudo_perplexity(model, &part[0].token_ids(&model.tokenizer)?))
+        };
+        cli::in_memory(&arguments.input, std::slice::from_ref(&record), work, |_, perplexity| {
+            let mut text = format!("{}\t{}\t", record.id, record.len()).into_bytes();
+            number::append(&mut text, perplexity);
+            text.push(b'\n');
+            output.put(&text)
+        })?;
     }
     output.finish()
 }

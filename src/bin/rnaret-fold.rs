@@ -81,7 +81,7 @@ fn fold(arguments: Arguments) -> Result<()> {
     let mut pairs = arguments.input.create_other_output(arguments.pairs.as_deref())?;
     let records = arguments.input.open(Accept::Any, &arguments.common)?;
     let model = Model::load(arguments.model.model.as_deref(), Task::Fold, arguments.model.device)?;
-    let head = FoldHead::new(&model.weights.config, &model.weights.parameters)?.for_inference()?;
+    let head = FoldHead::new(&model.weights.config, &model.parameters)?.for_inference()?;
     let pool = arguments.common.thread_pool()?;
     if arguments.input.writes_header() {
         let mut header = Vec::new();
@@ -91,16 +91,18 @@ fn fold(arguments: Arguments) -> Result<()> {
             pairs.put(format!("{}\n", table::PAIR_HEADER).as_bytes())?;
         }
     }
-    for batch in cli::batches(records, arguments.model.batch_tokens) {
-        let batch = batch?;
-        let texts = pool.install(|| fold_batch(&arguments, &model, &head, &batch))?;
-        for (structure, listed) in texts {
-            output.put(&structure)?;
-            if let Some(pairs) = &mut pairs {
-                pairs.put(&listed)?;
+    cli::ahead(cli::batches(records, arguments.model.batch_tokens), |batch| {
+        let work = |part: &[Record]| pool.install(|| fold_batch(&arguments, &model, &head, part));
+        cli::in_memory(&arguments.input, &batch, work, |_, texts| {
+            for (structure, listed) in texts {
+                output.put(&structure)?;
+                if let Some(pairs) = &mut pairs {
+                    pairs.put(&listed)?;
+                }
             }
-        }
-    }
+            Ok(())
+        })
+    })?;
     if let Some(pairs) = pairs {
         pairs.finish()?;
     }

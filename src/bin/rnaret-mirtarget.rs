@@ -10,6 +10,7 @@ use rnaret::cli::{self, CommonArgs, InputArgs, ModelArgs, Output, OutputArgs, To
 use rnaret::decode::target_site::{SeedIndex, SeedType, seed_type, seed_window, sliding_windows};
 use rnaret::format::{bed, table};
 use rnaret::model::heads::mirtarget::{MirtargetHead, pair_tokens};
+use rnaret::model::memory::in_halves;
 use rnaret::model::{Model, Packed, Task};
 use rnaret::sequence::{Accept, InputFile, ReaderOptions, Record, RecordReader, SitePairReader};
 use rnaret::{Error, Result};
@@ -104,11 +105,11 @@ struct Scorer<'a> {
     head: MirtargetHead,
     pool: ThreadPool,
     output: Output,
-    sites: Vec<Site>,
-    packed: Packed,
+    sites: Vec<(Site, Vec<u32>)>,
+    tokens: usize,
 }
 
-/// A site that waits to be scored, or, where it is only looked for, its row without probability.
+/// A site that waits to be scored: its row without probability. Its tokens stand beside it.
 struct Site {
     mirna: String,
     target: String,
@@ -120,42 +121,51 @@ impl<'a> Scorer<'a> {
     fn new(arguments: &'a Arguments, inputs: &[PathBuf]) -> Result<Self> {
         let mut output = arguments.output.create_beside(inputs)?;
         let model = Model::load(arguments.model.model.as_deref(), Task::Mirtarget, arguments.model.device)?;
-        let head = MirtargetHead::new(&model.weights.parameters)?;
+        let head = MirtargetHead::new(&model.parameters)?;
         if arguments.format == Format::Tsv && arguments.input.writes_header() {
             output.put(format!("{}\n", table::TARGET_SITE_HEADER).as_bytes())?;
         }
         let pool = arguments.common.thread_pool()?;
-        Ok(Self { arguments, model, head, pool, output, sites: Vec::new(), packed: Packed::new() })
+        Ok(Self { arguments, model, head, pool, output, sites: Vec::new(), tokens: 0 })
     }
 
     /// Takes a site in, and scores what has come together where that is enough.
     fn add(&mut self, site: Site, mirna: &[u8], target: &[u8]) -> Result<()> {
-        self.packed.push(&pair_tokens(&self.model.tokenizer, mirna, target));
-        self.sites.push(site);
-        if self.packed.tokens().len() >= self.arguments.model.batch_tokens { self.score() } else { Ok(()) }
+        let tokens = pair_tokens(&self.model.tokenizer, mirna, target);
+        self.tokens += tokens.len();
+        self.sites.push((site, tokens));
+        if self.tokens >= self.arguments.model.batch_tokens { self.score() } else { Ok(()) }
     }
 
     fn score(&mut self) -> Result<()> {
-        if self.sites.is_empty() {
-            return Ok(());
-        }
-        let packed = std::mem::take(&mut self.packed);
-        let probabilities =
-            self.pool.install(|| self.head.probabilities(&self.model.backbone.features(&packed)?, &packed))?;
-        let mut text = Vec::new();
+        let sites = std::mem::take(&mut self.sites);
+        self.tokens = 0;
+        let work = |part: &[(Site, Vec<u32>)]| {
+            let packed: Packed = part.iter().map(|(_, tokens)| tokens).collect();
+            self.pool.install(|| self.head.probabilities(&self.model.backbone.features(&packed)?, &packed))
+        };
+        let alone = |(site, _): &(Site, Vec<u32>), error| {
+            let name = format!("{} in {}, {}-{}", site.mirna, site.target, site.range.start, site.range.end);
+            cli::set_aside_or_fail(self.arguments.input.on_error, name, &error)
+        };
+        let output = &mut self.output;
         let fail = |error| Error::write("target sites", error);
-        for (site, probability) in self.sites.drain(..).zip(probabilities) {
-            if self.arguments.pairs.is_none() && probability < self.arguments.min_prob {
-                continue;
+        in_halves(&sites, work, alone, |part, probabilities| {
+            let mut text = Vec::new();
+            for ((site, _), probability) in sites[part].iter().zip(probabilities) {
+                if self.arguments.pairs.is_none() && probability < self.arguments.min_prob {
+                    continue;
+                }
+                let Site { mirna, target, range, seed_type } = site;
+                let range = range.clone();
+                match self.arguments.format {
+                    Format::Tsv => table::write_target_site(&mut text, mirna, target, range, *seed_type, probability),
+                    Format::Bed => bed::write_target_site(&mut text, target, range, mirna, probability),
+                }
+                .map_err(fail)?;
             }
-            let Site { mirna, target, range, seed_type } = site;
-            match self.arguments.format {
-                Format::Tsv => table::write_target_site(&mut text, &mirna, &target, range, seed_type, probability),
-                Format::Bed => bed::write_target_site(&mut text, &target, range, &mirna, probability),
-            }
-            .map_err(fail)?;
-        }
-        self.output.put(&text)
+            output.put(&text)
+        })
     }
 
     fn finish(mut self) -> Result<()> {

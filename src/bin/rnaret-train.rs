@@ -5,7 +5,8 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use rnaret::cli::{self, CommonArgs, Output, Termination, Tool};
+use rnaret::cli::{self, CommonArgs, DeviceArgs, Output, Termination, Tool};
+use rnaret::model::device::{self, Purpose};
 use rnaret::model::weights::{self, Storage};
 use rnaret::model::{Task, default_model};
 use rnaret::train::config::{Hyperparameters, Sizes, TrainConfig, read_file};
@@ -79,6 +80,9 @@ struct TrainArgs {
     config: Option<PathBuf>,
 
     #[command(flatten)]
+    device: DeviceArgs,
+
+    #[command(flatten)]
     sizes: Sizes,
 
     #[command(flatten)]
@@ -118,6 +122,9 @@ struct EvaluateArgs {
     /// Where the table of figures goes instead of standard output
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
+
+    #[command(flatten)]
+    device: DeviceArgs,
 
     #[command(flatten)]
     hyperparameters: Hyperparameters,
@@ -163,12 +170,14 @@ fn main() -> ExitCode {
 }
 
 fn train(task: Task, arguments: TrainArgs, common: &CommonArgs) -> Result<Outcome> {
-    let TrainArgs { data, run, validation, annotation, model, config, sizes, hyperparameters } = arguments;
+    let TrainArgs { data, run, validation, annotation, model, config, device, sizes, hyperparameters } = arguments;
     let (file, file_sizes) = config.as_deref().map(read_file).transpose()?.unwrap_or_default();
     let config = TrainConfig::resolve(task, &file, &hyperparameters)?;
     let start = model.as_deref().map(weights::read).transpose()?;
     let model = sizes.or(file_sizes).model(task, start.as_ref().map(|weights| &weights.config))?;
-    let job = Job { task, data, validation, annotation, start, model, config, folder: run, quiet: common.quiet };
+    let compute = device::select(device, Purpose::Training)?;
+    let job =
+        Job { task, data, validation, annotation, start, model, config, compute, folder: run, quiet: common.quiet };
     common.thread_pool()?.install(|| tasks::train(job))
 }
 
@@ -182,11 +191,13 @@ fn evaluate(arguments: &EvaluateArgs, common: &CommonArgs) -> Result<Outcome> {
         let message = format!("holds a {} model where a {} model is needed", weights.config.task, arguments.task);
         return Err(Error::weights(&weights.source, message));
     }
+    let compute = device::select(arguments.device, Purpose::Inference)?;
     let mut output = Output::create(arguments.output.as_deref())?;
     let mut per_record = arguments.per_record.as_deref().map(|path| Output::create(Some(path))).transpose()?;
     let (report, baseline) = common.thread_pool()?.install(|| {
         let annotation = arguments.annotation.as_deref();
-        tasks::evaluate(&weights, &config, &arguments.data, annotation, arguments.held_out, arguments.baseline)
+        let held_out = arguments.held_out;
+        tasks::evaluate(&weights, &config, &compute, &arguments.data, annotation, held_out, arguments.baseline)
     })?;
     output.put(table(&report, baseline.as_ref()).as_bytes())?;
     if let Some(per_record) = &mut per_record {

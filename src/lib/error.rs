@@ -53,7 +53,10 @@ pub enum Error {
         /// Why it cannot be had, and what can.
         message: String,
     },
-    /// A tensor operation that failed: a defect of this program, or memory that ran out.
+    /// Memory of the device that ran out.
+    #[error("{0}")]
+    OutOfMemory(String),
+    /// A tensor operation that failed: a defect of this program.
     #[error("{0}")]
     Tensor(Box<dyn std::error::Error + Send + Sync>),
 }
@@ -61,6 +64,12 @@ pub enum Error {
 /// Boxed, so that tools without a model do not link the tensor library for its error messages.
 impl From<candle_core::Error> for Error {
     fn from(error: candle_core::Error) -> Self {
+        let text = error.to_string();
+        // The device's errors come through several libraries, and not all of them keep their type.
+        if ["OUT_OF_MEMORY", "ALLOC_FAILED"].iter().any(|code| text.contains(code)) {
+            let first = text.lines().next().unwrap_or_default();
+            return Error::OutOfMemory(format!("the device's memory is used up ({first})"));
+        }
         Error::Tensor(Box::new(error))
     }
 }

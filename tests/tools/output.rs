@@ -1,7 +1,7 @@
 //! Outputs: whole or not there, compressed by name, the same whatever the threads.
 
 use crate::common::run::PACKAGE;
-use crate::common::{Run, Sample, for_each_format};
+use crate::common::{Run, Sample, TOOLS, for_each_format};
 use std::fs::{self, File};
 use std::io::{Read, Write};
 use std::os::unix::process::ExitStatusExt;
@@ -96,6 +96,49 @@ fn threads_and_batches_change_nothing() {
             }
         }
     });
+}
+
+/// A device whose memory runs out in mid-run, as the limit on what is computed at once feigns it.
+#[test]
+fn memory_that_runs_out_changes_nothing() {
+    let tools = TOOLS.iter().filter(|tool| tool.ready && tool.has_model);
+    for (tool, format) in tools.flat_map(|tool| tool.formats.iter().map(move |format| (tool, format))) {
+        let input = Sample::many(20).for_tool(tool);
+        let run = |limit: &str| Run::new(tool, format).env("RNARET_MEMORY_TOKENS", limit).stdin(&input);
+        let expected = Run::new(tool, format).stdin(&input).ok();
+        // Every record fits alone, and few fit together: they are of 90 to 112 nucleotides, with a miRNA before them
+        // where there is one.
+        for limit in ["150", "500"] {
+            assert!(run(limit).ok() == expected, "{} {:?} {limit}", tool.name, format.arguments);
+        }
+    }
+}
+
+#[test]
+fn a_record_that_does_not_fit_in_memory_alone_is_named() {
+    for (tool, format) in TOOLS
+        .iter()
+        .filter(|tool| tool.ready && tool.has_model && tool.name != "rnaret-mirtarget")
+        .flat_map(|tool| tool.formats.iter().map(move |format| (tool, format)))
+    {
+        let few = Sample::few();
+        let without = Sample(few.0.iter().filter(|(id, _)| id != "long").cloned().collect());
+        let expected = Run::new(tool, format).stdin(&without.for_tool(tool)).ok();
+        let run = || {
+            let run = Run::new(tool, format).stdin(&few.for_tool(tool));
+            run.env("RNARET_MEMORY_TOKENS", "120").args(["--on-error", "fail"])
+        };
+        let message = ["record long (152 nt) does not fit in memory alone"];
+        let before = run().fails(1, &message);
+        if format.shards {
+            assert!(!before.is_empty() && expected.starts_with(&before), "{} {:?}", tool.name, format.arguments);
+        }
+        let skip = Run::new(tool, format).stdin(&few.for_tool(tool)).env("RNARET_MEMORY_TOKENS", "120");
+        let skip = skip.args(["--on-error", "skip", "-q"]).done();
+        skip.expect_status(0);
+        assert!(skip.stderr().contains(message[0]), "{}", skip.stderr());
+        assert!(skip.output.stdout == expected, "{} {:?}", tool.name, format.arguments);
+    }
 }
 
 #[test]

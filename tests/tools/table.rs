@@ -1,7 +1,7 @@
 //! The table of tools, and what each says of itself.
 
 use crate::common::run::{PACKAGE, binaries};
-use crate::common::{Run, TOOLS};
+use crate::common::{Run, Sample, TOOLS};
 use std::path::Path;
 use std::process::Command;
 
@@ -83,6 +83,13 @@ fn wrong_usage_ends_with_2() {
             Run::bare(tool).args(format.arguments).args(["-", "-"]).fails(2, &["standard input"]);
             if tool.has_model {
                 Run::bare(tool).args(format.arguments).args(["--device", "gpu"]).fails(2, &["--device"]);
+                let input = Sample::few().for_tool(tool);
+                let run = |arguments: [&str; 2]| Run::new(tool, format).args(arguments).stdin(&input);
+                run(["--precision", "bf16"]).fails(1, &["bf16", "--precision f32"]);
+                if cfg!(not(feature = "cuda")) {
+                    run(["--device", "cuda"]).fails(1, &["cuda:0", "--features cuda", "--device cpu"]);
+                }
+                assert!(run(["--device", "auto"]).ok() == run(["--device", "cpu"]).ok());
             }
         }
     }

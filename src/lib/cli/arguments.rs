@@ -154,13 +154,41 @@ pub struct ModelArgs {
     #[arg(long, value_name = "PATH")]
     pub model: Option<PathBuf>,
 
+    /// Where to compute, and how precisely.
+    #[command(flatten)]
+    pub device: DeviceArgs,
+
+    /// Nucleotides computed at once: only speed and memory depend on it. Where memory runs out, halves are computed one
+    /// after the other
+    #[arg(long, value_name = "N", default_value = "16384", value_parser = parse_count)]
+    pub batch_tokens: usize,
+}
+
+/// Where to compute, and how precisely.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::Args)]
+pub struct DeviceArgs {
     /// Where to compute: `auto` takes a GPU if there is one; `cuda` never falls back
     #[arg(long, value_name = "auto|cpu|cuda[:N]", default_value = "auto")]
     pub device: DeviceChoice,
 
-    /// Nucleotides computed at once: only speed and memory depend on it
-    #[arg(long, value_name = "N", default_value = "16384", value_parser = parse_count)]
-    pub batch_tokens: usize,
+    /// Bits of the numbers: f32, or on a GPU bf16, which is faster and keeps about two significant digits. By default f32;
+    /// training on a GPU takes bf16 with f32 weights
+    #[arg(long, value_enum)]
+    pub precision: Option<Precision>,
+}
+
+impl DeviceArgs {
+    /// The CPU in f32, as tests and benchmarks use it.
+    pub const CPU: Self = Self { device: DeviceChoice::Cpu, precision: None };
+}
+
+/// The type of the numbers that a model computes with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Precision {
+    /// 32 bits
+    F32,
+    /// 16 bits with the range of 32 (bfloat16); sums are in 32
+    Bf16,
 }
 
 /// A device as the user names it.

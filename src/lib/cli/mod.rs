@@ -46,6 +46,7 @@
 
 mod arguments;
 mod logging;
+mod memory;
 mod output;
 mod parallel;
 mod progress;
@@ -53,9 +54,12 @@ mod run;
 mod shard;
 mod signals;
 
-pub use arguments::{CommonArgs, DeviceChoice, InputArgs, ModelArgs, OutputArgs, default_threads};
+pub use arguments::{
+    CommonArgs, DeviceArgs, DeviceChoice, InputArgs, ModelArgs, OutputArgs, Precision, default_threads,
+};
+pub use memory::{in_memory, set_aside_or_fail};
 pub use output::Output;
-pub use parallel::{Batches, batches, ordered_map};
+pub use parallel::{Batches, ahead, batches, ordered_map};
 pub use run::{Tool, keep_tensors_on_their_thread, run, run_with};
 pub use shard::ShardChoice;
 pub use signals::Termination;

@@ -201,6 +201,31 @@ impl<I: Iterator<Item = Result<Record>>> Iterator for Batches<I> {
     }
 }
 
+/// Calls `work` with every item of `source`, in order, while a thread of its own fetches the next ones: parsing goes on
+/// while a device computes. The first error, of either, ends everything.
+pub fn ahead<T: Send + 'static>(
+    source: impl Iterator<Item = Result<T>> + Send + 'static,
+    mut work: impl FnMut(T) -> Result<()>,
+) -> Result<()> {
+    /// Items fetched before they are asked for.
+    const LEAD: usize = 1;
+    let (sender, receiver) = std::sync::mpsc::sync_channel(LEAD);
+    let fetching = std::thread::spawn(move || {
+        for item in source {
+            // A receiver that is gone wants no more.
+            if sender.send(item).is_err() {
+                break;
+            }
+        }
+    });
+    // Where this ends early, the thread is left to itself: it may be waiting for a pipe that says nothing more.
+    for item in &receiver {
+        work(item?)?;
+    }
+    fetching.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -279,6 +304,47 @@ mod tests {
     fn a_panic_of_a_worker_does_not_hang() {
         let work = |item| if item == 50 { panic!("worker") } else { Ok(item) };
         let _ = ordered_map(3, (0..100).map(Ok), work, |_: i32| Ok(()));
+    }
+
+    #[test]
+    fn items_fetched_ahead_come_in_order_and_errors_end_it() {
+        let mut seen = Vec::new();
+        ahead((0..100).map(Ok), |item| {
+            seen.push(item);
+            Ok(())
+        })
+        .unwrap();
+        assert_eq!(seen, (0..100).collect::<Vec<_>>());
+        let fetched = std::sync::Arc::new(AtomicUsize::new(0));
+        let counter = fetched.clone();
+        let source = (0..).map(move |item| {
+            counter.fetch_add(1, Ordering::SeqCst);
+            Ok(item)
+        });
+        let outcome = ahead(source, |item| if item == 7 { Err(failure("full")) } else { Ok(()) });
+        assert_eq!(outcome.unwrap_err().to_string(), "full");
+        assert!(fetched.load(Ordering::SeqCst) <= 12, "an endless source is not read for ever");
+        // A source that says nothing more does not hold an error back.
+        let silent = (0..).map(|item| {
+            if item > 0 {
+                std::thread::sleep(std::time::Duration::from_secs(3600));
+            }
+            Ok(item)
+        });
+        assert!(ahead(silent, |_| Err(failure("closed"))).is_err());
+        let broken = (0..5).map(|item| if item == 3 { Err(failure("bad")) } else { Ok(item) });
+        let mut seen = 0;
+        let outcome = ahead(broken, |_| {
+            seen += 1;
+            Ok(())
+        });
+        assert_eq!((outcome.unwrap_err().to_string(), seen), ("bad".to_owned(), 3));
+    }
+
+    #[test]
+    #[should_panic]
+    fn a_panic_of_the_source_is_no_end_of_it() {
+        let _ = ahead((0..5).map(|item| if item == 3 { panic!("source") } else { Ok(item) }), |_: i32| Ok(()));
     }
 
     #[test]

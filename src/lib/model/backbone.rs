@@ -6,16 +6,18 @@
 
 use std::sync::Arc;
 
-use candle_core::{CpuStorage, CustomOp3, DType, Device, Layout, Shape, Tensor};
+use candle_core::{CpuStorage, CustomOp3, Device, Layout, Shape, Tensor};
 use rayon::prelude::*;
 
 use super::config::ModelConfig;
+use super::memory;
 use super::ops::contiguous;
 use super::ops::dropout::Dropout;
 use super::ops::gates::{gelu_gate, retention_gate};
 use super::ops::linear::{arranged, linear};
 use super::ops::rms_norm::rms_norm;
 use super::ops::rotation::{Positions, rotate};
+use super::ops::rows::select_rows;
 use super::packed::Packed;
 use super::parameters::{Parameters, backbone_prefix};
 use super::retention::kernel::{HeadRows, Segment, State, chunk_size, decay, decay_roots, retain, summarise};
@@ -148,6 +150,7 @@ impl Backbone {
     /// # Errors
     /// Where a tensor operation fails.
     pub fn forward(&self, packed: &Packed, mut dropout: Option<&mut Dropout>) -> Result<Tensor> {
+        memory::admit(packed.tokens().len())?;
         let batch = self.batch(packed.offsets(), 0);
         let mut x = dropped(self.embed(packed.tokens())?, &mut dropout)?;
         for layer in &self.layers {
@@ -170,11 +173,12 @@ impl Backbone {
     /// The output of the first `layers` layers, without a gradient.
     fn infer(&self, packed: &Packed, layers: usize) -> Result<Tensor> {
         if packed.tokens().is_empty() {
-            return Ok(Tensor::zeros((0, self.width()), DType::F32, self.embedding.device())?);
+            return Ok(Tensor::zeros((0, self.width()), self.embedding.dtype(), self.embedding.device())?);
         }
         if !matches!(self.embedding.device(), Device::Cpu) {
             return Ok(self.truncated(layers).forward(packed, None)?.detach());
         }
+        memory::admit(packed.tokens().len())?;
         let parts = units(packed.offsets())
             .into_par_iter()
             .map(|unit| match unit {
@@ -222,8 +226,7 @@ impl Backbone {
     }
 
     fn embed(&self, tokens: &[u32]) -> Result<Tensor> {
-        let ids = Tensor::new(tokens, self.embedding.device())?;
-        Ok(self.embedding.index_select(&ids, 0)?)
+        Ok(select_rows(&self.embedding, tokens.to_vec())?)
     }
 
     fn batch(&self, offsets: &[usize], first_position: usize) -> Batch {

@@ -1,8 +1,10 @@
 //! How well the language model expects a sequence: its pseudo-perplexity.
 
+use candle_core::DType;
 use rayon::prelude::*;
 
 use super::load::Model;
+use super::ops::rows::select_rows;
 use super::packed::Packed;
 use crate::Result;
 use crate::sequence::tokenizer::MASK;
@@ -33,8 +35,8 @@ pub fn pseudo_perplexity(model: &Model, tokens: &[u32]) -> Result<f64> {
             let mut loss = 0.0;
             for part in hidden.chunks(1024) {
                 let rows: Vec<u32> = part.iter().map(|&position| position as u32).collect();
-                let rows = features.index_select(&candle_core::Tensor::new(rows, features.device())?, 0)?;
-                let logits = model.backbone.logits(&rows)?.to_vec2::<f32>()?;
+                let logits = model.backbone.logits(&select_rows(&features, rows)?)?.to_dtype(DType::F32)?;
+                let logits = logits.to_vec2::<f32>()?;
                 for (row, &position) in logits.iter().zip(part) {
                     let largest = row.iter().fold(f64::NEG_INFINITY, |largest, &x| largest.max(x.into()));
                     let total: f64 = row.iter().map(|&x| (f64::from(x) - largest).exp()).sum();

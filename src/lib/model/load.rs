@@ -2,14 +2,14 @@
 
 use std::path::Path;
 
-use candle_core::Device;
-
 use super::backbone::Backbone;
 use super::config::Task;
 use super::default_models;
+use super::device::{self, Purpose};
 use super::packed::Packed;
+use super::parameters::Parameters;
 use super::weights::{self, Weights};
-use crate::cli::DeviceChoice;
+use crate::cli::DeviceArgs;
 use crate::sequence::{Record, Tokenizer};
 use crate::{Error, Result};
 
@@ -17,6 +17,8 @@ use crate::{Error, Result};
 pub struct Model {
     /// The tensors and what they are.
     pub weights: Weights,
+    /// The tensors where and in the precision in which the model runs: what heads are made of.
+    pub parameters: Parameters,
     /// Makes the tokens that this model reads.
     pub tokenizer: Tokenizer,
     /// The encoder, for inference.
@@ -28,7 +30,7 @@ impl Model {
     ///
     /// # Errors
     /// Where the file is no model, or one for another task; where the device cannot be had.
-    pub fn load(path: Option<&Path>, task: Task, device: DeviceChoice) -> Result<Self> {
+    pub fn load(path: Option<&Path>, task: Task, device: DeviceArgs) -> Result<Self> {
         let model = Self::load_any(path, task, device)?;
         if model.weights.config.task != task {
             let holds = model.weights.config.task;
@@ -42,14 +44,15 @@ impl Model {
     ///
     /// # Errors
     /// As [`Model::load`].
-    pub fn load_any(path: Option<&Path>, task: Task, device: DeviceChoice) -> Result<Self> {
-        select(device)?;
+    pub fn load_any(path: Option<&Path>, task: Task, device: DeviceArgs) -> Result<Self> {
+        let compute = device::select(device, Purpose::Inference)?;
         let weights = match path {
             Some(path) => weights::read(path)?,
             None => default_models::load(task)?,
         };
         let tokenizer = Tokenizer::new(weights.config.k)?;
-        let backbone = Backbone::new(&weights.config, &weights.parameters)?.for_inference()?;
+        let parameters = compute.place(&weights.parameters)?;
+        let backbone = Backbone::new(&weights.config, &parameters)?.for_inference()?;
         let config = &weights.config;
         log::debug!(
             "model {}: {} layers of {}, k = {}, sha256 {}",
@@ -59,7 +62,7 @@ impl Model {
             config.k,
             weights.checksum
         );
-        Ok(Self { weights, tokenizer, backbone })
+        Ok(Self { weights, parameters, tokenizer, backbone })
     }
 
     /// The tokens of several records, end to end.
@@ -72,19 +75,5 @@ impl Model {
             .map(|record| record.token_ids(&self.tokenizer))
             .collect::<Result<Vec<_>>>()
             .map(Packed::from_iter)
-    }
-}
-
-/// The device that the user asked for.
-///
-/// # Errors
-/// A CUDA device that cannot be had: this never falls back silently.
-fn select(choice: DeviceChoice) -> Result<Device> {
-    match choice {
-        DeviceChoice::Auto | DeviceChoice::Cpu => Ok(Device::Cpu),
-        DeviceChoice::Cuda(_) => Err(Error::Device {
-            device: choice.to_string(),
-            message: "this program was built for the CPU alone; use --device cpu".into(),
-        }),
     }
 }

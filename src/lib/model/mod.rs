@@ -2,10 +2,14 @@
 
 pub mod backbone;
 pub mod config;
+#[cfg(any(feature = "cuda", test))]
+pub mod cuda;
 mod default_models;
+pub mod device;
 pub mod heads;
 pub mod likelihood;
 mod load;
+pub mod memory;
 pub mod ops;
 pub mod packed;
 pub mod parameters;

@@ -2,10 +2,16 @@
 
 use std::collections::BTreeMap;
 
+#[cfg(feature = "cuda")]
+use candle_core::CudaStorage;
 use candle_core::backprop::GradStore;
 use candle_core::{CpuStorage, InplaceOp2, Layout, Tensor, Var};
 
 use crate::Result;
+#[cfg(feature = "cuda")]
+use crate::model::cuda::Gpu;
+#[cfg(any(feature = "cuda", test))]
+use crate::model::cuda::{Input, Machine, blocks};
 
 /// What one micro-batch gives: its loss, the weight of it, and a gradient for each variable that it reached.
 pub struct Contribution {
@@ -31,7 +37,7 @@ impl Contribution {
 /// adding floating-point numbers in another order gives another result.
 pub struct StepSum {
     totals: Vec<Option<Tensor>>,
-    waiting: BTreeMap<usize, Contribution>,
+    waiting: BTreeMap<usize, Vec<Contribution>>,
     next: usize,
     loss: f64,
     weight: f64,
@@ -44,21 +50,27 @@ impl StepSum {
         Self { totals: vec![None; variables], waiting: BTreeMap::new(), next: 0, loss: 0.0, weight: 0.0, tokens: 0 }
     }
 
-    /// Adds the contribution of micro-batch `number` (0, 1, 2 …), at once or when those before it have come.
-    pub fn add(&mut self, number: usize, contribution: Contribution) -> Result<()> {
-        self.waiting.insert(number, contribution);
-        while let Some(contribution) = self.waiting.remove(&self.next) {
+    /// Adds the contributions of micro-batch `number` (0, 1, 2 …; several where it did not fit in memory at once), now or
+    /// when those before it have come.
+    pub fn add(&mut self, number: usize, contributions: Vec<Contribution>) -> Result<()> {
+        self.waiting.insert(number, contributions);
+        while let Some(contributions) = self.waiting.remove(&self.next) {
             self.next += 1;
-            self.loss += contribution.loss;
-            self.weight += contribution.weight;
-            self.tokens += contribution.tokens;
-            for (total, gradient) in self.totals.iter_mut().zip(contribution.gradients) {
-                let Some(gradient) = gradient else { continue };
-                match total {
-                    Some(total) => add_in_place(total, &gradient)?,
-                    // A copy of our own: the gradient's memory may be shared with other tensors of the backward pass.
-                    None => *total = Some(gradient.force_contiguous()?.detach()),
-                }
+            contributions.into_iter().try_for_each(|contribution| self.add_next(contribution))?;
+        }
+        Ok(())
+    }
+
+    fn add_next(&mut self, contribution: Contribution) -> Result<()> {
+        self.loss += contribution.loss;
+        self.weight += contribution.weight;
+        self.tokens += contribution.tokens;
+        for (total, gradient) in self.totals.iter_mut().zip(contribution.gradients) {
+            let Some(gradient) = gradient else { continue };
+            match total {
+                Some(total) => add_in_place(total, &gradient)?,
+                // A copy of our own: the gradient's memory may be shared with other tensors of the backward pass.
+                None => *total = Some(gradient.force_contiguous()?.detach()),
             }
         }
         Ok(())
@@ -87,36 +99,66 @@ impl StepSum {
 
 /// total += gradient.
 fn add_in_place(total: &mut Tensor, gradient: &Tensor) -> Result<()> {
-    if total.device().is_cpu() {
-        total.inplace_op2(&gradient.contiguous()?, &Add)?;
-    } else {
-        *total = (&*total + gradient)?.detach();
-    }
-    Ok(())
+    Ok(total.inplace_op2(&gradient.contiguous()?, &Blend { keep: 1.0, add: 1.0, scale: 1.0, squared: false })?)
 }
 
-struct Add;
+/// old = keep x old + add x (scale x new), or with the square of what is in parentheses.
+#[derive(Clone, Copy)]
+pub(super) struct Blend {
+    pub keep: f32,
+    pub add: f32,
+    pub scale: f32,
+    pub squared: bool,
+}
 
-impl InplaceOp2 for Add {
+#[cfg(any(feature = "cuda", test))]
+impl Blend {
+    fn run_on<M: Machine>(&self, machine: &M, old: Input<f32>, new: Input<f32>) -> candle_core::Result<()> {
+        let values = [
+            old.into(),
+            new.into(),
+            (old.count() as u64).into(),
+            self.scale.into(),
+            self.keep.into(),
+            self.add.into(),
+            self.squared.into(),
+        ];
+        machine.launch("optimiser", "blend", [blocks(old.count(), 256), 1, 1], 256, &values)
+    }
+}
+
+impl InplaceOp2 for Blend {
     fn name(&self) -> &'static str {
-        "gradient-add"
+        "blend"
     }
 
     fn cpu_fwd(
         &self,
-        total: &mut CpuStorage,
-        total_layout: &Layout,
-        gradient: &CpuStorage,
-        gradient_layout: &Layout,
+        old: &mut CpuStorage,
+        old_layout: &Layout,
+        new: &CpuStorage,
+        new_layout: &Layout,
     ) -> candle_core::Result<()> {
-        let (CpuStorage::F32(total), CpuStorage::F32(gradient)) = (total, gradient) else {
-            candle_core::bail!("gradients are summed as f32");
+        let (CpuStorage::F32(old), CpuStorage::F32(new)) = (old, new) else {
+            candle_core::bail!("gradients and moments are f32");
         };
-        let (total, gradient) = (&mut total[contiguous(total_layout)?], &gradient[contiguous(gradient_layout)?]);
-        for (total, gradient) in total.iter_mut().zip(gradient) {
-            *total += gradient;
+        for (old, new) in old[contiguous(old_layout)?].iter_mut().zip(&new[contiguous(new_layout)?]) {
+            let new = new * self.scale;
+            *old = self.keep * *old + self.add * if self.squared { new * new } else { new };
         }
         Ok(())
+    }
+
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(
+        &self,
+        old: &mut CudaStorage,
+        old_layout: &Layout,
+        new: &CudaStorage,
+        new_layout: &Layout,
+    ) -> candle_core::Result<()> {
+        let gpu = Gpu::of(old);
+        self.run_on(&gpu, gpu.input(old, old_layout, "blend")?, gpu.input(new, new_layout, "blend")?)
     }
 }
 
@@ -143,7 +185,7 @@ mod tests {
         let values = [[1e8f32, 1.0], [3.3333333, 1e-8], [-1e8, 7.7777777], [0.1, -7.7]];
         let mut sum = StepSum::new(2);
         for &number in order {
-            sum.add(number, contribution(&values[number])).expect("an addition");
+            sum.add(number, vec![contribution(&values[number])]).expect("an addition");
         }
         assert_eq!((sum.loss(), sum.weight(), sum.tokens()), (4.0, 8.0, 12));
         assert!(sum.totals()[1].is_none());
@@ -164,9 +206,25 @@ mod tests {
         let mut sum = StepSum::new(1);
         for number in 0..2 {
             let gradients = vec![Some(shared.clone())];
-            sum.add(number, Contribution { loss: 0.0, weight: 1.0, tokens: 1, gradients }).expect("an addition");
+            sum.add(number, vec![Contribution { loss: 0.0, weight: 1.0, tokens: 1, gradients }]).expect("an addition");
         }
         assert_eq!(shared.to_vec1::<f32>().expect("values"), [1.0, 2.0]);
         assert_eq!(sum.totals()[0].as_ref().expect("a sum").to_vec1::<f32>().expect("values"), [2.0, 4.0]);
+    }
+
+    #[test]
+    fn the_kernel_blends_as_the_cpu() {
+        use crate::model::cuda::emulator::emulated;
+        let (old, new): (Vec<f32>, Vec<f32>) = (0..700).map(|i| (i as f32 * 0.3, 1.0 - i as f32 * 0.01)).unzip();
+        for squared in [false, true] {
+            let blend = Blend { keep: 0.9, add: 0.3, scale: 0.5, squared };
+            let expected = Tensor::new(&old[..], &Device::Cpu).expect("a tensor");
+            expected.inplace_op2(&Tensor::new(&new[..], &Device::Cpu).expect("a tensor"), &blend).expect("a blend");
+            emulated(|machine| {
+                let memory = [machine.upload(&old).expect("memory"), machine.upload(&new).expect("memory")];
+                blend.run_on(machine, machine.lend(&memory[0]), machine.lend(&memory[1])).expect("a launch");
+                assert_eq!(memory[0].numbers(), expected.to_vec1::<f32>().expect("values"));
+            });
+        }
     }
 }

@@ -7,9 +7,15 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 
-use candle_core::{CpuStorage, Device, InplaceOp2, Layout, Shape, Storage, Tensor, Var};
+#[cfg(feature = "cuda")]
+use candle_core::CudaStorage;
+use candle_core::{CpuStorage, Device, InplaceOp2, InplaceOp3, Layout, Shape, Storage, Tensor, Var};
 
-use super::gradients::{StepSum, contiguous};
+use super::gradients::{Blend, StepSum, contiguous};
+#[cfg(feature = "cuda")]
+use crate::model::cuda::Gpu;
+#[cfg(any(feature = "cuda", test))]
+use crate::model::cuda::{Input, Machine, blocks};
 use crate::{Error, Result};
 
 /// The constants of AdamW.
@@ -41,7 +47,7 @@ struct Slot {
 enum Memory {
     /// Beside weights in the memory of the host: updated in one pass.
     Host { first: Vec<f32>, second: Vec<f32>, average: Option<Vec<f32>> },
-    /// On the device of the weights: updated with tensor operations.
+    /// On the device of the weights: updated there.
     Device { first: Tensor, second: Tensor, average: Option<Tensor> },
 }
 
@@ -99,11 +105,7 @@ impl AdamW {
             gradients.push(total);
         }
         let weight = sum.weight();
-        let mut squares = 0.0;
-        for gradient in &gradients {
-            squares += sum_of_squares(gradient)?;
-        }
-        let norm = squares.sqrt() / weight;
+        let norm = sum_of_squares(&gradients)?.sqrt() / weight;
         if !norm.is_finite() {
             return Ok(norm);
         }
@@ -245,18 +247,14 @@ impl Slot {
                 self.variable.inplace_op2(gradient, &update)?;
             }
             Memory::Device { first, second, average } => {
-                let blend = |old: &Tensor, new: &Tensor, keep: f32, add: f32| -> candle_core::Result<Tensor> {
-                    Ok((old.affine(keep.into(), 0.0)? + new.affine(add.into(), 0.0)?)?.detach())
-                };
-                let gradient = gradient.affine(rule.scale.into(), 0.0)?;
-                *first = blend(first, &gradient, rule.beta1, rule.new1)?;
-                *second = blend(second, &gradient.sqr()?, rule.beta2, rule.new2)?;
-                let root = second.sqrt()?.affine(rule.root_correction.into(), rule.epsilon.into())?;
-                let change = (&*first / root)?.affine(rule.step.into(), 0.0)?;
-                let weights = self.variable.as_detached_tensor();
-                self.variable.set(&(weights.affine(rule.keep.into(), 0.0)? - change)?.detach())?;
+                let scale = rule.scale;
+                let gradient = gradient.contiguous()?;
+                first.inplace_op2(&gradient, &Blend { keep: rule.beta1, add: rule.new1, scale, squared: false })?;
+                second.inplace_op2(&gradient, &Blend { keep: rule.beta2, add: rule.new2, scale, squared: true })?;
+                self.variable.inplace_op3(first, second, &AdamStep(rule))?;
                 if let Some(average) = average {
-                    *average = blend(average, &self.variable.as_detached_tensor(), ema_decay, 1.0 - ema_decay)?;
+                    let blend = Blend { keep: ema_decay, add: 1.0 - ema_decay, scale: 1.0, squared: false };
+                    average.inplace_op2(&self.variable, &blend)?;
                 }
             }
         }
@@ -322,16 +320,116 @@ fn blend_elements(keep: f32, average: &mut [f32], weights: &[f32]) {
     }
 }
 
-/// Sum of squares in f64, in sixteen interleaved sums whatever the width of the vector unit.
-fn sum_of_squares(tensor: &Tensor) -> Result<f64> {
-    if !tensor.device().is_cpu() {
-        return Ok(f64::from(tensor.sqr()?.sum_all()?.to_scalar::<f32>()?));
+/// The step of the weights, given both moments, where they are tensors.
+struct AdamStep(Rule);
+
+#[cfg(any(feature = "cuda", test))]
+impl AdamStep {
+    fn run_on<M: Machine>(
+        &self,
+        machine: &M,
+        weights: Input<f32>,
+        first: Input<f32>,
+        second: Input<f32>,
+    ) -> candle_core::Result<()> {
+        let count = weights.count();
+        let values = [
+            weights.into(),
+            first.into(),
+            second.into(),
+            (count as u64).into(),
+            self.0.step.into(),
+            self.0.root_correction.into(),
+            self.0.epsilon.into(),
+            self.0.keep.into(),
+        ];
+        machine.launch("optimiser", "adam_step", [blocks(count, 256), 1, 1], 256, &values)
     }
-    let (storage, layout) = tensor.storage_and_layout();
-    let Storage::Cpu(CpuStorage::F32(values)) = &*storage else {
-        return Err(candle_core::Error::Msg("gradients are f32".into()).into());
-    };
-    Ok(squares_of_elements(&values[contiguous(layout)?]))
+}
+
+impl InplaceOp3 for AdamStep {
+    fn name(&self) -> &'static str {
+        "adamw-step"
+    }
+
+    fn cpu_fwd(
+        &self,
+        weights: &mut CpuStorage,
+        weights_layout: &Layout,
+        first: &CpuStorage,
+        first_layout: &Layout,
+        second: &CpuStorage,
+        second_layout: &Layout,
+    ) -> candle_core::Result<()> {
+        let (CpuStorage::F32(weights), CpuStorage::F32(first), CpuStorage::F32(second)) = (weights, first, second)
+        else {
+            candle_core::bail!("AdamW updates f32 weights");
+        };
+        let moments = first[contiguous(first_layout)?].iter().zip(&second[contiguous(second_layout)?]);
+        for (weight, (first, second)) in weights[contiguous(weights_layout)?].iter_mut().zip(moments) {
+            let root = second.sqrt() * self.0.root_correction + self.0.epsilon;
+            *weight = *weight * self.0.keep - self.0.step * first / root;
+        }
+        Ok(())
+    }
+
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(
+        &self,
+        weights: &mut CudaStorage,
+        weights_layout: &Layout,
+        first: &CudaStorage,
+        first_layout: &Layout,
+        second: &CudaStorage,
+        second_layout: &Layout,
+    ) -> candle_core::Result<()> {
+        let gpu = Gpu::of(weights);
+        let weights = gpu.input(weights, weights_layout, "adamw")?;
+        let (first, second) = (gpu.input(first, first_layout, "adamw")?, gpu.input(second, second_layout, "adamw")?);
+        self.run_on(&gpu, weights, first, second)
+    }
+}
+
+/// Sum of the squares of all gradients in f64: on the CPU in sixteen interleaved sums whatever the width of the vector
+/// unit, on a GPU with one wait for all of them together.
+fn sum_of_squares(gradients: &[&Tensor]) -> Result<f64> {
+    #[cfg(feature = "cuda")]
+    if let Some(Device::Cuda(device)) = gradients.first().map(|gradient| gradient.device()) {
+        return Ok(squares_on_gpu(device, gradients)?);
+    }
+    let mut sum = 0.0;
+    for gradient in gradients {
+        let (storage, layout) = gradient.storage_and_layout();
+        let Storage::Cpu(CpuStorage::F32(values)) = &*storage else {
+            return Err(candle_core::Error::Msg("gradients are f32".into()).into());
+        };
+        sum += squares_of_elements(&values[contiguous(layout)?]);
+    }
+    Ok(sum)
+}
+
+#[cfg(feature = "cuda")]
+fn squares_on_gpu(device: &candle_core::CudaDevice, gradients: &[&Tensor]) -> candle_core::Result<f64> {
+    let gpu = Gpu::new(device);
+    let sums = gradients
+        .iter()
+        .map(|gradient| {
+            let (storage, layout) = gradient.storage_and_layout();
+            let Storage::Cuda(storage) = &*storage else { candle_core::bail!("gradients are on one device") };
+            squares_on(&gpu, gpu.input(storage, layout, "gradient")?)
+        })
+        .collect::<candle_core::Result<Vec<_>>>()?;
+    // The first copy waits for the device; the others find their numbers there.
+    let sums = sums.iter().map(|sum| device.clone_dtoh(sum)).collect::<candle_core::Result<Vec<Vec<f64>>>>()?;
+    Ok(sums.iter().map(|sum| sum[0]).sum())
+}
+
+#[cfg(any(feature = "cuda", test))]
+fn squares_on<M: Machine>(machine: &M, gradient: Input<f32>) -> candle_core::Result<M::Memory<f64>> {
+    let out = machine.allocate::<f64>(1)?;
+    let values = [gradient.into(), (gradient.count() as u64).into(), machine.lend(&out).into()];
+    machine.launch("optimiser", "sum_of_squares", [1, 1, 1], 256, &values)?;
+    Ok(out)
 }
 
 #[multiversion::multiversion(targets("x86_64+avx512f+avx512vl+avx2", "x86_64+avx2", "aarch64+neon"))]
@@ -374,7 +472,7 @@ mod tests {
         let norm = Tensor::new(&[0.05 * factor, -0.5 * factor], &device).expect("a vector");
         let mut sum = StepSum::new(2);
         let gradients = vec![Some(weight), Some(norm)];
-        sum.add(0, Contribution { loss: 1.0, weight: 2.0, tokens: 1, gradients }).expect("an addition");
+        sum.add(0, vec![Contribution { loss: 1.0, weight: 2.0, tokens: 1, gradients }]).expect("an addition");
         sum
     }
 
@@ -461,9 +559,42 @@ mod tests {
         let mut optimiser = AdamW::new(variables(), SETTINGS).expect("an optimiser");
         let gradient = Tensor::zeros((2, 2), candle_core::DType::F32, &Device::Cpu).expect("a tensor");
         let mut sum = StepSum::new(2);
-        sum.add(0, Contribution { loss: 0.0, weight: 1.0, tokens: 1, gradients: vec![Some(gradient), None] })
+        sum.add(0, vec![Contribution { loss: 0.0, weight: 1.0, tokens: 1, gradients: vec![Some(gradient), None] }])
             .expect("an addition");
         let error = optimiser.step(&sum, 0.1).expect_err("a gradient is missing");
         assert!(error.to_string().contains("norm.weight"), "{error}");
+    }
+
+    #[test]
+    fn kernels_step_as_the_cpu() {
+        use crate::model::cuda::emulator::emulated;
+        let numbers = |offset: f32| (0..600).map(|i| (i as f32 * 0.37 + offset).sin()).collect::<Vec<f32>>();
+        let (weights, first) = (numbers(0.0), numbers(1.0));
+        let second: Vec<f32> = numbers(2.0).iter().map(|x| x * x).collect();
+        let rule = Rule {
+            scale: 1.0,
+            beta1: 0.9,
+            new1: 0.1,
+            beta2: 0.99,
+            new2: 0.01,
+            step: 0.02,
+            root_correction: 1.3,
+            epsilon: 1e-3,
+            keep: 0.99,
+        };
+        let tensor = |values: &[f32]| Tensor::new(values, &Device::Cpu).expect("a tensor");
+        let expected = tensor(&weights);
+        expected.inplace_op3(&tensor(&first), &tensor(&second), &AdamStep(rule)).expect("a step");
+        let squares = sum_of_squares(&[&tensor(&weights)]).expect("a sum");
+        emulated(|machine| {
+            let memory = [&weights, &first, &second].map(|numbers| machine.upload(numbers).expect("memory"));
+            let [weights, first, second] = [0, 1, 2].map(|i| machine.lend(&memory[i]));
+            let sum = squares_on(machine, weights).expect("a launch").numbers()[0];
+            assert!((sum - squares).abs() < 1e-9 * squares);
+            AdamStep(rule).run_on(machine, weights, first, second).expect("a launch");
+            for (ours, expected) in memory[0].numbers().iter().zip(expected.to_vec1::<f32>().expect("values")) {
+                assert!((ours - expected).abs() < 1e-6);
+            }
+        });
     }
 }

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::time::Instant;
 
-use candle_core::Var;
+use candle_core::{DType, Var};
 use rand::Rng;
 use rayon::prelude::*;
 use sha2::{Digest, Sha256};
@@ -27,6 +27,8 @@ use super::optimiser::{AdamW, AdamWSettings};
 use super::progress::TrainingBar;
 use super::random::{Purpose, generator};
 use super::signals::Interrupt;
+use crate::model::device::Compute;
+use crate::model::memory::in_halves;
 use crate::model::ops::dropout::Dropout;
 use crate::model::{ModelConfig, Parameters, Weights, weights};
 use crate::{Error, Result};
@@ -94,7 +96,9 @@ pub struct Run<O: Objective> {
     pub config: TrainConfig,
     /// What is trained.
     pub model: ModelConfig,
-    /// The weights to start from.
+    /// Where to train, and what the layers compute with; weights and moments are f32.
+    pub compute: Compute,
+    /// The weights to start from, on the CPU.
     pub start: Parameters,
     /// Records held out; fixed for the whole run.
     pub validation: Vec<O::Example>,
@@ -137,7 +141,7 @@ impl<O: Objective> Run<O> {
             .start
             .iter()
             .filter(|(name, _)| !untrained(name, &self.model))
-            .map(|(name, tensor)| Ok((name.clone(), Var::from_tensor(tensor)?)))
+            .map(|(name, tensor)| Ok((name.clone(), Var::from_tensor(&tensor.to_device(&self.compute.device)?)?)))
             .collect::<Result<BTreeMap<String, Var>>>()?;
         let settings = AdamWSettings {
             beta1: self.config.beta1,
@@ -157,14 +161,14 @@ impl<O: Objective> Run<O> {
                     .weights
                     .get(name)
                     .ok_or_else(|| Error::Usage(format!("the checkpoint lacks the weights {name}")))?;
-                variable.set(tensor)?;
+                variable.set(&tensor.to_device(&self.compute.device)?)?;
             }
             progress = checkpoint.progress;
             optimiser.restore(progress.step, &checkpoint.optimiser)?;
             log::info!("resuming after step {}", progress.step);
         }
         // Tensors that take no part in training stay as they are.
-        let mut parameters = self.start.clone();
+        let mut parameters = self.compute.place(&self.start)?;
         parameters.extend(variables.iter().map(|(name, variable)| (name.clone(), variable.as_tensor().clone())));
         let mut table =
             MetricsTable::open(&self.folder.join("metrics.tsv"), &self.validation_columns(), progress.step)?;
@@ -197,16 +201,7 @@ impl<O: Objective> Run<O> {
                 let began = Instant::now();
                 let batch = pass.batch(progress.batch as usize);
                 let step = progress.step + 1;
-                let sum = gradient(
-                    &self.objective,
-                    &self.config,
-                    &self.model,
-                    records,
-                    batch,
-                    &parameters,
-                    &optimiser,
-                    &progress,
-                )?;
+                let sum = self.gradient(records, batch, &parameters, optimiser.variables(), &progress)?;
                 let rate = schedule.rate(step);
                 let norm = if sum.loss().is_finite() { optimiser.step(&sum, rate)? } else { f64::NAN };
                 if !norm.is_finite() {
@@ -267,6 +262,91 @@ impl<O: Objective> Run<O> {
         Ok(outcome)
     }
 
+    /// The gradient of one batch. On the CPU by all threads of the current rayon pool, on a GPU one micro-batch after the
+    /// other, the next one made ready meanwhile.
+    fn gradient(
+        &self,
+        records: &O::Data,
+        batch: &[u32],
+        parameters: &Parameters,
+        variables: &[Var],
+        progress: &Progress,
+    ) -> Result<StepSum> {
+        let micro = micro_batches(batch, |index| records.tokens(index), self.config.micro_tokens);
+        let sum = Mutex::new(StepSum::new(variables.len()));
+        let prepare = |indices: &[u32]| -> Result<Vec<O::Example>> {
+            let place = [progress.epoch, progress.batch];
+            let example = |&index: &u32| {
+                let mut random = generator(self.config.seed, Purpose::Record, &[place[0], place[1], u64::from(index)]);
+                records.example(index as usize, &mut random)
+            };
+            indices.iter().map(example).collect()
+        };
+        let compute = |number: usize, examples: &[O::Example]| -> Result<()> {
+            let seed = generator(self.config.seed, Purpose::Dropout, &[progress.step, number as u64]).random::<u64>();
+            let parts = self.contributions(&micro[number], examples, parameters, variables, seed)?;
+            let mut sum = sum.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            sum.add(number, parts)
+        };
+        if self.compute.device.is_cpu() {
+            micro.par_iter().enumerate().try_for_each(|(number, indices)| compute(number, &prepare(indices)?))?;
+        } else {
+            let mut ready = prepare(&micro[0])?;
+            for number in 0..micro.len() {
+                let next = || micro.get(number + 1).map_or(Ok(Vec::new()), |indices| prepare(indices));
+                let (done, next) = rayon::join(|| compute(number, &ready), next);
+                done?;
+                ready = next?;
+            }
+        }
+        Ok(sum.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner))
+    }
+
+    /// Loss and gradient of a micro-batch; where memory runs out, of its halves one after the other.
+    fn contributions(
+        &self,
+        indices: &[u32],
+        examples: &[O::Example],
+        parameters: &Parameters,
+        variables: &[Var],
+        seed: u64,
+    ) -> Result<Vec<Contribution>> {
+        let numbered: Vec<(usize, &O::Example)> = examples.iter().enumerate().collect();
+        let work = |part: &[(usize, &O::Example)]| -> Result<Contribution> {
+            // The whole micro-batch has the seed itself; a part of it one of its own.
+            let seed = if part.len() == examples.len() { seed } else { seed ^ (part[0].0 as u64 + 1) << 32 };
+            let mut dropout = Dropout::new(self.config.dropout, seed);
+            let examples: Vec<&O::Example> = part.iter().map(|(_, example)| *example).collect();
+            let loss = match self.compute.precision {
+                DType::F32 => self.objective.loss(&self.model, parameters, &examples, &mut dropout)?,
+                // The layers see the weights rounded; the gradient reaches the weights as they are.
+                precision => {
+                    let rounded = parameters
+                        .iter()
+                        .map(|(name, tensor)| Ok((name.clone(), tensor.to_dtype(precision)?)))
+                        .collect::<Result<Parameters>>()?;
+                    self.objective.loss(&self.model, &rounded, &examples, &mut dropout)?
+                }
+            };
+            let store = loss.surrogate.backward()?;
+            Ok(Contribution::new(loss.loss, loss.weight, loss.tokens, variables, store))
+        };
+        let alone = |(place, _): &(usize, &O::Example), error| -> Result<()> {
+            let (index, length) = (indices[*place], self.config.max_length);
+            Err(Error::OutOfMemory(format!(
+                "record {} of the training data does not fit in memory alone: {error}; lower --max-length ({length}) or \
+                 use a smaller model",
+                index + 1
+            )))
+        };
+        let mut parts = Vec::new();
+        in_halves(&numbered, work, alone, |_, contribution| {
+            parts.push(contribution);
+            Ok(())
+        })?;
+        Ok(parts)
+    }
+
     fn validation_columns(&self) -> Vec<&'static str> {
         self.objective.figures().to_vec()
     }
@@ -307,7 +387,8 @@ impl<O: Objective> Run<O> {
     /// Figures on the held-out records; keeps the weights if they are the best so far.
     fn validate(&self, optimiser: &AdamW, progress: &mut Progress) -> Result<Vec<f64>> {
         let parameters = self.result(optimiser)?;
-        let report = self.objective.evaluate(&self.model, &parameters, &self.validation)?;
+        let placed = self.compute.place(&parameters)?;
+        let report = self.objective.evaluate(&self.model, &placed, &self.validation)?;
         let figures: Vec<f64> = report.figures.iter().map(|&(_, value)| value).collect();
         let value = figures[0];
         let better = progress.best.is_none_or(|best| match self.objective.smaller_is_better() {
@@ -374,40 +455,6 @@ fn untrained(name: &str, model: &ModelConfig) -> bool {
     model.task != crate::model::Task::Pretrain
         && (name == "ret.output_projection.weight" || name == "ret.layer_norm.weight")
         || model.skip_head_blocks && name.starts_with("classifier.resnet.")
-}
-
-/// The gradient of one batch, by all threads of the current rayon pool.
-#[allow(clippy::too_many_arguments)]
-fn gradient<O: Objective>(
-    objective: &O,
-    config: &TrainConfig,
-    model: &ModelConfig,
-    records: &O::Data,
-    batch: &[u32],
-    parameters: &Parameters,
-    optimiser: &AdamW,
-    progress: &Progress,
-) -> Result<StepSum> {
-    let micro = micro_batches(batch, |index| records.tokens(index), config.micro_tokens);
-    let sum = Mutex::new(StepSum::new(optimiser.variables().len()));
-    micro.par_iter().enumerate().try_for_each(|(number, indices)| -> Result<()> {
-        let examples = indices
-            .iter()
-            .map(|&index| {
-                let mut random =
-                    generator(config.seed, Purpose::Record, &[progress.epoch, progress.batch, u64::from(index)]);
-                records.example(index as usize, &mut random)
-            })
-            .collect::<Result<Vec<_>>>()?;
-        let seed = generator(config.seed, Purpose::Dropout, &[progress.step, number as u64]).random();
-        let mut dropout = Dropout::new(config.dropout, seed);
-        let loss = objective.loss(model, parameters, &examples, &mut dropout)?;
-        let store = loss.surrogate.backward()?;
-        let contribution = Contribution::new(loss.loss, loss.weight, loss.tokens, optimiser.variables(), store);
-        let mut sum = sum.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        sum.add(number, contribution)
-    })?;
-    Ok(sum.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner))
 }
 
 /// SHA-256 over files, a model's configuration and its weights.

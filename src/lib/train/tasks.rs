@@ -24,6 +24,7 @@ use super::signals::Interrupt;
 use crate::decode::base_pairs::PairRules;
 use crate::format::structure::Structure;
 use crate::format::structure_reader;
+use crate::model::device::Compute;
 use crate::model::parameters::backbone_prefix;
 use crate::model::{ModelConfig, Parameters, Task, Weights, initialise};
 use crate::sequence::{InputFile, ReaderOptions, RecordReader, Tokenizer, open_text};
@@ -45,6 +46,8 @@ pub struct Job {
     pub model: ModelConfig,
     /// Hyperparameters.
     pub config: TrainConfig,
+    /// Where to train, and in which precision.
+    pub compute: Compute,
     /// The run folder.
     pub folder: PathBuf,
     /// Whether a progress bar is unwanted.
@@ -137,12 +140,13 @@ pub fn train(job: Job) -> Result<Outcome> {
 pub fn evaluate(
     weights: &Weights,
     config: &TrainConfig,
+    compute: &Compute,
     data: &[PathBuf],
     annotation: Option<&Path>,
     only_held_out: bool,
     with_baseline: bool,
 ) -> Result<(Report, Option<Report>)> {
-    let (model, parameters) = (&weights.config, &weights.parameters);
+    let (model, parameters) = (&weights.config, &compute.place(&weights.parameters)?);
     let tokenizer = Tokenizer::new(model.k)?;
     Ok(match model.task {
         Task::Pretrain => {
@@ -223,6 +227,7 @@ fn start<O: Objective>(
         objective,
         config: job.config,
         model: job.model,
+        compute: job.compute,
         start: parameters,
         validation,
         folder: job.folder,

@@ -1,10 +1,10 @@
 //! Which bases of a transcript code: one logit per base.
 
-use candle_core::{Device, Tensor};
+use candle_core::{DType, Tensor};
 use rayon::prelude::*;
 
 use super::frames::{FRAME_FEATURES, frame_features};
-use super::{WithBias, tensor};
+use super::{WithBias, constant, tensor};
 use crate::Result;
 use crate::model::ops::bias::{add_bias, add_bias_and_cut};
 use crate::model::ops::convolution::convolution_1d;
@@ -111,7 +111,7 @@ impl CodingHead {
             }
             Kind::Frames { features: from_features, frames, blocks, norm, out, epsilon } => {
                 let tokens = features.dim(0)?;
-                let letters = Tensor::from_slice(frame_features, (tokens, FRAME_FEATURES), &Device::Cpu)?;
+                let letters = constant(frame_features.to_vec(), (tokens, FRAME_FEATURES), features)?;
                 let mut x = (from_features.apply(features)? + frames.apply(&letters)?)?;
                 for block in blocks {
                     let h = rms_norm(&x, &block.norm, *epsilon)?;
@@ -138,6 +138,12 @@ impl CodingHead {
     /// Where a tensor operation fails.
     pub fn probabilities(&self, features: &Tensor, packed: &Packed, letters: &[u8]) -> Result<Vec<f32>> {
         let frame_features = self.frame_features(packed.offsets(), letters);
+        let probability = |logit: f32| (1.0 / (1.0 + (-logit as f64).exp())) as f32;
+        if !features.device().is_cpu() {
+            // A GPU computes all pieces at once.
+            let logits = self.logits(&features.detach(), packed.offsets(), &frame_features)?;
+            return Ok(logits.to_dtype(DType::F32)?.to_vec1()?.into_iter().map(probability).collect());
+        }
         let per_base = if frame_features.is_empty() { 0 } else { FRAME_FEATURES };
         let reach = self.reach();
         let pieces: Vec<(std::ops::Range<usize>, std::ops::Range<usize>)> = packed
@@ -160,6 +166,6 @@ impl CodingHead {
                 Ok(logits[wanted.start - read.start..wanted.end - read.start].to_vec())
             })
             .collect::<Result<Vec<_>>>()?;
-        Ok(parts.concat().into_iter().map(|logit| (1.0 / (1.0 + (-logit as f64).exp())) as f32).collect())
+        Ok(parts.concat().into_iter().map(probability).collect())
     }
 }

@@ -8,6 +8,7 @@ use super::triangle::TriangleHead;
 use crate::Result;
 use crate::decode::pair_map::PairMap;
 use crate::model::ops::math::sigmoid;
+use crate::model::ops::rows::select_rows;
 use crate::model::{HeadKind, ModelConfig, Parameters};
 
 /// A fold head of either kind.
@@ -42,8 +43,8 @@ impl FoldHead {
             Self::Published(head) => {
                 let length = sequence.len() as u32;
                 let places: Vec<u32> = (0..length).flat_map(|j| (0..j).map(move |i| j * length + i)).collect();
-                let map = head.map(features)?.flatten_all()?;
-                Ok(map.index_select(&Tensor::new(places, features.device())?, 0)?)
+                let map = head.map(features)?.reshape(((), 1))?;
+                Ok(select_rows(&map, places)?.squeeze(1)?)
             }
         }
     }

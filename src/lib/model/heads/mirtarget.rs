@@ -1,10 +1,11 @@
 //! Whether a miRNA binds a site: [CLS] miRNA [SEQ] target, read off the first token.
 
-use candle_core::Tensor;
+use candle_core::{DType, Tensor};
 
 use super::WithBias;
 use crate::Result;
 use crate::model::ops::linear::linear_with_bias;
+use crate::model::ops::rows::select_rows;
 use crate::model::{Packed, Parameters};
 use crate::sequence::Tokenizer;
 use crate::sequence::tokenizer::SEQ;
@@ -41,7 +42,7 @@ impl MirtargetHead {
     /// Where a tensor operation fails.
     pub fn forward(&self, features: &Tensor, packed: &Packed) -> Result<Tensor> {
         let starts: Vec<u32> = packed.offsets()[..packed.sequences()].iter().map(|&start| start as u32).collect();
-        let first = features.index_select(&Tensor::new(starts, features.device())?, 0)?;
+        let first = select_rows(features, starts)?;
         let hidden = linear_with_bias(&first, &self.dense.weight, &self.dense.bias)?.tanh()?;
         Ok(linear_with_bias(&hidden, &self.out.weight, &self.out.bias)?)
     }
@@ -51,7 +52,7 @@ impl MirtargetHead {
     /// # Errors
     /// Where a tensor operation fails.
     pub fn probabilities(&self, features: &Tensor, packed: &Packed) -> Result<Vec<f32>> {
-        let logits = self.forward(features, packed)?.to_vec2::<f32>()?;
+        let logits = self.forward(features, packed)?.to_dtype(DType::F32)?.to_vec2::<f32>()?;
         Ok(logits.iter().map(|pair| (1.0 / (1.0 + ((pair[0] - pair[1]) as f64).exp())) as f32).collect())
     }
 }

@@ -41,3 +41,8 @@ impl WithBias {
         Ok(self.weight.reshape((out, channels))?)
     }
 }
+
+/// Numbers computed on the CPU, [rows, width], where and in the precision in which `like` is.
+fn constant(values: Vec<f32>, shape: (usize, usize), like: &Tensor) -> Result<Tensor> {
+    Ok(Tensor::from_vec(values, shape, like.device())?.to_dtype(like.dtype())?)
+}

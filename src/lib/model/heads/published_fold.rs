@@ -7,7 +7,7 @@
 //! the diagonal depends on it any more. Memory grows with L, not with L x L x channels, and the result is the whole
 //! map's, not an approximation by tiles.
 
-use candle_core::Tensor;
+use candle_core::{DType, Tensor};
 use multiversion::multiversion;
 use rayon::prelude::*;
 
@@ -65,17 +65,49 @@ impl PublishedFold {
     pub fn map(&self, features: &Tensor) -> Result<Tensor> {
         let length = features.dim(0)?;
         let (row, column) = self.projections(features)?;
-        let width = row.dim(1)?;
-        let mut x = row.unsqueeze(1)?.broadcast_add(&column.unsqueeze(0)?)?.reshape((length * length, width))?;
+        self.part(&row, &column)?.reshape((length, length)).map_err(Into::into)
+    }
+
+    /// Logits of the map of some rows' and some columns' projections, [rows x columns], where what lies beside them counts
+    /// as zeros.
+    fn part(&self, row: &Tensor, column: &Tensor) -> Result<Tensor> {
+        let ((rows, width), columns) = (row.dims2()?, column.dim(0)?);
+        let mut x = row.unsqueeze(1)?.broadcast_add(&column.unsqueeze(0)?)?.reshape((rows * columns, width))?;
         for [first, middle, last] in &self.blocks {
             let h = add_bias_and_cut_op(&linear(&x, &first.matrix()?)?, &first.bias)?;
-            let h = add_bias_and_cut_op(&convolution_2d(&h, &middle.weight, length, length, 1)?, &middle.bias)?;
+            let h = add_bias_and_cut_op(&convolution_2d(&h, &middle.weight, rows, columns, 1)?, &middle.bias)?;
             let h = add_bias_and_cut_op(&linear(&h, &last.matrix()?)?, &last.bias)?;
             x = (x + h)?;
         }
-        let logits =
-            convolution_2d(&x, &self.conv_out.weight, length, length, 1)?.broadcast_add(&self.conv_out.bias)?;
-        Ok(logits.reshape((length, length))?)
+        Ok(convolution_2d(&x, &self.conv_out.weight, rows, columns, 1)?.broadcast_add(&self.conv_out.bias)?)
+    }
+
+    /// Logits of all pairs {i < j} on a GPU: strips of rows, each with as many rows and columns around what is wanted as
+    /// that depends on.
+    fn strips(&self, features: &Tensor) -> Result<PairMap> {
+        /// Pairs of a strip, about: 256 MB per map of 128 channels in f32.
+        const STRIP: usize = 1 << 19;
+        let length = features.dim(0)?;
+        let (row, column) = self.projections(features)?;
+        let reach = self.blocks.len() + 1;
+        let mut map = PairMap::new(length);
+        let mut rest = map.values_mut();
+        let mut start = 0;
+        while start < length {
+            let end = (start + (STRIP / length).max(reach)).min(length);
+            let (first, last) = (start.saturating_sub(reach), (end + reach).min(length));
+            // Below the diagonal, and what that depends on.
+            let columns = (end + reach).min(length);
+            let logits = self.part(&row.narrow(0, first, last - first)?, &column.narrow(0, 0, columns)?)?;
+            let logits = logits.reshape((last - first, columns))?.narrow(0, start - first, end - start)?;
+            for (j, logits) in (start..end).zip(logits.to_dtype(DType::F32)?.to_vec2::<f32>()?) {
+                let (target, after) = std::mem::take(&mut rest).split_at_mut(j);
+                target.copy_from_slice(&logits[..j]);
+                rest = after;
+            }
+            start = end;
+        }
+        Ok(map)
     }
 
     /// The head with its weights laid out for [`PublishedFoldInference::logits`].
@@ -83,7 +115,8 @@ impl PublishedFold {
     /// # Errors
     /// Where a tensor operation fails.
     pub fn for_inference(&self) -> Result<PublishedFoldInference> {
-        let numbers = |tensor: &Tensor| -> Result<Vec<f32>> { Ok(tensor.flatten_all()?.to_vec1::<f32>()?) };
+        let numbers =
+            |tensor: &Tensor| -> Result<Vec<f32>> { Ok(tensor.to_dtype(DType::F32)?.flatten_all()?.to_vec1::<f32>()?) };
         // [out, in, row, column] -> [row][column][in][out]
         let taps = |tensor: &Tensor| -> Result<Vec<f32>> { numbers(&tensor.permute((2, 3, 1, 0))?.contiguous()?) };
         let blocks = self
@@ -140,6 +173,9 @@ impl PublishedFoldInference {
     /// # Errors
     /// Where a tensor operation fails.
     pub fn logits(&self, features: &Tensor) -> Result<PairMap> {
+        if !features.device().is_cpu() {
+            return self.head.strips(&features.detach());
+        }
         let (row, column) = self.head.projections(&features.detach())?;
         let (row, column) = (row.flatten_all()?.to_vec1::<f32>()?, column.flatten_all()?.to_vec1::<f32>()?);
         let length = features.dim(0)?;

@@ -7,14 +7,15 @@
 
 use std::ops::Range;
 
-use candle_core::{Device, Tensor};
+use candle_core::{DType, Tensor};
 use rayon::prelude::*;
 
-use super::{WithBias, tensor};
+use super::{WithBias, constant, tensor};
 use crate::Result;
 use crate::decode::pair_map::PairMap;
 use crate::model::ops::bias::add_bias_and_cut;
 use crate::model::ops::rms_norm::rms_norm;
+use crate::model::ops::rows::select_rows;
 use crate::model::ops::triangle::{pairs_above, triangle_convolution};
 use crate::model::{ModelConfig, Parameters};
 
@@ -112,18 +113,13 @@ impl TriangleHead {
     /// Logits of the pairs of some rows, where the rows beside them count as zeros.
     fn rows(&self, first: &Tensor, second: &Tensor, sequence: &[u8], rows: Range<usize>) -> Result<Tensor> {
         let pairs = pairs_above(rows.end) - pairs_above(rows.start);
-        let device = first.device();
-        let of_pairs = |side: fn(usize, usize) -> usize| -> Result<Tensor> {
-            let ids: Vec<u32> = rows.clone().flat_map(|j| (0..j).map(move |i| side(i, j) as u32)).collect();
-            Ok(Tensor::new(ids, device)?)
+        let of_pairs = |side: fn(usize, usize) -> usize| -> Vec<u32> {
+            rows.clone().flat_map(|j| (0..j).map(move |i| side(i, j) as u32)).collect()
         };
-        let mut x = self.features.apply(&Tensor::from_vec(
-            pair_features(sequence, rows.clone()),
-            (pairs, PAIR_FEATURES),
-            &Device::Cpu,
-        )?)?;
-        x = (x + first.index_select(&of_pairs(|i, _| i)?, 0)?)?;
-        x = (x + second.index_select(&of_pairs(|_, j| j)?, 0)?)?;
+        let features = pair_features(sequence, rows.clone());
+        let mut x = self.features.apply(&constant(features, (pairs, PAIR_FEATURES), first)?)?;
+        x = (x + select_rows(first, of_pairs(|i, _| i))?)?;
+        x = (x + select_rows(second, of_pairs(|_, j| j))?)?;
         for block in &self.blocks {
             let h = rms_norm(&x, &block.norm, self.norm_epsilon)?;
             let h = triangle_convolution(&h, &block.convolution.weight, rows.clone(), block.dilation)?;
@@ -155,16 +151,18 @@ impl TriangleHead {
             bounds.push(end.unwrap_or(length));
         }
         let strips: Vec<Range<usize>> = bounds.windows(2).map(|pair| pair[0]..pair[1]).collect();
-        let parts = strips
-            .into_par_iter()
-            .map(|strip| {
-                let around = strip.start.saturating_sub(reach)..(strip.end + reach).min(length);
-                let logits = self.rows(&first, &second, sequence, around.clone())?;
-                let skip = pairs_above(strip.start) - pairs_above(around.start);
-                let count = pairs_above(strip.end) - pairs_above(strip.start);
-                Ok(logits.narrow(0, skip, count)?.to_vec1::<f32>()?)
-            })
-            .collect::<Result<Vec<_>>>()?;
+        let compute = |strip: Range<usize>| -> Result<Vec<f32>> {
+            let around = strip.start.saturating_sub(reach)..(strip.end + reach).min(length);
+            let logits = self.rows(&first, &second, sequence, around.clone())?;
+            let skip = pairs_above(strip.start) - pairs_above(around.start);
+            let count = pairs_above(strip.end) - pairs_above(strip.start);
+            Ok(logits.narrow(0, skip, count)?.to_dtype(DType::F32)?.to_vec1::<f32>()?)
+        };
+        // A GPU computes one strip with all it has.
+        let parts = match features.device().is_cpu() {
+            true => strips.into_par_iter().map(compute).collect::<Result<Vec<_>>>()?,
+            false => strips.into_iter().map(compute).collect::<Result<Vec<_>>>()?,
+        };
         let mut rest = map.values_mut();
         for part in parts {
             let (target, after) = rest.split_at_mut(part.len());

@@ -2,10 +2,16 @@
 //!
 //! candle's own gradient of a broadcast addition and of ReLU goes over the memory a dozen times.
 
+#[cfg(feature = "cuda")]
+use candle_core::CudaStorage;
 use candle_core::{CpuStorage, CustomOp1, CustomOp2, Layout, Result, Shape, Tensor};
 use multiversion::multiversion;
 
 use super::{by_type, contiguous};
+#[cfg(feature = "cuda")]
+use crate::model::cuda::on_gpu;
+#[cfg(any(feature = "cuda", test))]
+use crate::model::cuda::{Input, Machine, Number, blocks, name_of};
 
 /// `input` [rows, width] plus `bias` [width].
 ///
@@ -62,6 +68,18 @@ impl CustomOp2 for AddBias {
         Ok((storage, l1.shape().clone()))
     }
 
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(&self, s1: &CudaStorage, l1: &Layout, s2: &CudaStorage, l2: &Layout) -> Result<(CudaStorage, Shape)> {
+        if l2.shape().dims1()? != l1.shape().dims2()?.1 {
+            candle_core::bail!("bias: {:?} meets a bias of {:?}", l1.shape(), l2.shape());
+        }
+        let out = on_gpu!(s1, |T, gpu| {
+            let input = gpu.input::<T>(s1, l1, "add-bias")?;
+            gpu.store(add_bias_on(&gpu, input, gpu.input(s2, l2, "add-bias")?, self.cut)?)
+        });
+        Ok((out, l1.shape().clone()))
+    }
+
     fn bwd(
         &self,
         _input: &Tensor,
@@ -93,6 +111,15 @@ impl CustomOp2 for Passed {
         });
         Ok((storage, l1.shape().clone()))
     }
+
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(&self, s1: &CudaStorage, l1: &Layout, s2: &CudaStorage, l2: &Layout) -> Result<(CudaStorage, Shape)> {
+        let out = on_gpu!(s1, |T, gpu| {
+            let gradient = gpu.input::<T>(s1, l1, "relu-gradient")?;
+            gpu.store(passed_on(&gpu, gradient, gpu.input(s2, l2, "relu-gradient")?)?)
+        });
+        Ok((out, l1.shape().clone()))
+    }
 }
 
 impl CustomOp1 for RowSum {
@@ -114,6 +141,70 @@ impl CustomOp1 for RowSum {
         };
         Ok((storage, Shape::from(width)))
     }
+
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(&self, storage: &CudaStorage, layout: &Layout) -> Result<(CudaStorage, Shape)> {
+        let width = layout.shape().dims2()?.1;
+        let out = on_gpu!(storage, |T, gpu| {
+            gpu.store(row_sum_on(&gpu, gpu.input::<T>(storage, layout, "row-sum")?, width)?)
+        });
+        Ok((out, Shape::from(width)))
+    }
+}
+
+#[cfg(any(feature = "cuda", test))]
+fn add_bias_on<T: Number, M: Machine>(machine: &M, input: Input<T>, bias: Input<T>, cut: bool) -> Result<M::Memory<T>> {
+    let count = input.count();
+    let out = machine.allocate::<T>(count)?;
+    let values = [
+        input.into(),
+        bias.into(),
+        (count as u64).into(),
+        (bias.count() as u32).into(),
+        cut.into(),
+        machine.lend(&out).into(),
+    ];
+    machine.launch("elementwise", &name_of::<T>("add_bias"), [blocks(count, 256), 1, 1], 256, &values)?;
+    Ok(out)
+}
+
+#[cfg(any(feature = "cuda", test))]
+fn passed_on<T: Number, M: Machine>(machine: &M, gradient: Input<T>, result: Input<T>) -> Result<M::Memory<T>> {
+    let count = gradient.count();
+    let out = machine.allocate::<T>(count)?;
+    let values = [gradient.into(), result.into(), (count as u64).into(), machine.lend(&out).into()];
+    machine.launch("elementwise", &name_of::<T>("relu_gradient"), [blocks(count, 256), 1, 1], 256, &values)?;
+    Ok(out)
+}
+
+/// Sums over slabs of rows, then over slabs.
+#[cfg(any(feature = "cuda", test))]
+fn row_sum_on<T: Number, M: Machine>(machine: &M, input: Input<T>, width: usize) -> Result<M::Memory<T>> {
+    /// Rows of one partial sum.
+    const SLAB: usize = 256;
+    let rows = input.count() / width;
+    // A launch has at most 65,535 blocks in this direction.
+    let slab = SLAB.max(rows.div_ceil(32_768));
+    let slabs = blocks(rows, slab);
+    let parts = machine.allocate::<f32>(slabs * width)?;
+    let values =
+        [input.into(), (rows as u32).into(), (width as u32).into(), (slab as u32).into(), machine.lend(&parts).into()];
+    machine.launch("rows", &name_of::<T>("row_sum"), [blocks(width, 32), slabs, 1], 256, &values)?;
+    sum_slabs_on(machine, machine.lend(&parts), slabs, width)
+}
+
+/// The sum of `slabs` rows of `count` numbers.
+#[cfg(any(feature = "cuda", test))]
+pub(super) fn sum_slabs_on<T: Number, M: Machine>(
+    machine: &M,
+    parts: Input<f32>,
+    slabs: usize,
+    count: usize,
+) -> Result<M::Memory<T>> {
+    let out = machine.allocate::<T>(count)?;
+    let values = [parts.into(), (slabs as u32).into(), (count as u32).into(), machine.lend(&out).into()];
+    machine.launch("rows", &name_of::<T>("sum_slabs"), [blocks(count, 256), 1, 1], 256, &values)?;
+    Ok(out)
 }
 
 /// Rows are added up in groups first, so that a long sum loses no digits.
@@ -138,6 +229,8 @@ fn sum_rows_f32(values: &[f32], width: usize) -> Vec<f32> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::cuda::emulator::emulated;
+    use crate::model::ops::testing::{Rounded, close, numbers, rounded};
     use candle_core::{Device, Var};
 
     fn values(tensor: &Tensor) -> Vec<f64> {
@@ -162,5 +255,32 @@ mod tests {
                 pairs.for_each(|(one, other)| assert!((one - other).abs() < 1e-12));
             }
         }
+    }
+
+    /// The kernels give what the CPU gives.
+    fn kernels<T: Rounded>(tolerance: f64) {
+        let (rows, width) = (700, 37);
+        let (input, bias) = (rounded::<T>(&numbers(rows * width, 1, 1.0)), rounded::<T>(&numbers(width, 2, 1.0)));
+        let exact = |numbers: &[T]| numbers.iter().map(|x| x.exact()).collect::<Vec<f64>>();
+        let plain: Vec<f64> = exact(&input).iter().enumerate().map(|(i, x)| x + bias[i % width].exact()).collect();
+        let cut: Vec<f64> = plain.iter().map(|x| x.max(0.0)).collect();
+        let passed: Vec<f64> = exact(&input).iter().zip(&cut).map(|(x, y)| if *y > 0.0 { *x } else { 0.0 }).collect();
+        let mut sums = vec![0f64; width];
+        exact(&input).iter().enumerate().for_each(|(i, x)| sums[i % width] += x);
+        emulated(|machine| {
+            let memory = [machine.upload(&input).unwrap(), machine.upload(&bias).unwrap()];
+            let [input, bias] = [0, 1].map(|i| machine.lend(&memory[i]));
+            close(&exact(add_bias_on(machine, input, bias, false).unwrap().numbers()), &plain, tolerance);
+            let result = add_bias_on(machine, input, bias, true).unwrap();
+            close(&exact(result.numbers()), &cut, tolerance);
+            close(&exact(passed_on(machine, input, machine.lend(&result)).unwrap().numbers()), &passed, tolerance);
+            close(&exact(row_sum_on(machine, input, width).unwrap().numbers()), &sums, tolerance);
+        });
+    }
+
+    #[test]
+    fn kernels_give_what_the_cpu_gives() {
+        kernels::<f32>(1e-6);
+        kernels::<half::bf16>(4e-3);
     }
 }

@@ -3,10 +3,18 @@
 //! With the channels of neighbouring positions next to each other in memory, the patch of kernel x channels numbers
 //! around a position is a plain slice, and the patches of all positions are a matrix whose rows overlap.
 
+#[cfg(feature = "cuda")]
+use candle_core::CudaStorage;
 use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor};
 
 use super::contiguous;
+#[cfg(any(feature = "cuda", test))]
+use super::gathered::Gathered;
 use super::gemm::{Matrix, product};
+#[cfg(feature = "cuda")]
+use crate::model::cuda::on_gpu;
+#[cfg(any(feature = "cuda", test))]
+use crate::model::cuda::{Machine, Value};
 
 /// Convolution along each sequence of a packed batch, zeros beyond its ends.
 ///
@@ -69,6 +77,29 @@ impl Padded {
 /// Rows of a map computed at a time: few enough that the output of one group stays in the second-level cache.
 fn rows_at_a_time(padded_width: usize, channels: usize) -> usize {
     (65_536 / (padded_width * channels).max(1)).max(1)
+}
+
+/// The convolution as the kernels know it.
+#[cfg(any(feature = "cuda", test))]
+fn gathered<M: Machine, R>(
+    machine: &M,
+    maps: &[(usize, usize)],
+    (kernel_rows, kernel_columns): (usize, usize),
+    dilation: usize,
+    work: impl FnOnce(&Gathered) -> R,
+) -> Result<R> {
+    let mut table = Vec::with_capacity(3 * maps.len());
+    let mut start = 0;
+    // A map without positions is none.
+    for &(height, width) in maps.iter().filter(|(height, width)| height * width > 0) {
+        table.extend([start, height, width].map(|number| number as u32));
+        start += height * width;
+    }
+    let memory = machine.upload(&table)?;
+    let numbers = [table.len() / 3, kernel_rows, kernel_columns, dilation].map(|number| Value::U32(number as u32));
+    let mut shape = vec![Value::from(machine.lend(&memory))];
+    shape.extend(numbers);
+    Ok(work(&Gathered { kind: "map", shape: &shape, positions: start, taps: kernel_rows * kernel_columns }))
 }
 
 impl Convolution {
@@ -154,6 +185,18 @@ impl CustomOp2 for Convolution {
         Ok((CpuStorage::F32(out), (positions, out_channels).into()))
     }
 
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(&self, s1: &CudaStorage, l1: &Layout, s2: &CudaStorage, l2: &Layout) -> Result<(CudaStorage, Shape)> {
+        let (channels, out_channels, kernel_rows, kernel_columns) = self.dimensions(l1, l2)?;
+        let out = on_gpu!(s1, |T, gpu| {
+            let (input, weight) = (gpu.input::<T>(s1, l1, "convolution")?, gpu.input(s2, l2, "convolution")?);
+            gpu.store(gathered(&gpu, &self.maps, (kernel_rows, kernel_columns), self.dilation, |convolution| {
+                convolution.run_on(&gpu, input, weight, channels, out_channels, self.flipped)
+            })??)
+        });
+        Ok((out, (l1.shape().dims2()?.0, out_channels).into()))
+    }
+
     fn bwd(
         &self,
         input: &Tensor,
@@ -220,5 +263,40 @@ impl CustomOp2 for WeightGradient {
             }
         }
         Ok((CpuStorage::F32(out), Shape::from((out_channels, channels, kernel_rows, kernel_columns))))
+    }
+
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(&self, s1: &CudaStorage, l1: &Layout, s2: &CudaStorage, l2: &Layout) -> Result<(CudaStorage, Shape)> {
+        let (channels, out_channels) = (l1.shape().dims2()?.1, l2.shape().dims2()?.1);
+        let out = on_gpu!(s1, |T, gpu| {
+            let (input, gradient) = (gpu.input::<T>(s1, l1, "convolution")?, gpu.input(s2, l2, "convolution")?);
+            gpu.store(gathered(&gpu, &self.maps, self.kernel, self.dilation, |convolution| {
+                convolution.weight_gradient_on(&gpu, input, gradient, channels, out_channels)
+            })??)
+        });
+        Ok((out, Shape::from((out_channels, channels, self.kernel.0, self.kernel.1))))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::ops::gathered::testing::agree;
+
+    #[test]
+    fn kernels_give_what_the_cpu_gives() {
+        let (height, width) = (9, 14);
+        let map = |x: &Tensor, w: &Tensor| convolution_2d(x, w, height, width, 2).unwrap();
+        let maps = [(height, width)];
+        let (sizes, kernel) = ((height * width, 7, 5), (3, 3));
+        agree::<f32>(|m, work| gathered(m, &maps, kernel, 2, work).unwrap(), map, sizes, &[3, 3], 3e-6);
+        agree::<half::bf16>(|m, work| gathered(m, &maps, kernel, 2, work).unwrap(), map, sizes, &[3, 3], 5e-3);
+        let offsets = [0, 40, 40, 41, 150];
+        let maps: Vec<(usize, usize)> = offsets.windows(2).map(|pair| (1, pair[1] - pair[0])).collect();
+        for (dilation, channels, out_channels) in [(1, 5, 66), (3, 34, 8)] {
+            let line = |x: &Tensor, w: &Tensor| convolution_1d(x, w, &offsets, dilation).unwrap();
+            let (sizes, kernel) = ((150, channels, out_channels), (1, 7));
+            agree::<f32>(|m, work| gathered(m, &maps, kernel, dilation, work).unwrap(), line, sizes, &[7], 3e-6);
+        }
     }
 }

@@ -1,9 +1,15 @@
 //! Dropout whose pattern follows from a seed alone, so that a resumed run drops what the unbroken one would have.
 
+#[cfg(feature = "cuda")]
+use candle_core::CudaStorage;
 use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor};
 use multiversion::multiversion;
 
 use super::contiguous;
+#[cfg(feature = "cuda")]
+use crate::model::cuda::on_gpu;
+#[cfg(any(feature = "cuda", test))]
+use crate::model::cuda::{Input, Machine, Number, blocks, name_of};
 
 /// Where a forward pass gets its dropout from: a rate, and a seed that no two layers and no two steps share.
 #[derive(Clone, Debug)]
@@ -48,6 +54,30 @@ struct Drop {
     seed: u64,
 }
 
+impl Drop {
+    /// The draw below which a number is dropped, and what the others are multiplied by.
+    fn rule(&self) -> (u16, f32) {
+        let threshold = ((self.rate as f64 * 65536.0) as u64).min(65535);
+        (threshold as u16, 1.0 / (1.0 - threshold as f32 / 65536.0))
+    }
+
+    #[cfg(any(feature = "cuda", test))]
+    fn run_on<T: Number, M: Machine>(&self, machine: &M, input: Input<T>) -> Result<M::Memory<T>> {
+        let (count, (threshold, scale)) = (input.count(), self.rule());
+        let out = machine.allocate::<T>(count)?;
+        let values = [
+            input.into(),
+            (count as u64).into(),
+            self.seed.into(),
+            u32::from(threshold).into(),
+            scale.into(),
+            machine.lend(&out).into(),
+        ];
+        machine.launch("elementwise", &name_of::<T>("dropout"), [blocks(count, 256), 1, 1], 256, &values)?;
+        Ok(out)
+    }
+}
+
 impl CustomOp1 for Drop {
     fn name(&self) -> &'static str {
         "dropout"
@@ -55,11 +85,16 @@ impl CustomOp1 for Drop {
 
     fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
         let input = contiguous::<f32>(storage, layout, "dropout")?;
-        let threshold = ((self.rate as f64 * 65536.0) as u64).min(65535);
-        let scale = 1.0 / (1.0 - threshold as f32 / 65536.0);
+        let (threshold, scale) = self.rule();
         let mut out = vec![0.0; input.len()];
-        drop_numbers(self.seed, threshold as u16, scale, input, &mut out);
+        drop_numbers(self.seed, threshold, scale, input, &mut out);
         Ok((CpuStorage::F32(out), layout.shape().clone()))
+    }
+
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(&self, storage: &CudaStorage, layout: &Layout) -> Result<(CudaStorage, Shape)> {
+        let out = on_gpu!(storage, |T, gpu| gpu.store(self.run_on(&gpu, gpu.input::<T>(storage, layout, "dropout")?)?));
+        Ok((out, layout.shape().clone()))
     }
 
     fn bwd(&self, _input: &Tensor, _result: &Tensor, gradient: &Tensor) -> Result<Option<Tensor>> {
@@ -88,6 +123,7 @@ fn drop_numbers(seed: u64, threshold: u16, scale: f32, input: &[f32], out: &mut 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::cuda::emulator::emulated;
     use candle_core::{Device, Var};
 
     #[test]
@@ -109,5 +145,28 @@ mod tests {
         let mut again = Dropout::new(0.2, 7);
         assert_eq!(again.apply(&ones).unwrap().to_vec1::<f32>().unwrap(), values);
         assert_ne!(again.apply(&ones).unwrap().to_vec1::<f32>().unwrap(), values, "each call draws anew");
+    }
+
+    /// A GPU drops the very numbers that the CPU drops.
+    #[test]
+    fn kernels_drop_what_the_cpu_drops() {
+        let input: Vec<f32> = (1..3001).map(|i| i as f32).collect();
+        for (rate, seed) in [(0.2, 7), (0.5, u64::MAX - 100)] {
+            let drop = Drop { rate, seed };
+            let (threshold, scale) = drop.rule();
+            let mut expected = vec![0f32; input.len()];
+            drop_numbers(seed, threshold, scale, &input, &mut expected);
+            emulated(|machine| {
+                let memory = machine.upload(&input).unwrap();
+                assert_eq!(drop.run_on(machine, machine.lend(&memory)).unwrap().numbers(), expected);
+                let ones = vec![half::bf16::ONE; input.len()];
+                let memory = machine.upload(&ones).unwrap();
+                let ours = drop.run_on(machine, machine.lend(&memory)).unwrap();
+                for (ours, expected) in ours.numbers().iter().zip(&expected) {
+                    assert_eq!(ours.to_f32() != 0.0, *expected != 0.0);
+                    assert!(ours.to_f32() == 0.0 || (ours.to_f32() - scale).abs() < 0.01);
+                }
+            });
+        }
     }
 }

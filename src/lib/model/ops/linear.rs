@@ -1,5 +1,7 @@
 //! x W^T, with weights stored [out, in] as everywhere in this field.
 
+#[cfg(feature = "cuda")]
+use candle_core::CudaStorage;
 use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor};
 
 use super::bias::add_bias;
@@ -29,12 +31,9 @@ struct Product {
     right_transposed: bool,
 }
 
-impl CustomOp2 for Product {
-    fn name(&self) -> &'static str {
-        "product"
-    }
-
-    fn cpu_fwd(&self, s1: &CpuStorage, l1: &Layout, s2: &CpuStorage, l2: &Layout) -> Result<(CpuStorage, Shape)> {
+impl Product {
+    /// Rows, inner dimension and columns of the product.
+    fn dimensions(&self, l1: &Layout, l2: &Layout) -> Result<(usize, usize, usize)> {
         let (left_rows, left_columns) = l1.shape().dims2()?;
         let (right_rows, right_columns) = l2.shape().dims2()?;
         let (rows, inner) = if self.left_transposed { (left_columns, left_rows) } else { (left_rows, left_columns) };
@@ -43,6 +42,17 @@ impl CustomOp2 for Product {
         if inner != right_inner {
             candle_core::bail!("product: inputs of width {inner} meet weights for a width of {right_inner}");
         }
+        Ok((rows, inner, columns))
+    }
+}
+
+impl CustomOp2 for Product {
+    fn name(&self) -> &'static str {
+        "product"
+    }
+
+    fn cpu_fwd(&self, s1: &CpuStorage, l1: &Layout, s2: &CpuStorage, l2: &Layout) -> Result<(CpuStorage, Shape)> {
+        let (rows, _, columns) = self.dimensions(l1, l2)?;
         let storage = by_type!(T, s1, {
             let left = matrix::<T>(s1, l1)?;
             let right = matrix::<T>(s2, l2)?;
@@ -53,6 +63,20 @@ impl CustomOp2 for Product {
             store(out)
         });
         Ok((storage, (rows, columns).into()))
+    }
+
+    /// By cuBLAS, which sums in f32 whatever the type. A row may depend on how many rows there are, in the last bits.
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(&self, s1: &CudaStorage, l1: &Layout, s2: &CudaStorage, l2: &Layout) -> Result<(CudaStorage, Shape)> {
+        use candle_core::backend::{BackendDevice, BackendStorage};
+        let (rows, inner, columns) = self.dimensions(l1, l2)?;
+        let shape = Shape::from((rows, columns));
+        if rows * inner * columns == 0 {
+            return Ok((s1.device().zeros_impl(&shape, s1.dtype())?, shape));
+        }
+        let left = if self.left_transposed { l1.transpose(0, 1)? } else { l1.clone() };
+        let right = if self.right_transposed { l2.transpose(0, 1)? } else { l2.clone() };
+        Ok((s1.matmul(s2, (1, rows, columns, inner), &left, &right)?, shape))
     }
 
     fn bwd(

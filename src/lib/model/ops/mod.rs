@@ -6,11 +6,16 @@ pub mod bias;
 pub mod convolution;
 pub mod dropout;
 pub mod gates;
+#[cfg(any(feature = "cuda", test))]
+mod gathered;
 pub mod gemm;
 pub mod linear;
 pub mod math;
 pub mod rms_norm;
 pub mod rotation;
+pub mod rows;
+#[cfg(test)]
+pub mod testing;
 pub mod triangle;
 
 use candle_core::{CpuStorage, Layout, Result};

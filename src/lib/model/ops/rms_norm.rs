@@ -1,9 +1,17 @@
 //! Root-mean-square normalisation of rows, with a learned weight.
 
+#[cfg(feature = "cuda")]
+use candle_core::CudaStorage;
 use candle_core::{CpuStorage, CustomOp2, CustomOp3, Layout, Result, Shape, Tensor};
 use multiversion::multiversion;
 
+#[cfg(any(feature = "cuda", test))]
+use super::bias::sum_slabs_on;
 use super::contiguous;
+#[cfg(feature = "cuda")]
+use crate::model::cuda::on_gpu;
+#[cfg(any(feature = "cuda", test))]
+use crate::model::cuda::{Input, Machine, Number, blocks, name_of};
 
 /// y = x / sqrt(mean(x^2) + epsilon) * weight, over the last dimension of `input` [rows, d].
 ///
@@ -93,6 +101,16 @@ impl CustomOp2 for RmsNorm {
         Ok((CpuStorage::F32(out), l1.shape().clone()))
     }
 
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(&self, s1: &CudaStorage, l1: &Layout, s2: &CudaStorage, l2: &Layout) -> Result<(CudaStorage, Shape)> {
+        check(l1, l2)?;
+        let out = on_gpu!(s1, |T, gpu| {
+            let input = gpu.input::<T>(s1, l1, "rms-norm")?;
+            gpu.store(norm_on(&gpu, input, gpu.input(s2, l2, "rms-norm")?, self.epsilon)?)
+        });
+        Ok((out, l1.shape().clone()))
+    }
+
     fn bwd(
         &self,
         input: &Tensor,
@@ -140,6 +158,107 @@ impl CustomOp3 for RmsNormGradient {
             Ok((CpuStorage::F32(out), l1.shape().clone()))
         }
     }
+
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(
+        &self,
+        s1: &CudaStorage,
+        l1: &Layout,
+        s2: &CudaStorage,
+        l2: &Layout,
+        s3: &CudaStorage,
+        l3: &Layout,
+    ) -> Result<(CudaStorage, Shape)> {
+        let out = on_gpu!(s1, |T, gpu| {
+            let (input, weight) = (gpu.input::<T>(s1, l1, "rms-norm")?, gpu.input(s2, l2, "rms-norm")?);
+            let gradient = gpu.input(s3, l3, "rms-norm")?;
+            gpu.store(match self.to_weight {
+                true => weight_gradient_on(&gpu, input, weight.count(), gradient, self.epsilon)?,
+                false => input_gradient_on(&gpu, input, weight, gradient, self.epsilon)?,
+            })
+        });
+        Ok((out, if self.to_weight { l2.shape().clone() } else { l1.shape().clone() }))
+    }
+}
+
+/// Rows of one partial sum of the weight's gradient.
+#[cfg(any(feature = "cuda", test))]
+pub(super) const SLAB: usize = 256;
+
+/// The norm of rows, by the kernel `rms_norm`.
+#[cfg(any(feature = "cuda", test))]
+fn norm_on<T: Number, M: Machine>(
+    machine: &M,
+    input: Input<T>,
+    weight: Input<T>,
+    epsilon: f32,
+) -> Result<M::Memory<T>> {
+    let (rows, width) = (input.count() / weight.count(), weight.count());
+    let out = machine.allocate::<T>(input.count())?;
+    let values = [
+        input.into(),
+        weight.into(),
+        (rows as u32).into(),
+        (width as u32).into(),
+        epsilon.into(),
+        machine.lend(&out).into(),
+    ];
+    machine.launch("normalisation", &name_of::<T>("rms_norm"), [blocks(rows, 8), 1, 1], 256, &values)?;
+    Ok(out)
+}
+
+/// The gradient of the input.
+#[cfg(any(feature = "cuda", test))]
+fn input_gradient_on<T: Number, M: Machine>(
+    machine: &M,
+    input: Input<T>,
+    weight: Input<T>,
+    gradient: Input<T>,
+    epsilon: f32,
+) -> Result<M::Memory<T>> {
+    let (rows, width) = (input.count() / weight.count(), weight.count());
+    let out = machine.allocate::<T>(input.count())?;
+    let values = [
+        input.into(),
+        weight.into(),
+        gradient.into(),
+        (rows as u32).into(),
+        (width as u32).into(),
+        epsilon.into(),
+        machine.lend(&out).into(),
+    ];
+    machine.launch("normalisation", &name_of::<T>("rms_norm_gradient"), [blocks(rows, 8), 1, 1], 256, &values)?;
+    Ok(out)
+}
+
+/// The gradient of the weight: sums over slabs of rows, then over slabs.
+#[cfg(any(feature = "cuda", test))]
+fn weight_gradient_on<T: Number, M: Machine>(
+    machine: &M,
+    input: Input<T>,
+    width: usize,
+    gradient: Input<T>,
+    epsilon: f32,
+) -> Result<M::Memory<T>> {
+    let rows = input.count() / width;
+    let factors = machine.allocate::<f32>(rows)?;
+    let values =
+        [input.into(), (rows as u32).into(), (width as u32).into(), epsilon.into(), machine.lend(&factors).into()];
+    machine.launch("normalisation", &name_of::<T>("rms_factors"), [blocks(rows, 8), 1, 1], 256, &values)?;
+    let slabs = blocks(rows, SLAB);
+    let parts = machine.allocate::<f32>(slabs * width)?;
+    let values = [
+        input.into(),
+        gradient.into(),
+        machine.lend(&factors).into(),
+        (rows as u32).into(),
+        (width as u32).into(),
+        (SLAB as u32).into(),
+        machine.lend(&parts).into(),
+    ];
+    let grid = [blocks(width, 32), slabs, 1];
+    machine.launch("normalisation", &name_of::<T>("rms_norm_weight_gradient"), grid, 256, &values)?;
+    sum_slabs_on(machine, machine.lend(&parts), slabs, width)
 }
 
 fn check(input: &Layout, weight: &Layout) -> Result<()> {
@@ -148,4 +267,43 @@ fn check(input: &Layout, weight: &Layout) -> Result<()> {
         candle_core::bail!("rms-norm: rows of {width} meet a weight of {:?}", weight.shape());
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::cuda::emulator::emulated;
+    use crate::model::ops::testing::{Rounded, close, numbers, rounded};
+
+    /// The kernels give what the CPU gives.
+    fn kernels<T: Rounded>(tolerance: f64) {
+        let (rows, width, epsilon) = (601, 45, 1e-6);
+        let exact = |numbers: Vec<T>| numbers.into_iter().map(|x| x.exact() as f32).collect::<Vec<f32>>();
+        let draw = |count, seed| rounded::<T>(&numbers(count, seed, 1.0));
+        let (input, weight, slope) = (draw(rows * width, 1), draw(width, 2), draw(rows * width, 3));
+        let [x, w, g] = [&input, &weight, &slope].map(|numbers| exact(numbers.clone()));
+        let mut expected = [vec![0f32; rows * width], vec![0f32; rows * width], vec![0f32; width]];
+        forward(&x, &w, epsilon, &mut expected[0]);
+        backward_input(&x, &w, &g, epsilon, &mut expected[1]);
+        backward_weight(&x, width, &g, epsilon, &mut expected[2]);
+        emulated(|machine| {
+            let memory = [&input, &weight, &slope].map(|numbers| machine.upload(numbers).unwrap());
+            let [input, weight, slope] = [0, 1, 2].map(|i| machine.lend(&memory[i]));
+            let ours = [
+                norm_on(machine, input, weight, epsilon),
+                input_gradient_on(machine, input, weight, slope, epsilon),
+                weight_gradient_on(machine, input, width, slope, epsilon),
+            ];
+            for (ours, expected) in ours.iter().zip(&expected) {
+                let ours: Vec<f64> = ours.as_ref().unwrap().numbers().iter().map(|x| x.exact()).collect();
+                close(&ours, &expected.iter().map(|x| f64::from(*x)).collect::<Vec<_>>(), tolerance);
+            }
+        });
+    }
+
+    #[test]
+    fn kernels_give_what_the_cpu_gives() {
+        kernels::<f32>(2e-6);
+        kernels::<half::bf16>(4e-3);
+    }
 }

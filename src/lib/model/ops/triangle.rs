@@ -6,10 +6,18 @@
 
 use std::ops::Range;
 
+#[cfg(feature = "cuda")]
+use candle_core::CudaStorage;
 use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor};
 
 use super::contiguous;
+#[cfg(any(feature = "cuda", test))]
+use super::gathered::Gathered;
 use super::gemm::{Matrix, product};
+#[cfg(any(feature = "cuda", test))]
+use crate::model::cuda::Value;
+#[cfg(feature = "cuda")]
+use crate::model::cuda::on_gpu;
 
 /// Pairs computed at a time: few enough that their neighbours stay in the second-level cache.
 const GROUP: usize = 512;
@@ -81,6 +89,14 @@ fn first_pair(row: usize) -> (usize, usize) {
     (row.max(1), 0)
 }
 
+/// The convolution as the kernels know it.
+#[cfg(any(feature = "cuda", test))]
+fn gathered<R>(rows: &Range<usize>, dilation: usize, work: impl FnOnce(&Gathered) -> R) -> R {
+    let shape = [rows.start, rows.end, dilation].map(|number| Value::U32(number as u32));
+    let positions = pairs_above(rows.end) - pairs_above(rows.start);
+    work(&Gathered { kind: "triangle", shape: &shape, positions, taps: 9 })
+}
+
 fn check(rows: &Range<usize>, input: &Layout) -> Result<(usize, usize)> {
     let (pairs, channels) = input.shape().dims2()?;
     if pairs_above(rows.end) - pairs_above(rows.start) != pairs {
@@ -89,18 +105,26 @@ fn check(rows: &Range<usize>, input: &Layout) -> Result<(usize, usize)> {
     Ok((pairs, channels))
 }
 
+impl TriangleConvolution {
+    /// Pairs, channels in and channels out.
+    fn dimensions(&self, input: &Layout, weight: &Layout) -> Result<(usize, usize, usize)> {
+        let (pairs, channels) = check(&self.rows, input)?;
+        let (first, second, height, width) = weight.shape().dims4()?;
+        let (out_channels, in_channels) = if self.flipped { (second, first) } else { (first, second) };
+        if (in_channels, height, width) != (channels, 3, 3) {
+            candle_core::bail!("triangle: {:?} meets a kernel of {:?}", input.shape(), weight.shape());
+        }
+        Ok((pairs, channels, out_channels))
+    }
+}
+
 impl CustomOp2 for TriangleConvolution {
     fn name(&self) -> &'static str {
         "triangle-convolution"
     }
 
     fn cpu_fwd(&self, s1: &CpuStorage, l1: &Layout, s2: &CpuStorage, l2: &Layout) -> Result<(CpuStorage, Shape)> {
-        let (pairs, channels) = check(&self.rows, l1)?;
-        let (first, second, height, width) = l2.shape().dims4()?;
-        let (out_channels, in_channels) = if self.flipped { (second, first) } else { (first, second) };
-        if (in_channels, height, width) != (channels, 3, 3) {
-            candle_core::bail!("triangle: {:?} meets a kernel of {:?}", l1.shape(), l2.shape());
-        }
+        let (pairs, channels, out_channels) = self.dimensions(l1, l2)?;
         let input = contiguous::<f32>(s1, l1, "triangle")?;
         let weight = contiguous::<f32>(s2, l2, "triangle")?;
         // [tap][in][out]
@@ -132,6 +156,18 @@ impl CustomOp2 for TriangleConvolution {
             );
         }
         Ok((CpuStorage::F32(out), (pairs, out_channels).into()))
+    }
+
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(&self, s1: &CudaStorage, l1: &Layout, s2: &CudaStorage, l2: &Layout) -> Result<(CudaStorage, Shape)> {
+        let (pairs, channels, out_channels) = self.dimensions(l1, l2)?;
+        let out = on_gpu!(s1, |T, gpu| {
+            let (input, weight) = (gpu.input::<T>(s1, l1, "triangle")?, gpu.input(s2, l2, "triangle")?);
+            gpu.store(gathered(&self.rows, self.dilation, |convolution| {
+                convolution.run_on(&gpu, input, weight, channels, out_channels, self.flipped)
+            })?)
+        });
+        Ok((out, (pairs, out_channels).into()))
     }
 
     fn bwd(
@@ -183,6 +219,18 @@ impl CustomOp2 for WeightGradient {
         }
         Ok((CpuStorage::F32(out), Shape::from((out_channels, channels, 3, 3))))
     }
+
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(&self, s1: &CudaStorage, l1: &Layout, s2: &CudaStorage, l2: &Layout) -> Result<(CudaStorage, Shape)> {
+        let (channels, out_channels) = (check(&self.rows, l1)?.1, check(&self.rows, l2)?.1);
+        let out = on_gpu!(s1, |T, gpu| {
+            let (input, gradient) = (gpu.input::<T>(s1, l1, "triangle")?, gpu.input(s2, l2, "triangle")?);
+            gpu.store(gathered(&self.rows, self.dilation, |convolution| {
+                convolution.weight_gradient_on(&gpu, input, gradient, channels, out_channels)
+            })?)
+        });
+        Ok((out, Shape::from((out_channels, channels, 3, 3))))
+    }
 }
 
 #[cfg(test)]
@@ -228,6 +276,18 @@ mod tests {
             let reference = (reference * &mask).unwrap().sum_all().unwrap().backward().unwrap();
             close(ours.get(&input).unwrap(), reference.get(&input).unwrap());
             close(ours.get(&weight).unwrap(), reference.get(&weight).unwrap());
+        }
+    }
+
+    #[test]
+    fn kernels_give_what_the_cpu_gives() {
+        use crate::model::ops::gathered::testing::agree;
+        for (rows, dilation, channels, out_channels) in [(0..23, 1, 5, 4), (7..20, 4, 40, 70), (0..30, 2, 6, 3)] {
+            let pairs = pairs_above(rows.end) - pairs_above(rows.start);
+            let operation = |x: &Tensor, w: &Tensor| triangle_convolution(x, w, rows.clone(), dilation).unwrap();
+            let sizes = (pairs, channels, out_channels);
+            agree::<f32>(|_, work| gathered(&rows, dilation, work), operation, sizes, &[3, 3], 3e-6);
+            agree::<half::bf16>(|_, work| gathered(&rows, dilation, work), operation, sizes, &[3, 3], 5e-3);
         }
     }
 }

@@ -1,9 +1,10 @@
 //! Coding bases, and through them coding transcripts.
 
+use candle_core::DType;
 use rayon::prelude::*;
 
 use super::losses::{binary_cross_entropy, sigmoid};
-use super::{Loss, Objective, Report, surrogate};
+use super::{Loss, Objective, Report, named, surrogate};
 use crate::Result;
 use crate::decode::coding::coding_potential;
 use crate::model::heads::coding::CodingHead;
@@ -78,13 +79,14 @@ impl Objective for Coding {
         &self,
         config: &ModelConfig,
         parameters: &Parameters,
-        examples: &[CodingRecord],
+        examples: &[&CodingRecord],
         dropout: &mut Dropout,
     ) -> Result<Loss> {
         let packed: Packed = examples.iter().map(|record| self.tokenizer.encode(&record.sequence)).collect();
         let letters: Vec<u8> = examples.iter().flat_map(|record| record.sequence.iter().copied()).collect();
         let features = Backbone::new(config, parameters)?.forward(&packed, Some(dropout))?;
         let logits = CodingHead::new(config, parameters)?.forward(&features, packed.offsets(), &letters)?;
+        let logits = logits.to_dtype(DType::F32)?;
         let values = logits.to_vec1::<f32>()?;
         let mut gradient = Vec::with_capacity(values.len());
         let mut loss = 0.0;
@@ -111,7 +113,7 @@ impl Objective for Coding {
         let results = examples
             .par_iter()
             .map(|record| {
-                let whole = probabilities(record)?;
+                let whole = named(&record.id, probabilities(record))?;
                 // The middle of the transcript: any fixed place is as good as a random one.
                 let start = record.sequence.len().saturating_sub(FRAGMENT) / 2;
                 let end = (start + FRAGMENT).min(record.sequence.len());

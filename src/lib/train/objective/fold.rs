@@ -1,9 +1,10 @@
 //! Secondary structure: which pairs of bases form?
 
+use candle_core::DType;
 use rayon::prelude::*;
 
 use super::losses::binary_cross_entropy;
-use super::{Loss, Objective, Report, surrogate};
+use super::{Loss, Objective, Report, named, surrogate};
 use crate::Result;
 use crate::decode::base_pairs::{Decoder, PairRules, decode};
 use crate::format::structure::Structure;
@@ -56,7 +57,7 @@ impl Objective for Fold {
         &self,
         config: &ModelConfig,
         parameters: &Parameters,
-        examples: &[Structure],
+        examples: &[&Structure],
         dropout: &mut Dropout,
     ) -> Result<Loss> {
         let packed: Packed = examples.iter().map(|structure| self.tokenizer.encode(&structure.sequence)).collect();
@@ -66,6 +67,7 @@ impl Objective for Fold {
         let mut loss = 0.0;
         for (structure, range) in examples.iter().zip(packed.ranges()) {
             let logits = head.forward(&features.narrow(0, range.start, range.len())?, &structure.sequence)?;
+            let logits = logits.to_dtype(DType::F32)?;
             let (one, gradient) = self.pairs_loss(structure, &logits.to_vec1::<f32>()?);
             loss += one;
             let part = surrogate(&logits, gradient)?;
@@ -85,7 +87,8 @@ impl Objective for Fold {
             .par_iter()
             .map(|structure| {
                 let packed: Packed = [self.tokenizer.encode(&structure.sequence)].into_iter().collect();
-                let probabilities = head.probabilities(&backbone.features(&packed)?, &structure.sequence)?;
+                let work = || head.probabilities(&backbone.features(&packed)?, &structure.sequence);
+                let probabilities = named(&structure.id, work())?;
                 let predicted = decode(Decoder::Assignment, &structure.sequence, &probabilities, self.rules);
                 Ok(compare_pairs(&predicted, &structure.partners))
             })

@@ -1,11 +1,13 @@
 //! miRNA target prediction: does the miRNA bind the site?
 
+use candle_core::DType;
 use rayon::prelude::*;
 
 use super::losses::cross_entropy;
-use super::{Loss, Objective, Report, surrogate};
+use super::{Loss, Objective, Report, named, surrogate};
 use crate::Result;
 use crate::model::heads::mirtarget::{MirtargetHead, pair_tokens};
+use crate::model::memory::in_halves;
 use crate::model::ops::dropout::Dropout;
 use crate::model::{Backbone, ModelConfig, Packed, Parameters};
 use crate::sequence::Tokenizer;
@@ -32,12 +34,12 @@ impl Objective for Mirtarget {
         &self,
         config: &ModelConfig,
         parameters: &Parameters,
-        examples: &[MirtargetRecord],
+        examples: &[&MirtargetRecord],
         dropout: &mut Dropout,
     ) -> Result<Loss> {
-        let packed = self.pack(examples);
+        let packed = self.pack(examples.iter().copied());
         let features = Backbone::new(config, parameters)?.forward(&packed, Some(dropout))?;
-        let logits = MirtargetHead::new(parameters)?.forward(&features, &packed)?;
+        let logits = MirtargetHead::new(parameters)?.forward(&features, &packed)?.to_dtype(DType::F32)?;
         let mut gradient = vec![0f32; 2 * examples.len()];
         let mut loss = 0.0;
         for ((row, gradient), pair) in logits.to_vec2::<f32>()?.iter().zip(gradient.chunks_exact_mut(2)).zip(examples) {
@@ -57,8 +59,17 @@ impl Objective for Mirtarget {
         let probabilities = examples
             .par_chunks(64)
             .map(|chunk| {
-                let packed = self.pack(chunk);
-                head.probabilities(&backbone.features(&packed)?, &packed)
+                let work = |part: &[MirtargetRecord]| {
+                    let packed = self.pack(part);
+                    head.probabilities(&backbone.features(&packed)?, &packed)
+                };
+                let mut probabilities = Vec::with_capacity(chunk.len());
+                let alone = |pair: &MirtargetRecord, error| named(&pair.id, Err(error));
+                in_halves(chunk, work, alone, |_, part| {
+                    probabilities.extend(part);
+                    Ok(())
+                })?;
+                Ok(probabilities)
             })
             .collect::<Result<Vec<_>>>()?
             .concat();

@@ -9,9 +9,9 @@ pub mod pretrain;
 use candle_core::Tensor;
 
 use super::data::Records;
-use crate::Result;
 use crate::model::ops::dropout::Dropout;
 use crate::model::{ModelConfig, Parameters};
+use crate::{Error, Result};
 
 /// The loss of one micro-batch.
 pub struct Loss {
@@ -51,7 +51,7 @@ pub trait Objective: Sync {
         &self,
         config: &ModelConfig,
         parameters: &Parameters,
-        examples: &[Self::Example],
+        examples: &[&Self::Example],
         dropout: &mut Dropout,
     ) -> Result<Loss>;
 
@@ -74,4 +74,14 @@ pub trait Objective: Sync {
 fn surrogate(logits: &Tensor, gradient: Vec<f32>) -> Result<Tensor> {
     let gradient = Tensor::from_vec(gradient, logits.shape(), logits.device())?;
     Ok((logits * gradient)?.sum_all()?)
+}
+
+/// The result for the record `id`, which is named where it does not fit in memory.
+fn named<R>(id: &str, result: Result<R>) -> Result<R> {
+    result.map_err(|error| match error {
+        Error::OutOfMemory(message) => {
+            Error::OutOfMemory(format!("record {id} does not fit in memory alone: {message}"))
+        }
+        other => other,
+    })
 }

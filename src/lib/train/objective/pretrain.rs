@@ -1,11 +1,13 @@
 //! Masked language modelling: guess the hidden tokens.
 
+use candle_core::DType;
 use rayon::prelude::*;
 
 use super::losses::cross_entropy;
-use super::{Loss, Objective, Report, surrogate};
+use super::{Loss, Objective, Report, named, surrogate};
 use crate::Result;
 use crate::model::ops::dropout::Dropout;
+use crate::model::ops::rows::select_rows;
 use crate::model::{Backbone, ModelConfig, Packed, Parameters};
 use crate::train::data::pretrain::{PretrainExample, PretrainRecords};
 
@@ -13,7 +15,7 @@ use crate::train::data::pretrain::{PretrainExample, PretrainRecords};
 pub struct Pretrain;
 
 /// The rows of hidden tokens in a packed batch, and what stands behind them.
-fn hidden(examples: &[PretrainExample]) -> (Packed, Vec<u32>, Vec<u32>) {
+fn hidden(examples: &[&PretrainExample]) -> (Packed, Vec<u32>, Vec<u32>) {
     let packed: Packed = examples.iter().map(|example| &example.masked.tokens).collect();
     let labels = examples.iter().flat_map(|example| &example.masked.labels).enumerate();
     let (rows, labels) = labels.filter_map(|(row, label)| label.map(|label| (row as u32, label))).unzip();
@@ -28,14 +30,13 @@ impl Objective for Pretrain {
         &self,
         config: &ModelConfig,
         parameters: &Parameters,
-        examples: &[PretrainExample],
+        examples: &[&PretrainExample],
         dropout: &mut Dropout,
     ) -> Result<Loss> {
         let backbone = Backbone::new(config, parameters)?;
         let (packed, rows, labels) = hidden(examples);
         let features = backbone.forward(&packed, Some(dropout))?;
-        let rows = candle_core::Tensor::new(rows, features.device())?;
-        let logits = backbone.logits(&features.index_select(&rows, 0)?)?;
+        let logits = backbone.logits(&select_rows(&features, rows)?)?.to_dtype(DType::F32)?;
         let values = logits.flatten_all()?.to_vec1::<f32>()?;
         let classes = config.vocabulary_size();
         let mut gradient = vec![0f32; values.len()];
@@ -58,13 +59,13 @@ impl Objective for Pretrain {
         let results = examples
             .par_iter()
             .map(|example| {
-                let (packed, rows, labels) = hidden(std::slice::from_ref(example));
+                let (packed, rows, labels) = hidden(&[example]);
                 if rows.is_empty() {
                     return Ok((0.0, 0, 0));
                 }
-                let features = backbone.features(&packed)?;
-                let rows = candle_core::Tensor::new(rows, features.device())?;
-                let logits = backbone.logits(&features.index_select(&rows, 0)?)?.to_vec2::<f32>()?;
+                let features = named(&example.id, backbone.features(&packed))?;
+                let logits = backbone.logits(&select_rows(&features, rows)?)?.to_dtype(DType::F32)?;
+                let logits = logits.to_vec2::<f32>()?;
                 let mut gradient = vec![0f32; config.vocabulary_size()];
                 let (mut loss, mut right) = (0.0, 0);
                 for (row, &label) in logits.iter().zip(&labels) {

@@ -1,0 +1,31 @@
+//! Batches of records on a device whose memory may run out.
+
+use super::InputArgs;
+use crate::model::memory::in_halves;
+use crate::sequence::{OnError, Record, SET_ASIDE};
+use crate::{Error, Result};
+
+/// `work` on a batch, or where memory runs out on its halves one after the other; `take` gets what comes of each part of
+/// the batch, in order. A record that does not fit alone is named: it ends the run, or is left out where the arguments
+/// say `--on-error skip`.
+pub fn in_memory<R>(
+    input: &InputArgs,
+    batch: &[Record],
+    work: impl Fn(&[Record]) -> Result<R>,
+    mut take: impl FnMut(&[Record], R) -> Result<()>,
+) -> Result<()> {
+    let alone = |record: &Record, error| {
+        set_aside_or_fail(input.on_error, format!("record {} ({} nt)", record.id, record.len()), &error)
+    };
+    in_halves(batch, work, alone, |part, result| take(&batch[part], result))
+}
+
+/// What becomes of a record that does not fit in memory alone.
+pub fn set_aside_or_fail(on_error: OnError, name: String, error: &Error) -> Result<()> {
+    let error = Error::OutOfMemory(format!("{name} does not fit in memory alone: {error}"));
+    if on_error == OnError::Fail {
+        return Err(error);
+    }
+    log::warn!(target: SET_ASIDE, "set aside: {error}");
+    Ok(())
+}
