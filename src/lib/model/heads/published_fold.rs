@@ -7,6 +7,8 @@
 //! the diagonal depends on it any more. Memory grows with L, not with L x L x channels, and the result is the whole
 //! map's, not an approximation by tiles.
 
+use std::sync::Arc;
+
 use candle_core::{DType, Tensor};
 use multiversion::multiversion;
 use rayon::prelude::*;
@@ -18,6 +20,7 @@ use crate::model::ops::bias::add_bias_and_cut as add_bias_and_cut_op;
 use crate::model::ops::convolution::convolution_2d;
 use crate::model::ops::gemm::{Matrix, product};
 use crate::model::ops::linear::{linear, linear_with_bias};
+use crate::model::ops::recompute::{Part, recomputed};
 use crate::model::ops::triangle::pairs_above;
 use crate::model::{ModelConfig, Parameters};
 
@@ -58,26 +61,39 @@ impl PublishedFold {
     }
 
     /// Logits of the whole map, [L, L], from the features [L, d] of one sequence. The pair {i < j} is at row j, column
-    /// i. Differentiable; holds every intermediate map, so it is for training and for checks.
+    /// i. Differentiable; holds the map before each block, so it is for training and for checks. What is within a block
+    /// is computed again for the gradient.
     ///
     /// # Errors
     /// Where a tensor operation fails.
     pub fn map(&self, features: &Tensor) -> Result<Tensor> {
         let length = features.dim(0)?;
         let (row, column) = self.projections(features)?;
-        self.part(&row, &column)?.reshape((length, length)).map_err(Into::into)
+        Ok(self.part(&row, &column)?.reshape((length, length))?)
     }
 
-    /// Logits of the map of some rows' and some columns' projections, [rows x columns], where what lies beside them counts
-    /// as zeros.
+    /// Logits of the map of some rows' and some columns' projections, [rows x columns, 1], where what lies beside them
+    /// counts as zeros.
     fn part(&self, row: &Tensor, column: &Tensor) -> Result<Tensor> {
         let ((rows, width), columns) = (row.dims2()?, column.dim(0)?);
         let mut x = row.unsqueeze(1)?.broadcast_add(&column.unsqueeze(0)?)?.reshape((rows * columns, width))?;
+        let block: Part = Arc::new(move |x, weights| {
+            let [first, first_bias, middle, middle_bias, last, last_bias] = weights else {
+                candle_core::bail!("a block with other weights")
+            };
+            let h = add_bias_and_cut_op(&linear(x, first)?, first_bias)?;
+            let h = add_bias_and_cut_op(&convolution_2d(&h, middle, rows, columns, 1)?, middle_bias)?;
+            let h = add_bias_and_cut_op(&linear(&h, last)?, last_bias)?;
+            x + h
+        });
         for [first, middle, last] in &self.blocks {
-            let h = add_bias_and_cut_op(&linear(&x, &first.matrix()?)?, &first.bias)?;
-            let h = add_bias_and_cut_op(&convolution_2d(&h, &middle.weight, rows, columns, 1)?, &middle.bias)?;
-            let h = add_bias_and_cut_op(&linear(&h, &last.matrix()?)?, &last.bias)?;
-            x = (x + h)?;
+            let (first_matrix, last_matrix) = (first.matrix()?, last.matrix()?);
+            let weights = [&first_matrix, &first.bias, &middle.weight, &middle.bias, &last_matrix, &last.bias];
+            // What nobody asks a gradient of need not be ready to be computed again.
+            x = match x.track_op() {
+                true => recomputed(&x, &weights, block.clone())?,
+                false => block(&x, &weights.map(Tensor::clone))?,
+            };
         }
         Ok(convolution_2d(&x, &self.conv_out.weight, rows, columns, 1)?.broadcast_add(&self.conv_out.bias)?)
     }
@@ -96,10 +112,9 @@ impl PublishedFold {
         while start < length {
             let end = (start + (STRIP / length).max(reach)).min(length);
             let (first, last) = (start.saturating_sub(reach), (end + reach).min(length));
-            // Below the diagonal, and what that depends on.
-            let columns = (end + reach).min(length);
-            let logits = self.part(&row.narrow(0, first, last - first)?, &column.narrow(0, 0, columns)?)?;
-            let logits = logits.reshape((last - first, columns))?.narrow(0, start - first, end - start)?;
+            // What is wanted lies below the diagonal, in the columns before the last of these rows.
+            let logits = self.part(&row.narrow(0, first, last - first)?, &column.narrow(0, 0, last)?)?;
+            let logits = logits.reshape((last - first, last))?.narrow(0, start - first, end - start)?;
             for (j, logits) in (start..end).zip(logits.to_dtype(DType::F32)?.to_vec2::<f32>()?) {
                 let (target, after) = std::mem::take(&mut rest).split_at_mut(j);
                 target.copy_from_slice(&logits[..j]);

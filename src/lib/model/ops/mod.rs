@@ -11,6 +11,7 @@ mod gathered;
 pub mod gemm;
 pub mod linear;
 pub mod math;
+pub mod recompute;
 pub mod rms_norm;
 pub mod rotation;
 pub mod rows;
