@@ -2,7 +2,8 @@
 // emulator, and the few kernels of candle that this program uses are written out plainly below. Slow, and no proof of
 // what a card does; but the whole program goes through the calls that it makes on one. end_to_end.sh uses it.
 //
-// STAND_IN_MEMORY=N (bytes) is all the memory that the device has; STAND_IN_DEVICES, STAND_IN_CAPABILITY (75 is 7.5) and
+// STAND_IN_MEMORY=N (bytes) is all the memory that the device has, STAND_IN_LARGEST=N the most that it gives at once;
+// STAND_IN_DEVICES, STAND_IN_CAPABILITY (75 is 7.5) and
 // STAND_IN_DRIVER (12020 is 12.2) play other machines.
 #include "emulator.cpp"
 #include <map>
@@ -24,6 +25,7 @@ long setting(const char *name, long otherwise) {
 Status allocate(u64 *address, size_t size) {
     std::lock_guard<std::mutex> guard(lock);
     if (in_use + size > (size_t)setting("STAND_IN_MEMORY", 8l << 30)) return OUT_OF_MEMORY;
+    if (size > (size_t)setting("STAND_IN_LARGEST", 8l << 30)) return OUT_OF_MEMORY;
     void *memory = aligned_alloc(256, (size + 255) / 256 * 256 + 256);
     memset(memory, 0xff, size);
     *address = (u64)memory;

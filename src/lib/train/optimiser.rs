@@ -411,25 +411,19 @@ fn sum_of_squares(gradients: &[&Tensor]) -> Result<f64> {
 #[cfg(feature = "cuda")]
 fn squares_on_gpu(device: &candle_core::CudaDevice, gradients: &[&Tensor]) -> candle_core::Result<f64> {
     let gpu = Gpu::new(device);
-    let sums = gradients
-        .iter()
-        .map(|gradient| {
-            let (storage, layout) = gradient.storage_and_layout();
-            let Storage::Cuda(storage) = &*storage else { candle_core::bail!("gradients are on one device") };
-            squares_on(&gpu, gpu.input(storage, layout, "gradient")?)
-        })
-        .collect::<candle_core::Result<Vec<_>>>()?;
-    // The first copy waits for the device; the others find their numbers there.
-    let sums = sums.iter().map(|sum| device.clone_dtoh(sum)).collect::<candle_core::Result<Vec<Vec<f64>>>>()?;
-    Ok(sums.iter().map(|sum| sum[0]).sum())
+    let sums = gpu.allocate::<f64>(gradients.len())?;
+    for (place, gradient) in gradients.iter().enumerate() {
+        let (storage, layout) = gradient.storage_and_layout();
+        let Storage::Cuda(storage) = &*storage else { candle_core::bail!("gradients are on one device") };
+        squares_on(&gpu, gpu.input(storage, layout, "gradient")?, gpu.lend(&sums).at(place))?;
+    }
+    Ok(device.clone_dtoh(&sums)?.iter().sum())
 }
 
 #[cfg(any(feature = "cuda", test))]
-fn squares_on<M: Machine>(machine: &M, gradient: Input<f32>) -> candle_core::Result<M::Memory<f64>> {
-    let out = machine.allocate::<f64>(1)?;
-    let values = [gradient.into(), (gradient.count() as u64).into(), machine.lend(&out).into()];
-    machine.launch("optimiser", "sum_of_squares", [1, 1, 1], 256, &values)?;
-    Ok(out)
+fn squares_on<M: Machine>(machine: &M, gradient: Input<f32>, out: Input<f64>) -> candle_core::Result<()> {
+    let values = [gradient.into(), (gradient.count() as u64).into(), out.into()];
+    machine.launch("optimiser", "sum_of_squares", [1, 1, 1], 256, &values)
 }
 
 #[multiversion::multiversion(targets("x86_64+avx512f+avx512vl+avx2", "x86_64+avx2", "aarch64+neon"))]
@@ -589,7 +583,9 @@ mod tests {
         emulated(|machine| {
             let memory = [&weights, &first, &second].map(|numbers| machine.upload(numbers).expect("memory"));
             let [weights, first, second] = [0, 1, 2].map(|i| machine.lend(&memory[i]));
-            let sum = squares_on(machine, weights).expect("a launch").numbers()[0];
+            let sums = machine.allocate::<f64>(2).expect("memory");
+            squares_on(machine, weights, machine.lend(&sums).at(1)).expect("a launch");
+            let sum = sums.numbers()[1];
             assert!((sum - squares).abs() < 1e-9 * squares);
             AdamStep(rule).run_on(machine, weights, first, second).expect("a launch");
             for (ours, expected) in memory[0].numbers().iter().zip(expected.to_vec1::<f32>().expect("values")) {

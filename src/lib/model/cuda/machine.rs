@@ -83,7 +83,7 @@ pub struct Input<'a, T> {
     lent: PhantomData<&'a T>,
 }
 
-impl<T> Input<'_, T> {
+impl<T: Copy> Input<'_, T> {
     /// `count` numbers at `address`, which the caller keeps alive.
     pub fn new(address: u64, count: usize) -> Self {
         Self { address, count, lent: PhantomData }
@@ -92,6 +92,12 @@ impl<T> Input<'_, T> {
     /// How many there are.
     pub fn count(&self) -> usize {
         self.count
+    }
+
+    /// The number at `place` alone.
+    pub fn at(&self, place: usize) -> Self {
+        assert!(place < self.count, "number {place} of {}", self.count);
+        Self { address: self.address + (place * size_of::<T>()) as u64, count: 1, ..*self }
     }
 }
 

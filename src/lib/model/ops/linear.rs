@@ -14,7 +14,12 @@ use super::{by_type, store};
 /// # Errors
 /// Where the shapes do not fit each other.
 pub fn linear(input: &Tensor, weight: &Tensor) -> Result<Tensor> {
-    input.contiguous()?.apply_op2(weight, Product { left_transposed: false, right_transposed: true })
+    let product = Product { left_transposed: false, right_transposed: true };
+    if weight.device().is_cpu() || weight.is_contiguous() || weight.t()?.is_contiguous() {
+        return input.contiguous()?.apply_op2(weight, product);
+    }
+    // cuBLAS is asked for whole matrices only.
+    input.contiguous()?.apply_op2(&weight.contiguous()?, product)
 }
 
 /// As [`linear`], plus a bias [out].

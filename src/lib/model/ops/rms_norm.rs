@@ -183,7 +183,7 @@ impl CustomOp3 for RmsNormGradient {
 
 /// Rows of one partial sum of the weight's gradient.
 #[cfg(any(feature = "cuda", test))]
-pub(super) const SLAB: usize = 256;
+const SLAB: usize = 256;
 
 /// The norm of rows, by the kernel `rms_norm`.
 #[cfg(any(feature = "cuda", test))]
@@ -245,7 +245,9 @@ fn weight_gradient_on<T: Number, M: Machine>(
     let values =
         [input.into(), (rows as u32).into(), (width as u32).into(), epsilon.into(), machine.lend(&factors).into()];
     machine.launch("normalisation", &name_of::<T>("rms_factors"), [blocks(rows, 8), 1, 1], 256, &values)?;
-    let slabs = blocks(rows, SLAB);
+    // A launch has at most 65,535 blocks in this direction.
+    let slab = SLAB.max(rows.div_ceil(32_768));
+    let slabs = blocks(rows, slab);
     let parts = machine.allocate::<f32>(slabs * width)?;
     let values = [
         input.into(),
@@ -253,7 +255,7 @@ fn weight_gradient_on<T: Number, M: Machine>(
         machine.lend(&factors).into(),
         (rows as u32).into(),
         (width as u32).into(),
-        (SLAB as u32).into(),
+        (slab as u32).into(),
         machine.lend(&parts).into(),
     ];
     let grid = [blocks(width, 32), slabs, 1];
