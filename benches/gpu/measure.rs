@@ -36,7 +36,10 @@ use rnaret::train::objective::pretrain::Pretrain;
 use rnaret::train::optimiser::{AdamW, AdamWSettings};
 
 /// How far a tensor may be from the CPU's, relative to its length, in f32 and in bf16.
-const TOLERANCES: (f64, f64) = (1e-3, 0.15);
+const TOLERANCES: (f64, f64) = (1e-3, 3e-2);
+
+/// The same for gradients: a ReLU close to zero passes in one precision and not in the other.
+const GRADIENT_TOLERANCES: (f64, f64) = (1e-3, 0.3);
 
 const SETTINGS: AdamWSettings =
     AdamWSettings { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weight_decay: 0.01, clip_norm: 1.0, ema_decay: 0.0 };
@@ -104,9 +107,10 @@ fn error(ours: &Tensor, expected: &Tensor) -> f64 {
 
 /// Prints how far something is from the CPU; false where that is too far.
 fn report(what: &str, compute: &Compute, error: f64) -> bool {
+    let tolerances = if what.contains("gradients") { GRADIENT_TOLERANCES } else { TOLERANCES };
     let (name, tolerance) = match compute.precision {
-        DType::F32 => ("f32", TOLERANCES.0),
-        _ => ("bf16", TOLERANCES.1),
+        DType::F32 => ("f32", tolerances.0),
+        _ => ("bf16", tolerances.1),
     };
     let good = error <= tolerance;
     println!("{what}\t{name}\t{error:.2e}\t{}", if good { "ok" } else { "WRONG" });

@@ -25,8 +25,13 @@ pub struct Emulator {
 
 /// Calls `check` with the threads in rising and in falling order; says why where there is no emulator.
 pub fn emulated(check: impl Fn(&Emulator)) {
+    emulated_in_orders(&[false, true], check);
+}
+
+/// As [`emulated`], with the threads in falling order where `falling`, otherwise in rising order, one after the other.
+pub fn emulated_in_orders(falling: &[bool], check: impl Fn(&Emulator)) {
     match EMULATE.get_or_init(compile) {
-        Ok(_) => [false, true].into_iter().for_each(|falling| check(&Emulator { falling })),
+        Ok(_) => falling.iter().for_each(|falling| check(&Emulator { falling: *falling })),
         // Past the test's own output, which nobody sees where it passes.
         Err(reason) => {
             let line = format!("skipped, the kernels are not run: {reason}\n");
