@@ -59,7 +59,7 @@ workflow RNARET {
         }
     SUMMARY(by_sample, file("${projectDir}/../bin/summarize-rnas.sh", checkIfExists: true).normalize())
 
-    versions = RNARET_FOLD.out.versions_rnaretfold
+    tool_versions = RNARET_FOLD.out.versions_rnaretfold
         .mix(RNARET_CODING.out.versions_rnaretcoding)
         .mix(RNARET_MIRTARGET.out.versions_rnaretmirtarget)
         .mix(RNARET_EMBED.out.versions_rnaretembed)
@@ -67,7 +67,7 @@ workflow RNARET {
     emit:
     summary  = SUMMARY.out.table // channel of [ meta, tsv ]
     joined   = JOIN.out.whole    // channel of [ meta, file ]: meta.kind is structures, potential, cds, sites or embeddings
-    versions = versions          // channel of [ process, tool, version ]
+    versions = tool_versions          // channel of [ process, tool, version ]
 }
 
 workflow {
