@@ -14,8 +14,9 @@ use rnaret::{Error, Result};
 /// Find the coding windows of transcripts, and tell mRNA from lncRNA
 ///
 /// Every base gets a probability that it codes. Windows whose mean probability reaches the threshold are merged and
-/// written as BED6 on transcript coordinates; the score is 1000 times the mean probability. A transcript's coding
-/// potential is that of its best window. A transcript without a coding window has no line in the BED file: see --summary.
+/// written as BED6 on transcript coordinates; the score is 1000 times the mean probability. A transcript without a coding
+/// window has no line in the BED file: see --summary. A transcript's coding potential is the probability that it is an
+/// mRNA or a part of one; with the published head, it is the mean probability of its best window.
 #[derive(clap::Parser)]
 #[command(name = "rnaret-coding", version, after_help = EXAMPLES)]
 struct Arguments {
@@ -82,16 +83,18 @@ fn code(arguments: Arguments) -> Result<()> {
         let batch = batch?;
         let packed = model.pack(&batch)?;
         let letters: Vec<u8> = batch.iter().flat_map(|record| record.sequence.iter().copied()).collect();
-        let probabilities =
-            pool.install(|| head.probabilities(&model.backbone.features(&packed)?, &packed, &letters))?;
-        for (record, range) in batch.iter().zip(packed.ranges()) {
-            let probabilities = &probabilities[range];
+        let found = pool.install(|| head.probabilities(&model.backbone.features(&packed)?, &packed, &letters))?;
+        for (index, (record, range)) in batch.iter().zip(packed.ranges()).enumerate() {
+            let probabilities = &found.bases[range];
             let mut text = Vec::new();
             let windows = cds_windows(probabilities, window, arguments.threshold);
             bed::write_cds_windows(&mut text, &record.id, &windows).map_err(defect)?;
             output.put(&text)?;
             if let Some(summary) = &mut summary {
-                let potential = coding_potential(probabilities, window);
+                let potential = match &found.transcripts {
+                    Some(transcripts) => f64::from(transcripts[index]),
+                    None => coding_potential(probabilities, window),
+                };
                 let label = TranscriptLabel::new(potential, arguments.threshold);
                 text.clear();
                 table::write_coding(&mut text, &record.id, record.len(), potential, label).map_err(defect)?;
