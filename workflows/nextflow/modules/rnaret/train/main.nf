@@ -24,12 +24,14 @@ process RNARET_TRAIN {
     prefix = task.ext.prefix ?: "${meta.id}.${objective}"
     def validate = validation ? "--validation ${validation}" : ''
     def start = model ? "--model ${model}" : ''
+    def device = task.accelerator ? '--device cuda' : ''
     """
     rnaret-train ${objective} \\
         --run run \\
         --threads ${task.cpus} \\
         ${validate} \\
         ${start} \\
+        ${device} \\
         ${args} \\
         ${data}
 
