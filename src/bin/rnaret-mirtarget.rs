@@ -166,7 +166,7 @@ impl<'a> Scorer<'a> {
 
 fn score_pairs(arguments: &Arguments, pairs: &PathBuf) -> Result<()> {
     let inputs = vec![InputFile::from(pairs.as_path())];
-    let rows = SitePairReader::open(inputs, arguments.input.on_error, arguments.input.shard())?;
+    let rows = SitePairReader::open(inputs, arguments.input.reader_options())?;
     let mut scorer = Scorer::new(arguments, std::slice::from_ref(pairs))?;
     for pair in rows {
         // What came before a broken row is not lost.

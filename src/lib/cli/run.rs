@@ -1,7 +1,7 @@
 //! From the command line to the exit status.
 
 use super::signals::{self, Termination};
-use super::{CommonArgs, logging, progress};
+use super::{CommonArgs, logging, progress, statistics};
 use crate::{Error, Result};
 use clap::{Arg, ArgAction, Command, Parser, value_parser};
 use clap_complete::Shell;
@@ -19,11 +19,12 @@ pub trait Tool: Parser {
 /// Exit status 0: done (also where the reader of the output went away); 1: failed, with one line on standard error;
 /// 2: wrong usage.
 pub fn run<T: Tool>(work: impl FnOnce(T) -> Result<()>) -> ExitCode {
-    run_with(Termination::RemoveOutput, work)
+    run_with(Termination::RemoveOutput, |arguments| work(arguments).map(|()| 0))
 }
 
-/// As [`run`], for a tool that says what becomes of it when it is told to end.
-pub fn run_with<T: Tool>(termination: Termination, work: impl FnOnce(T) -> Result<()>) -> ExitCode {
+/// As [`run`], for a tool that says what becomes of it when it is told to end, and what its exit status is where nothing
+/// failed.
+pub fn run_with<T: Tool>(termination: Termination, work: impl FnOnce(T) -> Result<u8>) -> ExitCode {
     keep_tensors_on_their_thread();
     let command = T::command();
     let tool = command.get_name().to_owned();
@@ -31,7 +32,10 @@ pub fn run_with<T: Tool>(termination: Termination, work: impl FnOnce(T) -> Resul
         return match outcome {
             Ok(text) => {
                 let written = io::stdout().write_all(&text).and_then(|()| io::stdout().flush());
-                finish(&tool, written.map_err(|error| Error::write("standard output", error)))
+                ExitCode::from(report(
+                    &tool,
+                    written.map(|()| 0).map_err(|error| Error::write("standard output", error)),
+                ))
             }
             Err(error) => refuse(&error),
         };
@@ -44,9 +48,13 @@ pub fn run_with<T: Tool>(termination: Termination, work: impl FnOnce(T) -> Resul
     if termination == Termination::RemoveOutput {
         signals::watch();
     }
-    let outcome = work(arguments);
+    let (threads, stats) = (arguments.common().threads(), arguments.common().stats.clone());
+    let outcome = statistics::start(&tool, threads, stats.as_deref()).and_then(|()| work(arguments));
     progress::clear();
-    finish(&tool, outcome)
+    let status = report(&tool, outcome);
+    // A row that cannot be written fails a run that was well until then.
+    let written = statistics::finish(status).map(|()| status);
+    ExitCode::from(if written.is_err() { report(&tool, written).max(status) } else { status })
 }
 
 /// Keeps the tensor library from starting threads of its own: its workers spin while they wait, which takes the cores
@@ -60,13 +68,14 @@ pub fn keep_tensors_on_their_thread() {
     }
 }
 
-fn finish(tool: &str, outcome: Result<()>) -> ExitCode {
+/// The exit status, after a line about what failed.
+fn report(tool: &str, outcome: Result<u8>) -> u8 {
     match outcome {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) if error.is_closed_pipe() => ExitCode::SUCCESS,
+        Ok(status) => status,
+        Err(error) if error.is_closed_pipe() => 0,
         Err(error) => {
             logging::write_line(tool, "error: ", &error.to_string());
-            ExitCode::from(if matches!(error, Error::Usage(_)) { 2 } else { 1 })
+            if matches!(error, Error::Usage(_)) { 2 } else { 1 }
         }
     }
 }
