@@ -15,7 +15,7 @@ use rnaret::{Error, Result};
 
 /// Find the coding windows of transcripts, and tell mRNA from lncRNA
 ///
-/// Every base gets a probability that it codes. Windows whose mean probability reaches the threshold are merged and
+/// Reads FASTA, FASTQ or the TSV of rna-kmerize. Every base gets a probability that it codes. Windows whose mean probability reaches the threshold are merged and
 /// written as BED6 on transcript coordinates; the score is 1000 times the mean probability. A transcript's coding
 /// potential is that of its best window. A transcript without a coding window has no line in the BED file: see --summary.
 /// With --orf, a window becomes the coding sequence that it stands for, from its start codon to its stop codon.

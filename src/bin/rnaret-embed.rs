@@ -17,7 +17,7 @@ use rnaret::{Error, Result};
 
 /// Turn RNAs into vectors: what the language model makes of them
 ///
-/// One vector per record (the mean over its nucleotides, or the [CLS] token's), or one per nucleotide: exactly as many as
+/// Reads FASTA, FASTQ or the TSV of rna-kmerize. One vector per record (the mean over its nucleotides, or the [CLS] token's), or one per nucleotide: exactly as many as
 /// the record has, without special tokens. The numbers are the features that all rnaret heads read: the last layer's
 /// output before the final norm.
 #[derive(clap::Parser)]

@@ -18,7 +18,7 @@ use rnaret::{Error, Result};
 
 /// Predict the secondary structure of RNAs, pseudoknots included
 ///
-/// Every pair of bases gets a probability; a decoder chooses among those over the threshold so that each base pairs at
+/// Reads FASTA, FASTQ or the TSV of rna-kmerize. Every pair of bases gets a probability; a decoder chooses among those over the threshold so that each base pairs at
 /// most once. Only AU, GC and GU pairs form. Any length: memory grows with the square of the length only by the
 /// probabilities themselves (5,000 nt: 50 MB).
 #[derive(clap::Parser)]

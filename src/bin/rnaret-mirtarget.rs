@@ -16,7 +16,7 @@ use rnaret::{Error, Result};
 
 /// Score the sites of miRNAs in targets
 ///
-/// Targets (3'UTRs, transcripts) longer than the model's window of 40 nucleotides are scanned: at the matches of each
+/// Reads FASTA or FASTQ. Targets (3'UTRs, transcripts) longer than the model's window of 40 nucleotides are scanned: at the matches of each
 /// miRNA's seed, or everywhere. With --pairs every row of a table is scored as it stands. miRNAs and targets are read
 /// 5' to 3'.
 #[derive(clap::Parser)]

@@ -169,7 +169,6 @@ pub const TOOLS: [Tool; 7] = [
             Format {
                 arguments: &["--orf", "--format", "bed12", "--threshold", "0"],
                 shows_ids: false,
-                unique_ids: true,
                 besides: &[("--protein", Header::None)],
                 ..PLAIN
             },

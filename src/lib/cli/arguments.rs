@@ -11,8 +11,8 @@ use std::path::{Path, PathBuf};
 /// Where records come from.
 #[derive(Clone, Debug, clap::Args)]
 pub struct InputArgs {
-    /// Input files; `-` or none is standard input. FASTA, FASTQ or the TSV of rna-kmerize, plain or compressed with
-    /// gzip, bgzip, bzip2, xz or zstd: told apart by content
+    /// Input files; `-` or none is standard input. Plain or compressed with gzip, bgzip, bzip2, xz or zstd: told by
+    /// content
     #[arg(value_name = "INPUT")]
     pub inputs: Vec<PathBuf>,
 

@@ -3,7 +3,8 @@
 use super::signals::{self, Termination};
 use super::{CommonArgs, logging, progress, statistics};
 use crate::{Error, Result};
-use clap::{Arg, ArgAction, Command, Parser, value_parser};
+use clap::error::ErrorKind;
+use clap::{Arg, Command, Parser, value_parser};
 use clap_complete::Shell;
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -87,16 +88,21 @@ fn refuse(error: &clap::Error) -> ExitCode {
 }
 
 /// The completion script or man page, where the first argument asks for one: hidden options that packagers call. They
-/// stand outside the tool's own definition, whose required arguments they do not need.
+/// stand outside the tool's own definition, whose required arguments they do not need. `--man SUBCOMMAND` gives the page of
+/// a subcommand.
 fn generate(command: &Command) -> Option<std::result::Result<Vec<u8>, clap::Error>> {
     let first = std::env::args_os().nth(1)?;
     let first = first.to_str()?;
-    if first != "--man" && first != "--completions" && !first.starts_with("--completions=") {
+    if first != "--man"
+        && !first.starts_with("--man=")
+        && first != "--completions"
+        && !first.starts_with("--completions=")
+    {
         return None;
     }
     let name = command.get_name().to_owned();
     let shell = Arg::new("completions").long("completions").value_name("SHELL").value_parser(value_parser!(Shell));
-    let man = Arg::new("man").long("man").action(ArgAction::SetTrue).conflicts_with("completions");
+    let man = Arg::new("man").long("man").value_name("SUBCOMMAND").num_args(0..=1).conflicts_with("completions");
     let matches = match Command::new("generate").bin_name(&name).arg(shell).arg(man).try_get_matches() {
         Ok(matches) => matches,
         Err(error) => return Some(Err(error)),
@@ -105,8 +111,19 @@ fn generate(command: &Command) -> Option<std::result::Result<Vec<u8>, clap::Erro
     let mut text = Vec::new();
     match matches.get_one::<Shell>("completions") {
         Some(shell) => clap_complete::generate(*shell, &mut command, name, &mut text),
-        // Writing to memory does not fail.
-        None => drop(clap_mangen::Man::new(command).render(&mut text)),
+        None => {
+            // Built, so that the options for all subcommands are in their pages too.
+            command.build();
+            if let Some(wanted) = matches.get_one::<String>("man") {
+                let Some(found) = command.find_subcommand(wanted).cloned() else {
+                    let message = format!("{name} has no subcommand {wanted}\n");
+                    return Some(Err(command.error(ErrorKind::InvalidSubcommand, message)));
+                };
+                command = found;
+            }
+            // Writing to memory does not fail.
+            drop(clap_mangen::Man::new(command).render(&mut text));
+        }
     }
     Some(Ok(text))
 }

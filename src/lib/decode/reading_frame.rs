@@ -3,10 +3,10 @@
 //!
 //! The model says how probable it is that a base codes, but not in which frame. A window is therefore given the open
 //! reading frame that overlaps it and holds the largest sum of probabilities, which is the expected number of coding
-//! bases, where start and stop codons count twice. A reading frame begins at the first AUG of its stop-free stretch, as ribosomes and annotators have it. Where the
-//! stretch runs out of the transcript's 5' end, the AUG may be missing from the transcript. That is taken for so only
-//! where the bases before the first AUG look coding by more than half a window: the sum of p - 1/2 over them is greater
-//! than half the number of bases of a window.
+//! bases; start and stop codons count twice. A reading frame begins at the first AUG of its stop-free stretch, as
+//! ribosomes and annotators have it. Where the stretch runs out of the transcript's 5' end, the AUG may be missing from
+//! the transcript. That is taken for so only where there is no other AUG, or where the bases before it look coding by
+//! more than half a window: the sum of p - 1/2 over them is greater than half the number of bases of a window.
 
 use super::coding::CdsWindow;
 use super::codon::{amino_acid, codons, is_start, is_stop};

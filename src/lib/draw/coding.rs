@@ -77,7 +77,7 @@ impl CodingPicture<'_> {
         svg.text((MARGIN, MARGIN + 28.0), "start", &counts, "");
         self.draw_track(&mut svg, (left, top));
         self.draw_frames(&mut svg, (left, lanes));
-        draw_key(&mut svg, (left, lanes + 3.0 * LANE + 36.0));
+        draw_key(&mut svg, (left, lanes + 3.0 * LANE + 36.0), length <= CODONS_TO);
         svg.finish()
     }
 
@@ -221,7 +221,7 @@ fn plural(count: usize) -> &'static str {
     if count == 1 { "" } else { "s" }
 }
 
-fn draw_key(svg: &mut Svg, (left, y): (f64, f64)) {
+fn draw_key(svg: &mut Svg, (left, y): (f64, f64), with_codons: bool) {
     svg.open(r#"font-size="10""#);
     let mut x = left;
     let mut entry = |colour: &str, opacity: &str, wide: f64, text: &str| {
@@ -233,7 +233,9 @@ fn draw_key(svg: &mut Svg, (left, y): (f64, f64)) {
     entry(WINDOW, "0.8", 16.0, "coding window");
     entry(CHOSEN, "1", 16.0, "its coding sequence (a missing end is drawn open)");
     entry(OTHER, "0.6", 16.0, "other reading frame");
-    entry(START, "1", 2.0, "AUG");
-    entry(STOP, "1", 2.0, "stop codon");
+    if with_codons {
+        entry(START, "1", 2.0, "AUG");
+        entry(STOP, "1", 2.0, "stop codon");
+    }
     svg.close();
 }

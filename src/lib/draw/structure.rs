@@ -263,7 +263,13 @@ impl Plane {
             return;
         }
         let bold = r#"font-size="12" font-weight="bold""#;
-        svg.text(away(0, 1.min(last), (-1.0, 0.0)), "middle", "5′", bold);
-        svg.text(away(last, last.saturating_sub(1), (1.0, 0.0)), "middle", "3′", bold);
+        let (mut five, mut three) = (away(0, 1.min(last), (-1.0, 0.0)), away(last, last.saturating_sub(1), (1.0, 0.0)));
+        // Side by side where there is no room between the ends.
+        if (five.0 - three.0).hypot(five.1 - three.1) < 16.0 {
+            let middle = (five.0 + three.0) / 2.0;
+            (five.0, three.0) = (middle - 9.0, middle + 9.0);
+        }
+        svg.text(five, "middle", "5′", bold);
+        svg.text(three, "middle", "3′", bold);
     }
 }
