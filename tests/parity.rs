@@ -167,9 +167,9 @@ fn coding() {
                 let head = CodingHead::new(&config, &weights.parameters).unwrap();
                 let reference = array(file, name).unwrap();
                 let logits = head.forward(&features, packed.offsets(), &letters).unwrap();
-                close(&numbers(&logits), &reference, &format!("{file} {name}"));
+                close(&numbers(&logits.bases), &reference, &format!("{file} {name}"));
                 let probabilities: Vec<f32> = reference.iter().map(|x| 1.0 / (1.0 + (-x).exp())).collect();
-                let ours = head.probabilities(&features, &packed, &letters).unwrap();
+                let ours = head.probabilities(&features, &packed, &letters).unwrap().bases;
                 close(&ours, &probabilities, &format!("{file} {name}"));
                 close(&[coding_potential(&ours, 30) as f32], &array(file, potential).unwrap(), potential);
             }

@@ -272,7 +272,12 @@ fn every_weight_has_a_gradient() {
                     .forward(&features.narrow(0, 0, 8).unwrap(), &letters[..8])
                     .unwrap(),
                 Task::Coding => {
-                    CodingHead::new(&config, parameters).unwrap().forward(&features, packed.offsets(), letters).unwrap()
+                    let head = CodingHead::new(&config, parameters).unwrap();
+                    let logits = head.forward(&features, packed.offsets(), letters).unwrap();
+                    match &logits.transcripts {
+                        None => logits.bases,
+                        Some(transcripts) => Tensor::cat(&[&logits.bases, transcripts], 0).unwrap(),
+                    }
                 }
                 Task::Mirtarget => MirtargetHead::new(parameters).unwrap().forward(&features, &packed).unwrap(),
             };

@@ -16,8 +16,9 @@ use rnaret::{Error, Result};
 /// Find the coding windows of transcripts, and tell mRNA from lncRNA
 ///
 /// Reads FASTA, FASTQ or the TSV of rna-kmerize. Every base gets a probability that it codes. Windows whose mean probability reaches the threshold are merged and
-/// written as BED6 on transcript coordinates; the score is 1000 times the mean probability. A transcript's coding
-/// potential is that of its best window. A transcript without a coding window has no line in the BED file: see --summary.
+/// written as BED6 on transcript coordinates; the score is 1000 times the mean probability. A transcript without a coding
+/// window has no line in the BED file: see --summary. A transcript's coding potential is the probability that it is an
+/// mRNA or a part of one; with the published head, it is the mean probability of its best window.
 /// With --orf, a window becomes the coding sequence that it stands for, from its start codon to its stop codon.
 #[derive(clap::Parser)]
 #[command(name = "rnaret-coding", version, after_help = EXAMPLES)]
@@ -112,10 +113,10 @@ fn code(arguments: Arguments) -> Result<()> {
         let batch = batch?;
         let packed = model.pack(&batch)?;
         let letters: Vec<u8> = batch.iter().flat_map(|record| record.sequence.iter().copied()).collect();
-        let probabilities =
-            pool.install(|| head.probabilities(&model.backbone.features(&packed)?, &packed, &letters))?;
-        for (record, range) in batch.iter().zip(packed.ranges()) {
-            outputs.write(record, &probabilities[range])?;
+        let found = pool.install(|| head.probabilities(&model.backbone.features(&packed)?, &packed, &letters))?;
+        for (index, (record, range)) in batch.iter().zip(packed.ranges()).enumerate() {
+            let potential = found.transcripts.as_ref().map(|transcripts| f64::from(transcripts[index]));
+            outputs.write(record, &found.bases[range], potential)?;
         }
     }
     outputs.finish()
@@ -158,8 +159,9 @@ impl<'a> Outputs<'a> {
         }
     }
 
-    /// Writes what the probability of each base of a record makes of it.
-    fn write(&mut self, record: &Record, probabilities: &[f32]) -> Result<()> {
+    /// Writes what the probability of each base of a record makes of it. `potential` is that of the transcript, where the
+    /// model tells.
+    fn write(&mut self, record: &Record, probabilities: &[f32], potential: Option<f64>) -> Result<()> {
         let Arguments { threshold, format, .. } = *self.arguments;
         let (id, length, window) = (record.id.as_str(), record.len(), self.arguments.window as usize);
         let defect = |error| Error::write("coding regions", error);
@@ -178,7 +180,7 @@ impl<'a> Outputs<'a> {
         .map_err(defect)?;
         self.regions.put(&text)?;
         if let Some(summary) = &mut self.summary {
-            let potential = coding_potential(probabilities, window);
+            let potential = potential.unwrap_or_else(|| coding_potential(probabilities, window));
             let label = TranscriptLabel::new(potential, threshold);
             text.clear();
             table::write_coding(&mut text, id, length, potential, label).map_err(defect)?;

@@ -19,6 +19,7 @@ mod error;
 pub mod format;
 pub mod model;
 pub mod sequence;
+pub mod thermodynamics;
 pub mod train;
 
 pub use error::{Error, Result};

@@ -1,6 +1,6 @@
 //! Records, written in every appearance that a tool may meet.
 
-use super::tools::{MODEL_K, Tool};
+use super::tools::Tool;
 use rnaret::sequence::{TokenText, TokenWriter, Tokenizer, normalise};
 use std::io::Write;
 
@@ -119,11 +119,11 @@ impl Sample {
 
     /// What the tool reads by default: FASTA, or the token table where it takes nothing else.
     pub fn for_tool(&self, tool: &Tool) -> Vec<u8> {
-        if tool.takes_sequences() { self.fasta(60, "\n") } else { self.tokens(3, TokenText::Kmers) }
+        if tool.takes_sequences() { self.fasta(60, "\n") } else { self.tokens(tool.k, TokenText::Kmers) }
     }
 
-    /// The token table that a tool takes: of the built-in model's k where it has one.
+    /// The token table that a tool takes.
     pub fn tokens_for(&self, tool: &Tool, form: TokenText) -> Vec<u8> {
-        self.tokens(if tool.has_model { MODEL_K } else { 3 }, form)
+        self.tokens(tool.k, form)
     }
 }

@@ -4,9 +4,6 @@
 pub const MODEL_TOOLS_READY: bool = true;
 /// Whether rnaret-train is there to be tested.
 pub const TRAINING_READY: bool = true;
-/// The k of the built-in models: with tokens of this k the tools give what they give for sequences.
-pub const MODEL_K: usize = 1;
-
 /// A tool and what it honours.
 pub struct Tool {
     pub name: &'static str,
@@ -17,6 +14,8 @@ pub struct Tool {
     pub formats: &'static [Format],
     /// Whether it runs a model: `--device`, `--batch-tokens`.
     pub has_model: bool,
+    /// Nucleotides per token of the tables that it takes: those of the built-in model where it has one.
+    pub k: usize,
     /// Bytes of input for the test of constant memory: what it does in a few seconds.
     pub stream_bytes: usize,
 }
@@ -86,6 +85,7 @@ pub const TOOLS: [Tool; 7] = [
             Format { arguments: &["-k", "7", "--window", "30", "--overlap", "10"], header: KMERIZE, ..PLAIN },
         ],
         has_model: false,
+        k: 3,
         stream_bytes: 64 << 20,
     },
     Tool {
@@ -97,6 +97,7 @@ pub const TOOLS: [Tool; 7] = [
             Format { arguments: &["--seed", "7", "--mask-rate", "0.5"], header: MASK, ..PLAIN },
         ],
         has_model: false,
+        k: 3,
         stream_bytes: 64 << 20,
     },
     Tool {
@@ -134,6 +135,7 @@ pub const TOOLS: [Tool; 7] = [
             },
         ],
         has_model: true,
+        k: 1,
         stream_bytes: 256 << 10,
     },
     Tool {
@@ -149,6 +151,7 @@ pub const TOOLS: [Tool; 7] = [
             Format { arguments: &["--decoder", "nested", "--min-loop", "4", "--threshold", "0.4"], ..PLAIN },
         ],
         has_model: true,
+        k: 1,
         stream_bytes: 64 << 10,
     },
     Tool {
@@ -181,6 +184,7 @@ pub const TOOLS: [Tool; 7] = [
             },
         ],
         has_model: true,
+        k: 3,
         stream_bytes: 256 << 10,
     },
     Tool {
@@ -202,6 +206,7 @@ pub const TOOLS: [Tool; 7] = [
             },
         ],
         has_model: true,
+        k: 1,
         stream_bytes: 256 << 10,
     },
     Tool {
@@ -210,6 +215,7 @@ pub const TOOLS: [Tool; 7] = [
         takes: Takes::Nothing,
         formats: &[],
         has_model: false,
+        k: 1,
         stream_bytes: 0,
     },
 ];

@@ -37,7 +37,8 @@ fn stream(tool: &Tool, bytes: usize) {
     let at_the_end = peak_memory(child.id());
     drop(stdin);
     assert!(child.wait().unwrap().success(), "{}", tool.name);
-    let most = after_a_quarter + (8 << 20);
+    // Short inputs fit into the pipe: then the tool may not even have started.
+    let most = after_a_quarter.max(24 << 20) + (8 << 20);
     assert!(at_the_end <= most, "{}: {after_a_quarter} bytes grew to {at_the_end}", tool.name);
     if !tool.has_model {
         assert!(at_the_end <= 64 << 20, "{}: {at_the_end} bytes", tool.name);

@@ -7,7 +7,7 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use super::config::{HeadKind, ModelConfig, Task};
-use super::heads::frames::FRAME_FEATURES;
+use super::heads::frames::{FRAME_FEATURES, TRANSCRIPT_FEATURES};
 use super::heads::triangle::PAIR_FEATURES;
 use crate::Result;
 
@@ -97,6 +97,8 @@ fn wanted(config: &ModelConfig) -> Vec<Wanted> {
                 add_with_bias(&format!("blocks.{block}.convolution"), &[width, width, 7]);
                 add_with_bias(&format!("blocks.{block}.pointwise"), &[width, width]);
             }
+            add_with_bias("transcript.0", &[width, 2 * width + TRANSCRIPT_FEATURES]);
+            add_with_bias("transcript.2", &[1, width]);
             add_with_bias("out", &[1, width]);
         }
         Task::Fold => {

@@ -39,6 +39,8 @@ pub struct Progress {
     pub tokens: u64,
     /// The best value of the validation metric so far, and the step that gave it.
     pub best: Option<Best>,
+    /// The step of the last validation, 0 before the first.
+    pub last_validation: u64,
     /// Validations since the best one.
     pub validations_without_improvement: u64,
     /// Sums since the last row of metrics.tsv.

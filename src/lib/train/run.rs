@@ -177,6 +177,7 @@ impl<O: Objective> Run<O> {
             micro_tokens: self.config.micro_tokens,
         };
         let mut stopped_early = false;
+        let mut norm = f64::NAN;
         let outcome = 'run: loop {
             let all_passes = self.config.epochs > 0 && progress.epoch >= self.config.epochs;
             if all_passes && self.config.steps == 0 && training.repeat() {
@@ -208,7 +209,7 @@ impl<O: Objective> Run<O> {
                     &progress,
                 )?;
                 let rate = schedule.rate(step);
-                let norm = if sum.loss().is_finite() { optimiser.step(&sum, rate)? } else { f64::NAN };
+                norm = if sum.loss().is_finite() { optimiser.step(&sum, rate)? } else { f64::NAN };
                 if !norm.is_finite() {
                     let last = match checkpoints.newest_path() {
                         Some(path) => format!("the last good checkpoint is {}", path.display()),
@@ -233,16 +234,7 @@ impl<O: Objective> Run<O> {
                     && self.config.validate_every > 0
                     && step.is_multiple_of(self.config.validate_every);
                 if validate || step.is_multiple_of(self.config.log_every) {
-                    let row = Row {
-                        step,
-                        epoch: progress.epoch + 1,
-                        records: progress.records,
-                        tokens: progress.tokens,
-                        loss: running.loss / running.weight,
-                        learning_rate: rate,
-                        gradient_norm: norm,
-                        tokens_per_second: running.tokens as f64 / running.seconds.max(1e-9),
-                    };
+                    let row = running_row(&progress, rate, norm);
                     progress.since_last_row = RunningSums::default();
                     let figures = if validate { Some(self.validate(&optimiser, &mut progress)?) } else { None };
                     table.append(&row, figures.as_deref())?;
@@ -258,11 +250,18 @@ impl<O: Objective> Run<O> {
             progress.batch = 0;
         };
         drop(bar);
+        if outcome == Outcome::Finished && !self.validation.is_empty() && progress.last_validation != progress.step {
+            let row = running_row(&progress, schedule.rate(progress.step), norm);
+            progress.since_last_row = RunningSums::default();
+            let figures = self.validate(&optimiser, &mut progress)?;
+            table.append(&row, Some(&figures))?;
+            saved = 0;
+        }
         if saved != progress.step || outcome == Outcome::Interrupted {
             checkpoints.write(&self.checkpoint(&digest, &progress, &optimiser)?)?;
         }
         if outcome == Outcome::Finished {
-            self.finish(&optimiser, &mut progress)?;
+            self.finish(&optimiser, &progress)?;
         }
         Ok(outcome)
     }
@@ -310,6 +309,7 @@ impl<O: Objective> Run<O> {
         let report = self.objective.evaluate(&self.model, &parameters, &self.validation)?;
         let figures: Vec<f64> = report.figures.iter().map(|&(_, value)| value).collect();
         let value = figures[0];
+        progress.last_validation = progress.step;
         let better = progress.best.is_none_or(|best| match self.objective.smaller_is_better() {
             true => value < best.value,
             false => value > best.value,
@@ -327,13 +327,9 @@ impl<O: Objective> Run<O> {
     }
 
     /// Leaves the best weights in the folder: those of the best validation, or the last ones without validation.
-    fn finish(&self, optimiser: &AdamW, progress: &mut Progress) -> Result<()> {
+    fn finish(&self, optimiser: &AdamW, progress: &Progress) -> Result<()> {
         if self.validation.is_empty() {
             return self.write_model(MODEL, self.result(optimiser)?, progress, &[]);
-        }
-        let validated = self.config.validate_every > 0 && progress.step.is_multiple_of(self.config.validate_every);
-        if !validated || progress.best.is_none() {
-            self.validate(optimiser, progress)?;
         }
         let best = self.folder.join(BEST);
         let bytes = std::fs::read(&best).map_err(|source| Error::read(&best, source))?;
@@ -366,6 +362,21 @@ impl<O: Objective> Run<O> {
         };
         let bytes = weights::write(&weights, weights::Storage::F32)?;
         write_atomically(&path, |file| std::io::Write::write_all(file, &bytes))
+    }
+}
+
+/// The row of metrics.tsv for the steps since the last one; NaN where there were none.
+fn running_row(progress: &Progress, learning_rate: f64, gradient_norm: f64) -> Row {
+    let running = &progress.since_last_row;
+    Row {
+        step: progress.step,
+        epoch: progress.epoch + 1,
+        records: progress.records,
+        tokens: progress.tokens,
+        loss: running.loss / running.weight,
+        learning_rate,
+        gradient_norm,
+        tokens_per_second: running.tokens as f64 / running.seconds,
     }
 }
 

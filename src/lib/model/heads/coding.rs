@@ -1,9 +1,9 @@
-//! Which bases of a transcript code: one logit per base.
+//! Which bases of a transcript code: one logit per base; and whether the transcript is an mRNA.
 
 use candle_core::{Device, Tensor};
 use rayon::prelude::*;
 
-use super::frames::{FRAME_FEATURES, frame_features};
+use super::frames::{FRAME_FEATURES, frame_features, transcript_features};
 use super::{WithBias, tensor};
 use crate::Result;
 use crate::model::ops::bias::{add_bias, add_bias_and_cut};
@@ -26,8 +26,36 @@ pub struct CodingHead(Kind);
 enum Kind {
     /// As published: Linear(d, width), residual blocks of [1, ReLU, 7, ReLU, 1, ReLU], convolution of 3 to one logit.
     Published { linear_in: WithBias, blocks: Vec<[WithBias; 3]>, conv_out: WithBias },
-    /// Features of the encoder and of the reading frames, residual blocks of [RMSNorm, dilated 7, ReLU, 1], one logit.
-    Frames { features: WithBias, frames: WithBias, blocks: Vec<FramesBlock>, norm: Tensor, out: WithBias, epsilon: f64 },
+    /// Features of the encoder and of the reading frames, residual blocks of [RMSNorm, dilated 7, ReLU, 1], one logit;
+    /// mean and largest values of the last block over the transcript, Linear, ReLU, Linear, one logit per transcript.
+    Frames(FramesHead),
+}
+
+#[derive(Clone, Debug)]
+struct FramesHead {
+    features: WithBias,
+    frames: WithBias,
+    blocks: Vec<FramesBlock>,
+    norm: Tensor,
+    out: WithBias,
+    transcript: [WithBias; 2],
+    epsilon: f64,
+}
+
+/// What the head says of packed sequences, before the sigmoid.
+pub struct CodingLogits {
+    /// One number per base, [tokens].
+    pub bases: Tensor,
+    /// One number per sequence, [sequences]; the published head has none.
+    pub transcripts: Option<Tensor>,
+}
+
+/// What the head says of packed sequences.
+pub struct CodingProbabilities {
+    /// Probability of every base that it codes, sequences end to end.
+    pub bases: Vec<f32>,
+    /// Probability of every sequence to be an mRNA, or a part of one; the published head does not tell.
+    pub transcripts: Option<Vec<f32>>,
 }
 
 #[derive(Clone, Debug)]
@@ -56,14 +84,15 @@ impl CodingHead {
                     })
                 })
                 .collect::<Result<_>>()?;
-            return Ok(Self(Kind::Frames {
+            return Ok(Self(Kind::Frames(FramesHead {
                 features: WithBias::new(parameters, "features")?,
                 frames: WithBias::new(parameters, "frames")?,
                 blocks,
                 norm: tensor(parameters, "classifier.norm.weight")?,
                 out: WithBias::new(parameters, "out")?,
+                transcript: [WithBias::new(parameters, "transcript.0")?, WithBias::new(parameters, "transcript.2")?],
                 epsilon: config.norm_epsilon,
-            }));
+            })));
         }
         let blocks = if config.skip_head_blocks { 0 } else { config.head_blocks };
         let blocks = (0..blocks)
@@ -79,47 +108,28 @@ impl CodingHead {
         }))
     }
 
-    /// Logits [tokens] from the features [tokens, d] and the letters (ACGUN) of packed sequences. Differentiable.
+    /// Logits from the features [tokens, d] and the letters (ACGUN) of packed sequences. Differentiable.
     ///
     /// # Errors
     /// Where a tensor operation fails.
-    pub fn forward(&self, features: &Tensor, offsets: &[usize], letters: &[u8]) -> Result<Tensor> {
-        self.logits(features, offsets, &self.frame_features(offsets, letters))
-    }
-
-    /// What the head needs to know of the letters: nothing, or [tokens, [`FRAME_FEATURES`]].
-    fn frame_features(&self, offsets: &[usize], letters: &[u8]) -> Vec<f32> {
-        match &self.0 {
-            Kind::Published { .. } => Vec::new(),
-            Kind::Frames { .. } => {
-                offsets.windows(2).flat_map(|bounds| frame_features(&letters[bounds[0]..bounds[1]])).collect()
-            }
-        }
-    }
-
-    fn logits(&self, features: &Tensor, offsets: &[usize], frame_features: &[f32]) -> Result<Tensor> {
+    pub fn forward(&self, features: &Tensor, offsets: &[usize], letters: &[u8]) -> Result<CodingLogits> {
         match &self.0 {
             Kind::Published { linear_in, blocks, conv_out } => {
-                let mut x = linear_in.apply(features)?;
-                for [first, middle, last] in blocks {
-                    let h = add_bias_and_cut(&linear(&x, &first.matrix()?)?, &first.bias)?;
-                    let h = add_bias_and_cut(&convolution_1d(&h, &middle.weight, offsets, 1)?, &middle.bias)?;
-                    let h = add_bias_and_cut(&linear(&h, &last.matrix()?)?, &last.bias)?;
-                    x = (x + h)?;
-                }
-                Ok(add_bias(&convolution_1d(&x, &conv_out.weight, offsets, 1)?, &conv_out.bias)?.squeeze(1)?)
+                let bases = published(linear_in, blocks, conv_out, features, offsets)?;
+                Ok(CodingLogits { bases, transcripts: None })
             }
-            Kind::Frames { features: from_features, frames, blocks, norm, out, epsilon } => {
-                let tokens = features.dim(0)?;
-                let letters = Tensor::from_slice(frame_features, (tokens, FRAME_FEATURES), &Device::Cpu)?;
-                let mut x = (from_features.apply(features)? + frames.apply(&letters)?)?;
-                for block in blocks {
-                    let h = rms_norm(&x, &block.norm, *epsilon)?;
-                    let h = convolution_1d(&h, &block.convolution.weight, offsets, block.dilation)?;
-                    let h = add_bias_and_cut(&h, &block.convolution.bias)?;
-                    x = (x + block.pointwise.apply(&h)?)?;
-                }
-                Ok(out.apply(&rms_norm(&x, norm, *epsilon)?)?.squeeze(1)?)
+            Kind::Frames(head) => {
+                let hidden = head.hidden(features, offsets, &of_all_frames(offsets, letters))?;
+                let summaries = offsets
+                    .windows(2)
+                    .map(|bounds| {
+                        let part = hidden.narrow(0, bounds[0], bounds[1] - bounds[0])?;
+                        let sequence = &letters[bounds[0]..bounds[1]];
+                        head.summary(&part.mean(0)?, &part.max(0)?, sequence)
+                    })
+                    .collect::<Result<Vec<_>>>()?;
+                let transcripts = head.transcripts(&Tensor::stack(&summaries, 0)?)?;
+                Ok(CodingLogits { bases: head.bases(&hidden)?, transcripts: Some(transcripts) })
             }
         }
     }
@@ -128,38 +138,143 @@ impl CodingHead {
     fn reach(&self) -> usize {
         match &self.0 {
             Kind::Published { blocks, .. } => 1 + 3 * blocks.len(),
-            Kind::Frames { blocks, .. } => blocks.iter().map(|block| 3 * block.dilation).sum(),
+            Kind::Frames(head) => head.blocks.iter().map(|block| 3 * block.dilation).sum(),
         }
     }
 
-    /// Probability of every base that it codes, sequences end to end, by all threads of the current rayon pool.
+    /// Probabilities of the bases and of the transcripts, by all threads of the current rayon pool.
     ///
     /// # Errors
     /// Where a tensor operation fails.
-    pub fn probabilities(&self, features: &Tensor, packed: &Packed, letters: &[u8]) -> Result<Vec<f32>> {
-        let frame_features = self.frame_features(packed.offsets(), letters);
-        let per_base = if frame_features.is_empty() { 0 } else { FRAME_FEATURES };
+    pub fn probabilities(&self, features: &Tensor, packed: &Packed, letters: &[u8]) -> Result<CodingProbabilities> {
         let reach = self.reach();
-        let pieces: Vec<(std::ops::Range<usize>, std::ops::Range<usize>)> = packed
+        let pieces: Vec<Piece> = packed
             .ranges()
-            .flat_map(|range| {
+            .enumerate()
+            .flat_map(|(sequence, range)| {
                 let (start, end) = (range.start, range.end);
                 range.step_by(PIECE).map(move |first| {
                     let last = (first + PIECE).min(end);
                     // What lies within reach is computed too and thrown away, which leaves the rest exact.
-                    (first..last, first.saturating_sub(reach).max(start)..(last + reach).min(end))
+                    let read = first.saturating_sub(reach).max(start)..(last + reach).min(end);
+                    Piece { sequence, wanted: first - read.start..last - read.start, read }
                 })
             })
             .collect();
+        let frame_features = match &self.0 {
+            Kind::Published { .. } => Vec::new(),
+            Kind::Frames(_) => of_all_frames(packed.offsets(), letters),
+        };
         let parts = pieces
-            .into_par_iter()
-            .map(|(wanted, read)| {
+            .par_iter()
+            .map(|Piece { wanted, read, .. }| {
                 let part = features.narrow(0, read.start, read.len())?.detach();
-                let frames = &frame_features[read.start * per_base..read.end * per_base];
-                let logits = self.logits(&part, &[0, read.len()], frames)?.to_vec1::<f32>()?;
-                Ok(logits[wanted.start - read.start..wanted.end - read.start].to_vec())
+                let offsets = [0, read.len()];
+                match &self.0 {
+                    Kind::Published { linear_in, blocks, conv_out } => {
+                        let logits = published(linear_in, blocks, conv_out, &part, &offsets)?;
+                        Ok((logits.narrow(0, wanted.start, wanted.len())?.to_vec1::<f32>()?, None))
+                    }
+                    Kind::Frames(head) => {
+                        let frames = &frame_features[read.start * FRAME_FEATURES..read.end * FRAME_FEATURES];
+                        let hidden = head.hidden(&part, &offsets, frames)?.narrow(0, wanted.start, wanted.len())?;
+                        let summary = (hidden.sum(0)?, hidden.max(0)?);
+                        Ok((head.bases(&hidden)?.to_vec1::<f32>()?, Some(summary)))
+                    }
+                }
             })
             .collect::<Result<Vec<_>>>()?;
-        Ok(parts.concat().into_iter().map(|logit| (1.0 / (1.0 + (-logit as f64).exp())) as f32).collect())
+        let transcripts = match &self.0 {
+            Kind::Published { .. } => None,
+            Kind::Frames(head) => {
+                let summaries = packed.ranges().enumerate().map(|(sequence, range)| -> Result<Option<f32>> {
+                    let mut whole: Option<(Tensor, Tensor)> = None;
+                    for ((_, summary), piece) in parts.iter().zip(&pieces) {
+                        if let (true, Some((sum, largest))) = (piece.sequence == sequence, summary) {
+                            whole = Some(match whole {
+                                None => (sum.clone(), largest.clone()),
+                                Some((sums, most)) => ((sums + sum)?, most.maximum(largest)?),
+                            });
+                        }
+                    }
+                    let Some((sum, largest)) = whole else { return Ok(None) };
+                    let mean = (sum / range.len() as f64)?;
+                    let logit = head.transcripts(&head.summary(&mean, &largest, &letters[range])?.unsqueeze(0)?)?;
+                    Ok(Some(sigmoid(logit.to_vec1::<f32>()?[0])))
+                });
+                // A transcript without bases codes for nothing.
+                Some(summaries.map(|one| Ok(one?.unwrap_or(0.0))).collect::<Result<Vec<f32>>>()?)
+            }
+        };
+        let bases = parts.into_iter().flat_map(|(logits, _)| logits).map(sigmoid).collect();
+        Ok(CodingProbabilities { bases, transcripts })
+    }
+}
+
+/// Bases of one sequence that are computed together.
+struct Piece {
+    /// Which sequence.
+    sequence: usize,
+    /// The bases that are read, among all.
+    read: std::ops::Range<usize>,
+    /// The bases whose results are kept, among those that are read.
+    wanted: std::ops::Range<usize>,
+}
+
+fn sigmoid(logit: f32) -> f32 {
+    (1.0 / (1.0 + (-f64::from(logit)).exp())) as f32
+}
+
+/// [`frame_features`] of packed sequences, [tokens, [`FRAME_FEATURES`]].
+fn of_all_frames(offsets: &[usize], letters: &[u8]) -> Vec<f32> {
+    offsets.windows(2).flat_map(|bounds| frame_features(&letters[bounds[0]..bounds[1]])).collect()
+}
+
+fn published(
+    linear_in: &WithBias,
+    blocks: &[[WithBias; 3]],
+    conv_out: &WithBias,
+    features: &Tensor,
+    offsets: &[usize],
+) -> Result<Tensor> {
+    let mut x = linear_in.apply(features)?;
+    for [first, middle, last] in blocks {
+        let h = add_bias_and_cut(&linear(&x, &first.matrix()?)?, &first.bias)?;
+        let h = add_bias_and_cut(&convolution_1d(&h, &middle.weight, offsets, 1)?, &middle.bias)?;
+        let h = add_bias_and_cut(&linear(&h, &last.matrix()?)?, &last.bias)?;
+        x = (x + h)?;
+    }
+    Ok(add_bias(&convolution_1d(&x, &conv_out.weight, offsets, 1)?, &conv_out.bias)?.squeeze(1)?)
+}
+
+impl FramesHead {
+    /// What the blocks make of every base, [tokens, width].
+    fn hidden(&self, features: &Tensor, offsets: &[usize], frame_features: &[f32]) -> Result<Tensor> {
+        let tokens = features.dim(0)?;
+        let letters = Tensor::from_slice(frame_features, (tokens, FRAME_FEATURES), &Device::Cpu)?;
+        let mut x = (self.features.apply(features)? + self.frames.apply(&letters)?)?;
+        for block in &self.blocks {
+            let h = rms_norm(&x, &block.norm, self.epsilon)?;
+            let h = convolution_1d(&h, &block.convolution.weight, offsets, block.dilation)?;
+            let h = add_bias_and_cut(&h, &block.convolution.bias)?;
+            x = (x + block.pointwise.apply(&h)?)?;
+        }
+        Ok(rms_norm(&x, &self.norm, self.epsilon)?)
+    }
+
+    fn bases(&self, hidden: &Tensor) -> Result<Tensor> {
+        Ok(self.out.apply(hidden)?.squeeze(1)?)
+    }
+
+    /// What the logit of a transcript depends on, [2 width + 3].
+    fn summary(&self, mean: &Tensor, largest: &Tensor, sequence: &[u8]) -> Result<Tensor> {
+        let of_sequence = Tensor::new(&transcript_features(sequence), mean.device())?;
+        Ok(Tensor::cat(&[mean, largest, &of_sequence], 0)?)
+    }
+
+    fn transcripts(&self, summaries: &Tensor) -> Result<Tensor> {
+        let [first, second] = &self.transcript;
+        let hidden = add_bias_and_cut(&linear(summaries, &first.weight)?, &first.bias)?;
+        Ok(second.apply(&hidden)?.squeeze(1)?)
     }
 }

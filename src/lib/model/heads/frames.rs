@@ -32,6 +32,16 @@ pub fn frame_features(sequence: &[u8]) -> Vec<f32> {
     features
 }
 
+/// Numbers per transcript.
+pub const TRANSCRIPT_FEATURES: usize = 3;
+
+/// How long a transcript, its longest open reading frame and its longest stop-free stretch are.
+pub fn transcript_features(sequence: &[u8]) -> [f32; TRANSCRIPT_FEATURES] {
+    let frames: Vec<Stretch> = (0..3).flat_map(|frame| stretches(sequence, frame)).collect();
+    let longest = |length: fn(&Stretch) -> usize| logarithm(frames.iter().map(length).max().unwrap_or(0));
+    [logarithm(sequence.len()), longest(Stretch::coding_length), longest(|stretch| stretch.end - stretch.start)]
+}
+
 /// ln(1 + codons), 1 at about 3,000 codons.
 fn logarithm(bases: usize) -> f32 {
     (1.0 + bases as f32 / 3.0).ln() / 8.0
@@ -90,6 +100,16 @@ mod tests {
         }
         assert_eq!(at(1, 2)[1], 0.0);
         assert_eq!(at(15, 0)[1], 0.0);
+    }
+
+    #[test]
+    fn transcripts_are_known_by_their_longest_frames() {
+        // The longest open reading frame has 4 codons with its stop codon, the longest stretch 5.
+        let [length, open, stretch] = transcript_features(b"CCAUGGCUGCUUAACC");
+        let expected = |codons: f32| (1.0 + codons).ln() / 8.0;
+        assert_eq!((open, stretch), (expected(4.0), expected(5.0)));
+        assert!((length - expected(16.0 / 3.0)).abs() < 1e-6);
+        assert_eq!(transcript_features(b""), [0.0; TRANSCRIPT_FEATURES]);
     }
 
     #[test]

@@ -7,6 +7,8 @@
 //! the diagonal depends on it any more. Memory grows with L, not with L x L x channels, and the result is the whole
 //! map's, not an approximation by tiles.
 
+use std::sync::Arc;
+
 use candle_core::Tensor;
 use multiversion::multiversion;
 use rayon::prelude::*;
@@ -18,6 +20,7 @@ use crate::model::ops::bias::add_bias_and_cut as add_bias_and_cut_op;
 use crate::model::ops::convolution::convolution_2d;
 use crate::model::ops::gemm::{Matrix, product};
 use crate::model::ops::linear::{linear, linear_with_bias};
+use crate::model::ops::recompute::{Part, recomputed};
 use crate::model::ops::triangle::pairs_above;
 use crate::model::{ModelConfig, Parameters};
 
@@ -58,7 +61,8 @@ impl PublishedFold {
     }
 
     /// Logits of the whole map, [L, L], from the features [L, d] of one sequence. The pair {i < j} is at row j, column
-    /// i. Differentiable; holds every intermediate map, so it is for training and for checks.
+    /// i. Differentiable; holds the map before each block, so it is for training and for checks. What is within a block
+    /// is computed again for the gradient.
     ///
     /// # Errors
     /// Where a tensor operation fails.
@@ -67,11 +71,19 @@ impl PublishedFold {
         let (row, column) = self.projections(features)?;
         let width = row.dim(1)?;
         let mut x = row.unsqueeze(1)?.broadcast_add(&column.unsqueeze(0)?)?.reshape((length * length, width))?;
+        let block: Part = Arc::new(move |x, weights| {
+            let [first, first_bias, middle, middle_bias, last, last_bias] = weights else {
+                candle_core::bail!("a block with other weights")
+            };
+            let h = add_bias_and_cut_op(&linear(x, first)?, first_bias)?;
+            let h = add_bias_and_cut_op(&convolution_2d(&h, middle, length, length, 1)?, middle_bias)?;
+            let h = add_bias_and_cut_op(&linear(&h, last)?, last_bias)?;
+            x + h
+        });
         for [first, middle, last] in &self.blocks {
-            let h = add_bias_and_cut_op(&linear(&x, &first.matrix()?)?, &first.bias)?;
-            let h = add_bias_and_cut_op(&convolution_2d(&h, &middle.weight, length, length, 1)?, &middle.bias)?;
-            let h = add_bias_and_cut_op(&linear(&h, &last.matrix()?)?, &last.bias)?;
-            x = (x + h)?;
+            let (first_matrix, last_matrix) = (first.matrix()?, last.matrix()?);
+            let weights = [&first_matrix, &first.bias, &middle.weight, &middle.bias, &last_matrix, &last.bias];
+            x = recomputed(&x, &weights, block.clone())?;
         }
         let logits =
             convolution_2d(&x, &self.conv_out.weight, length, length, 1)?.broadcast_add(&self.conv_out.bias)?;

@@ -9,6 +9,7 @@ pub mod gates;
 pub mod gemm;
 pub mod linear;
 pub mod math;
+pub mod recompute;
 pub mod rms_norm;
 pub mod rotation;
 pub mod triangle;

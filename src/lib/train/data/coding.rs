@@ -22,8 +22,10 @@ pub struct CodingRecord {
     pub locus: String,
     /// Letters ACGUN.
     pub sequence: Vec<u8>,
-    /// The CDS with its stop codon, 0-based and half-open; `None` for a transcript that codes for no protein.
+    /// The CDS with its stop codon, 0-based and half-open; `None` where the sequence holds nothing of one.
     pub cds: Option<Range<usize>>,
+    /// True for an mRNA, and for a part of one whether it holds some of the CDS or not.
+    pub messenger: bool,
 }
 
 impl CodingRecord {
@@ -33,7 +35,13 @@ impl CodingRecord {
             let inside = cds.start.max(range.start)..cds.end.min(range.end);
             (inside.start < inside.end).then(|| inside.start - range.start..inside.end - range.start)
         });
-        CodingRecord { id: self.id.clone(), locus: self.locus.clone(), sequence: self.sequence[range].to_vec(), cds }
+        CodingRecord { cds, sequence: self.sequence[range].to_vec(), ..self.header() }
+    }
+
+    /// The transcript without its sequence.
+    fn header(&self) -> CodingRecord {
+        let (id, locus) = (self.id.clone(), self.locus.clone());
+        CodingRecord { id, locus, sequence: Vec::new(), cds: None, messenger: self.messenger }
     }
 
     /// A part of `length` bases at a random place; the whole where it is no longer than that.
@@ -69,7 +77,8 @@ pub fn read_table(reader: impl BufRead, file: &str) -> Result<Vec<CodingRecord>>
             };
             check(&sequence, cds.as_ref())?;
             let locus = locus.map_or(row[id], |column| row[column]);
-            Ok(CodingRecord { id: row[id].to_string(), locus: locus.to_string(), sequence, cds })
+            let messenger = cds.is_some();
+            Ok(CodingRecord { id: row[id].to_string(), locus: locus.to_string(), sequence, cds, messenger })
         })();
         records.push(parsed.map_err(|message: String| table.error(message))?);
     }
@@ -113,7 +122,8 @@ pub fn from_fasta(
         .or_else(|| fields().find(|field| field.starts_with("ENS") && field.contains("G0")))
         .unwrap_or(&id)
         .to_string();
-    Ok(CodingRecord { id, locus, sequence, cds })
+    let messenger = cds.is_some();
+    Ok(CodingRecord { id, locus, sequence, cds, messenger })
 }
 
 /// The `CDS:start-end` of a header, turned into a 0-based half-open range.
@@ -281,10 +291,12 @@ mod tests {
             locus: "t".into(),
             sequence: (0..100).map(|i| b"ACGU"[i % 4]).collect(),
             cds: Some(30..60),
+            messenger: true,
         };
         assert_eq!(record.part(20..50).cds, Some(10..30));
         assert_eq!(record.part(40..80).cds, Some(0..20));
         assert_eq!(record.part(60..80).cds, None);
+        assert!(record.part(60..80).messenger, "the 3' UTR of an mRNA");
         let records = CodingRecords { records: vec![record], max_length: 80, fragments: 0.5, fragment_length: 20 };
         assert_eq!(records.tokens(0), 80);
         let mut lengths = Vec::new();

@@ -20,20 +20,20 @@ const WINDOW: usize = 30;
 const FRAGMENT: usize = 200;
 
 /// Binary cross entropy of every base, a record counting by the mean over its bases; and, with a weight of its own, of
-/// the coding potential (the best window's mean probability), which is what a transcript is judged by.
+/// what a transcript is judged by: its own probability, or the coding potential (the best window's mean probability)
+/// where the head has none.
 pub struct Coding {
     /// Makes the tokens.
     pub tokenizer: Tokenizer,
-    /// Weight of the loss of the coding potential.
+    /// Weight of the loss of whole transcripts.
     pub record_weight: f64,
 }
 
-/// Loss of one transcript and its gradient with respect to the logits [length].
-fn transcript_loss(record: &CodingRecord, logits: &[f32], record_weight: f64) -> (f64, Vec<f32>) {
-    let length = logits.len();
-    let scale = 1.0 / length as f32;
+/// Loss of the bases of one transcript and its gradient with respect to the logits [length].
+fn bases_loss(record: &CodingRecord, logits: &[f32]) -> (f64, Vec<f32>) {
+    let scale = 1.0 / logits.len() as f32;
     let mut loss = 0.0;
-    let mut gradient: Vec<f32> = logits
+    let gradient = logits
         .iter()
         .enumerate()
         .map(|(position, &logit)| {
@@ -43,31 +43,37 @@ fn transcript_loss(record: &CodingRecord, logits: &[f32], record_weight: f64) ->
             slope * scale
         })
         .collect();
+    (loss, gradient)
+}
+
+/// Loss of the coding potential of one transcript, times `weight`; adds its gradient to that of the logits [length].
+fn potential_loss(record: &CodingRecord, logits: &[f32], weight: f64, gradient: &mut [f32]) -> f64 {
+    let length = logits.len();
     // A fragment with a sliver of CDS is neither: only its bases count.
     let coding_bases = record.cds.as_ref().map_or(0, |cds| cds.len());
-    if record_weight > 0.0 && (coding_bases == 0 || coding_bases >= WINDOW) {
-        let probabilities: Vec<f32> = logits.iter().map(|&logit| sigmoid(logit)).collect();
-        let window = WINDOW.min(length);
-        let mut sum: f64 = probabilities[..window].iter().map(|&p| f64::from(p)).sum();
-        let (mut best, mut start) = (sum, 0);
-        for end in window..length {
-            sum += f64::from(probabilities[end]) - f64::from(probabilities[end - window]);
-            if sum > best {
-                (best, start) = (sum, end + 1 - window);
-            }
-        }
-        let mean = (best / window as f64).clamp(1e-6, 1.0 - 1e-6);
-        let (one, slope) = match coding_bases > 0 {
-            true => (-mean.ln(), -1.0 / mean),
-            false => (-(1.0 - mean).ln(), 1.0 / (1.0 - mean)),
-        };
-        loss += record_weight * one;
-        for position in start..start + window {
-            let p = f64::from(probabilities[position]);
-            gradient[position] += (record_weight * slope * p * (1.0 - p) / window as f64) as f32;
+    if weight == 0.0 || (coding_bases > 0 && coding_bases < WINDOW) {
+        return 0.0;
+    }
+    let probabilities: Vec<f32> = logits.iter().map(|&logit| sigmoid(logit)).collect();
+    let window = WINDOW.min(length);
+    let mut sum: f64 = probabilities[..window].iter().map(|&p| f64::from(p)).sum();
+    let (mut best, mut start) = (sum, 0);
+    for end in window..length {
+        sum += f64::from(probabilities[end]) - f64::from(probabilities[end - window]);
+        if sum > best {
+            (best, start) = (sum, end + 1 - window);
         }
     }
-    (loss, gradient)
+    let mean = (best / window as f64).clamp(1e-6, 1.0 - 1e-6);
+    let (one, slope) = match coding_bases > 0 {
+        true => (-mean.ln(), -1.0 / mean),
+        false => (-(1.0 - mean).ln(), 1.0 / (1.0 - mean)),
+    };
+    for position in start..start + window {
+        let p = f64::from(probabilities[position]);
+        gradient[position] += (weight * slope * p * (1.0 - p) / window as f64) as f32;
+    }
+    weight * one
 }
 
 impl Objective for Coding {
@@ -85,28 +91,42 @@ impl Objective for Coding {
         let letters: Vec<u8> = examples.iter().flat_map(|record| record.sequence.iter().copied()).collect();
         let features = Backbone::new(config, parameters)?.forward(&packed, Some(dropout))?;
         let logits = CodingHead::new(config, parameters)?.forward(&features, packed.offsets(), &letters)?;
-        let values = logits.to_vec1::<f32>()?;
+        let values = logits.bases.to_vec1::<f32>()?;
         let mut gradient = Vec::with_capacity(values.len());
         let mut loss = 0.0;
         for (record, range) in examples.iter().zip(packed.ranges()) {
-            let (one, part) = transcript_loss(record, &values[range], self.record_weight);
+            let logits_of_record = &values[range];
+            let (one, mut part) = bases_loss(record, logits_of_record);
             loss += one;
+            if logits.transcripts.is_none() {
+                loss += potential_loss(record, logits_of_record, self.record_weight, &mut part);
+            }
             gradient.extend(part);
         }
-        Ok(Loss {
-            surrogate: surrogate(&logits, gradient)?,
-            loss,
-            weight: examples.len() as f64,
-            tokens: packed.tokens().len() as u64,
-        })
+        let mut whole = surrogate(&logits.bases, gradient)?;
+        if let Some(transcripts) = &logits.transcripts {
+            let mut gradient = Vec::with_capacity(examples.len());
+            for (record, logit) in examples.iter().zip(transcripts.to_vec1::<f32>()?) {
+                let (one, slope) = binary_cross_entropy(logit, f32::from(u8::from(record.messenger)));
+                loss += self.record_weight * f64::from(one);
+                gradient.push(self.record_weight as f32 * slope);
+            }
+            whole = (whole + surrogate(transcripts, gradient)?)?;
+        }
+        Ok(Loss { surrogate: whole, loss, weight: examples.len() as f64, tokens: packed.tokens().len() as u64 })
     }
 
     fn evaluate(&self, config: &ModelConfig, parameters: &Parameters, examples: &[CodingRecord]) -> Result<Report> {
         let backbone = Backbone::new(config, parameters)?.for_inference()?;
         let head = CodingHead::new(config, parameters)?;
-        let probabilities = |record: &CodingRecord| {
+        let probabilities = |record: &CodingRecord| -> Result<(Vec<f32>, f64)> {
             let packed: Packed = [self.tokenizer.encode(&record.sequence)].into_iter().collect();
-            head.probabilities(&backbone.features(&packed)?, &packed, &record.sequence)
+            let found = head.probabilities(&backbone.features(&packed)?, &packed, &record.sequence)?;
+            let potential = match &found.transcripts {
+                Some(transcripts) => f64::from(transcripts[0]),
+                None => coding_potential(&found.bases, WINDOW),
+            };
+            Ok((found.bases, potential))
         };
         let results = examples
             .par_iter()
@@ -116,14 +136,13 @@ impl Objective for Coding {
                 let start = record.sequence.len().saturating_sub(FRAGMENT) / 2;
                 let end = (start + FRAGMENT).min(record.sequence.len());
                 let fragment = probabilities(&record.part(start..end))?;
-                Ok((whole, coding_potential(&fragment, WINDOW)))
+                Ok((whole, fragment.1))
             })
-            .collect::<Result<Vec<(Vec<f32>, f64)>>>()?;
+            .collect::<Result<Vec<((Vec<f32>, f64), f64)>>>()?;
         let (mut transcripts, mut fragments, mut bases, mut rows) = (vec![], vec![], vec![], vec![]);
-        for (record, (whole, fragment)) in examples.iter().zip(&results) {
-            let potential = coding_potential(whole, WINDOW);
-            transcripts.push((potential, record.cds.is_some()));
-            fragments.push((*fragment, record.cds.is_some()));
+        for (record, ((whole, potential), fragment)) in examples.iter().zip(&results) {
+            transcripts.push((*potential, record.messenger));
+            fragments.push((*fragment, record.messenger));
             if let Some(cds) = &record.cds {
                 bases.extend(whole.iter().enumerate().map(|(i, &p)| (f64::from(p), cds.contains(&i))));
             }
@@ -131,7 +150,7 @@ impl Objective for Coding {
                 "{}\t{}\t{}\t{potential:.6}\t{fragment:.6}",
                 record.id,
                 record.sequence.len(),
-                u8::from(record.cds.is_some())
+                u8::from(record.messenger)
             ));
         }
         let accuracy = |scored: &[(f64, bool)]| Confusion::of_scores(scored, 0.5);

@@ -1,0 +1,9 @@
+//! How likely each base pair is by free energy alone: the nearest-neighbour model and its partition function.
+//!
+//! The fold head reads these probabilities beside the encoder's features, so that it need not learn from structures what
+//! was measured in solution, and has something to stand on for families it has never seen.
+
+mod energies;
+mod partition_function;
+
+pub use partition_function::{LONGEST_SPAN, pair_probabilities};
