@@ -1,6 +1,5 @@
 //! rnaret-train: data in, models out.
 
-use std::cell::Cell;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -145,8 +144,7 @@ impl Tool for Arguments {
 }
 
 fn main() -> ExitCode {
-    let interrupted = Cell::new(false);
-    let status = cli::run_with(Termination::Own, |arguments: Arguments| {
+    cli::run_with(Termination::Own, |arguments: Arguments| {
         let Arguments { command, common } = arguments;
         let outcome = match command {
             Command::Pretrain(arguments) => train(Task::Pretrain, arguments, &common)?,
@@ -156,10 +154,8 @@ fn main() -> ExitCode {
             Command::Evaluate(arguments) => evaluate(&arguments, &common)?,
             Command::Import(arguments) => import(&arguments)?,
         };
-        interrupted.set(outcome == Outcome::Interrupted);
-        Ok(())
-    });
-    if interrupted.get() { ExitCode::from(INTERRUPTED) } else { status }
+        Ok(if outcome == Outcome::Interrupted { INTERRUPTED } else { 0 })
+    })
 }
 
 fn train(task: Task, arguments: TrainArgs, common: &CommonArgs) -> Result<Outcome> {
@@ -168,7 +164,12 @@ fn train(task: Task, arguments: TrainArgs, common: &CommonArgs) -> Result<Outcom
     let config = TrainConfig::resolve(task, &file, &hyperparameters)?;
     let start = model.as_deref().map(weights::read).transpose()?;
     let model = sizes.or(file_sizes).model(task, start.as_ref().map(|weights| &weights.config))?;
-    let job = Job { task, data, validation, annotation, start, model, config, folder: run, quiet: common.quiet };
+    cli::note_run(&run);
+    if let Some(weights) = &start {
+        cli::note_model(&weights.source, &weights.checksum);
+    }
+    let (quiet, tally) = (common.quiet, cli::tally());
+    let job = Job { task, data, validation, annotation, start, model, config, folder: run, quiet, tally };
     common.thread_pool()?.install(|| tasks::train(job))
 }
 
@@ -182,11 +183,16 @@ fn evaluate(arguments: &EvaluateArgs, common: &CommonArgs) -> Result<Outcome> {
         let message = format!("holds a {} model where a {} model is needed", weights.config.task, arguments.task);
         return Err(Error::weights(&weights.source, message));
     }
+    cli::note_model(&weights.source, &weights.checksum);
+    if let Some(path) = arguments.output.as_deref().or(arguments.data.first().map(PathBuf::as_path)) {
+        cli::note_run(path);
+    }
     let mut output = Output::create(arguments.output.as_deref())?;
     let mut per_record = arguments.per_record.as_deref().map(|path| Output::create(Some(path))).transpose()?;
     let (report, baseline) = common.thread_pool()?.install(|| {
         let annotation = arguments.annotation.as_deref();
-        tasks::evaluate(&weights, &config, &arguments.data, annotation, arguments.held_out, arguments.baseline)
+        let (held_out, baseline) = (arguments.held_out, arguments.baseline);
+        tasks::evaluate(&weights, &config, &arguments.data, annotation, held_out, baseline, &cli::tally())
     })?;
     output.put(table(&report, baseline.as_ref()).as_bytes())?;
     if let Some(per_record) = &mut per_record {
@@ -221,6 +227,7 @@ fn table(report: &Report, baseline: Option<&Report>) -> String {
 
 fn import(arguments: &ImportArgs) -> Result<Outcome> {
     let weights = weights::read(&arguments.input)?;
+    cli::note_model(&weights.source, &weights.checksum);
     let mut output = output_beside(&arguments.output, &arguments.input)?;
     let storage = if arguments.half { Storage::F16 } else { Storage::F32 };
     let mut weights = weights;

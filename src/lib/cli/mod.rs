@@ -48,14 +48,18 @@ mod arguments;
 mod logging;
 mod output;
 mod parallel;
+mod pictures;
 mod progress;
 mod run;
 mod shard;
 mod signals;
+mod statistics;
 
 pub use arguments::{CommonArgs, DeviceChoice, InputArgs, ModelArgs, OutputArgs, default_threads};
 pub use output::Output;
 pub use parallel::{Batches, batches, ordered_map};
+pub use pictures::PictureFolder;
 pub use run::{Tool, keep_tensors_on_their_thread, run, run_with};
 pub use shard::ShardChoice;
 pub use signals::Termination;
+pub use statistics::{note_device, note_model, note_run, tally};

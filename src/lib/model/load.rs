@@ -2,14 +2,14 @@
 
 use std::path::Path;
 
-use candle_core::Device;
+use candle_core::{Device, DeviceLocation};
 
 use super::backbone::Backbone;
 use super::config::Task;
 use super::default_models;
 use super::packed::Packed;
 use super::weights::{self, Weights};
-use crate::cli::DeviceChoice;
+use crate::cli::{self, DeviceChoice};
 use crate::sequence::{Record, Tokenizer};
 use crate::{Error, Result};
 
@@ -43,7 +43,7 @@ impl Model {
     /// # Errors
     /// As [`Model::load`].
     pub fn load_any(path: Option<&Path>, task: Task, device: DeviceChoice) -> Result<Self> {
-        select(device)?;
+        let device = select(device)?;
         let weights = match path {
             Some(path) => weights::read(path)?,
             None => default_models::load(task)?,
@@ -59,6 +59,12 @@ impl Model {
             config.k,
             weights.checksum
         );
+        cli::note_model(&weights.source, &weights.checksum);
+        cli::note_device(match device.location() {
+            DeviceLocation::Cpu => "cpu".to_owned(),
+            DeviceLocation::Cuda { gpu_id } => format!("cuda:{gpu_id}"),
+            DeviceLocation::Metal { gpu_id } => format!("metal:{gpu_id}"),
+        });
         Ok(Self { weights, tokenizer, backbone })
     }
 
