@@ -3,9 +3,11 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use rnaret::cli::{self, CommonArgs, InputArgs, ModelArgs, OutputArgs, Tool};
+use rnaret::cli::{self, CommonArgs, InputArgs, ModelArgs, Output, OutputArgs, PictureFolder, Tool};
 use rnaret::decode::coding::{TranscriptLabel, cds_windows, coding_potential};
-use rnaret::format::{bed, table};
+use rnaret::decode::reading_frame::{reading_frames, refine};
+use rnaret::draw::coding::CodingPicture;
+use rnaret::format::{bed, gff3, protein, table};
 use rnaret::model::heads::coding::CodingHead;
 use rnaret::model::{Model, Task};
 use rnaret::sequence::{Accept, Record};
@@ -13,10 +15,11 @@ use rnaret::{Error, Result};
 
 /// Find the coding windows of transcripts, and tell mRNA from lncRNA
 ///
-/// Every base gets a probability that it codes. Windows whose mean probability reaches the threshold are merged and
+/// Reads FASTA, FASTQ or the TSV of rna-kmerize. Every base gets a probability that it codes. Windows whose mean probability reaches the threshold are merged and
 /// written as BED6 on transcript coordinates; the score is 1000 times the mean probability. A transcript without a coding
 /// window has no line in the BED file: see --summary. A transcript's coding potential is the probability that it is an
 /// mRNA or a part of one; with the published head, it is the mean probability of its best window.
+/// With --orf, a window becomes the coding sequence that it stands for, from its start codon to its stop codon.
 #[derive(clap::Parser)]
 #[command(name = "rnaret-coding", version, after_help = EXAMPLES)]
 struct Arguments {
@@ -36,6 +39,24 @@ struct Arguments {
     #[arg(long, value_name = "FILE")]
     track: Option<PathBuf>,
 
+    /// Write coding sequences instead of windows: for each window the best open reading frame, from its AUG to its stop
+    /// codon (which is part of it), or to an end of the transcript where it is cut there, which is marked
+    #[arg(long)]
+    orf: bool,
+
+    /// Format of the windows or coding sequences
+    #[arg(long, visible_alias = "output-format", value_enum, default_value_t = Format::Bed)]
+    #[arg(requires_ifs = [("bed12", "orf"), ("gff3", "orf")])]
+    format: Format,
+
+    /// Also write the proteins of the coding sequences: FASTA, without the stop, X for a codon that holds an N
+    #[arg(long, value_name = "FILE", requires = "orf")]
+    protein: Option<PathBuf>,
+
+    /// Also draw each transcript: FOLDER/ID.coding.svg with its probabilities, windows and reading frames
+    #[arg(long, value_name = "FOLDER")]
+    svg: Option<PathBuf>,
+
     #[command(flatten)]
     input: InputArgs,
 
@@ -50,8 +71,18 @@ struct Arguments {
 }
 
 const EXAMPLES: &str = "Examples:
-  rnaret-coding testdata/rnas.fa.gz
-  rnaret-coding --summary summary.tsv --track track.bedgraph -o cds.bed testdata/rnas.fa.gz";
+  rnaret-coding --summary summary.tsv --track track.bedgraph -o cds.bed testdata/rnas.fa.gz
+  rnaret-coding --orf --format gff3 --protein proteins.fa --svg pictures testdata/rnas.fa.gz";
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Format {
+    /// BED6
+    Bed,
+    /// BED12: the whole transcript, with the coding sequence as its thick part (needs --orf)
+    Bed12,
+    /// GFF3: mRNA and CDS features (needs --orf)
+    Gff3,
+}
 
 impl Tool for Arguments {
     fn common(&self) -> &CommonArgs {
@@ -67,18 +98,17 @@ fn code(arguments: Arguments) -> Result<()> {
     if !(0.0..=1.0).contains(&arguments.threshold) {
         return Err(Error::Usage(format!("--threshold {} is no number from 0 to 1", arguments.threshold)));
     }
-    let mut output = arguments.output.create(&arguments.input)?;
-    let mut summary = arguments.input.create_other_output(arguments.summary.as_deref())?;
-    let mut track = arguments.input.create_other_output(arguments.track.as_deref())?;
-    let records = arguments.input.open(Accept::Any, &arguments.common)?;
+    let mut outputs = Outputs::create(&arguments)?;
+    // Ids key the features of GFF3 and the names of pictures and proteins.
+    let ids_are_keys = arguments.format == Format::Gff3 || arguments.svg.is_some() || arguments.protein.is_some();
+    let records = match ids_are_keys {
+        true => arguments.input.open_unique(Accept::Any, &arguments.common)?,
+        false => arguments.input.open(Accept::Any, &arguments.common)?,
+    };
     let model = Model::load(arguments.model.model.as_deref(), Task::Coding, arguments.model.device)?;
     let head = CodingHead::new(&model.weights.config, &model.parameters)?;
     let pool = arguments.common.thread_pool()?;
-    if let Some(summary) = summary.as_mut().filter(|_| arguments.input.writes_header()) {
-        summary.put(format!("{}\n", table::CODING_HEADER).as_bytes())?;
-    }
-    let window = arguments.window as usize;
-    let defect = |error| Error::write("CDS windows", error);
+    outputs.write_headers()?;
     cli::ahead(cli::batches(records, arguments.model.batch_tokens), |batch| {
         let work = |part: &[Record]| {
             let packed = model.pack(part)?;
@@ -88,32 +118,110 @@ fn code(arguments: Arguments) -> Result<()> {
         };
         cli::in_memory(&arguments.input, &batch, work, |part, (packed, found)| {
             for (index, (record, range)) in part.iter().zip(packed.ranges()).enumerate() {
-                let probabilities = &found.bases[range];
-                let mut text = Vec::new();
-                let windows = cds_windows(probabilities, window, arguments.threshold);
-                bed::write_cds_windows(&mut text, &record.id, &windows).map_err(defect)?;
-                output.put(&text)?;
-                if let Some(summary) = &mut summary {
-                    let potential = match &found.transcripts {
-                        Some(transcripts) => f64::from(transcripts[index]),
-                        None => coding_potential(probabilities, window),
-                    };
-                    let label = TranscriptLabel::new(potential, arguments.threshold);
-                    text.clear();
-                    table::write_coding(&mut text, &record.id, record.len(), potential, label).map_err(defect)?;
-                    summary.put(&text)?;
-                }
-                if let Some(track) = &mut track {
-                    text.clear();
-                    bed::write_track(&mut text, &record.id, probabilities).map_err(defect)?;
-                    track.put(&text)?;
-                }
+                let potential = found.transcripts.as_ref().map(|transcripts| f64::from(transcripts[index]));
+                outputs.write(record, &found.bases[range], potential)?;
             }
             Ok(())
         })
     })?;
-    for other in [summary, track].into_iter().flatten() {
-        other.finish()?;
+    outputs.finish()
+}
+
+/// Everything that a run writes.
+struct Outputs<'a> {
+    arguments: &'a Arguments,
+    regions: Output,
+    summary: Option<Output>,
+    track: Option<Output>,
+    protein: Option<Output>,
+    pictures: Option<PictureFolder>,
+}
+
+impl<'a> Outputs<'a> {
+    fn create(arguments: &'a Arguments) -> Result<Self> {
+        let regions = arguments.output.create(&arguments.input)?;
+        let other = |path: &Option<PathBuf>| arguments.input.create_other_output(path.as_deref());
+        Ok(Self {
+            arguments,
+            regions,
+            summary: other(&arguments.summary)?,
+            track: other(&arguments.track)?,
+            protein: other(&arguments.protein)?,
+            pictures: arguments.svg.as_deref().map(PictureFolder::create).transpose()?,
+        })
     }
-    output.finish()
+
+    fn write_headers(&mut self) -> Result<()> {
+        if !self.arguments.input.writes_header() {
+            return Ok(());
+        }
+        if self.arguments.format == Format::Gff3 {
+            self.regions.put(format!("{}\n", gff3::HEADER).as_bytes())?;
+        }
+        match &mut self.summary {
+            Some(summary) => summary.put(format!("{}\n", table::CODING_HEADER).as_bytes()),
+            None => Ok(()),
+        }
+    }
+
+    /// Writes what the probability of each base of a record makes of it. `potential` is that of the transcript, where the
+    /// model tells.
+    fn write(&mut self, record: &Record, probabilities: &[f32], potential: Option<f64>) -> Result<()> {
+        let Arguments { threshold, format, .. } = *self.arguments;
+        let (id, length, window) = (record.id.as_str(), record.len(), self.arguments.window as usize);
+        let defect = |error| Error::write("coding regions", error);
+        let windows = cds_windows(probabilities, window, threshold);
+        let frames = match self.arguments.orf || self.pictures.is_some() {
+            true => refine(&record.sequence, probabilities, &windows, window),
+            false => Vec::new(),
+        };
+        let mut text = Vec::new();
+        match format {
+            Format::Bed if !self.arguments.orf => bed::write_cds_windows(&mut text, id, &windows),
+            Format::Bed => bed::write_reading_frames(&mut text, id, &frames),
+            Format::Bed12 => bed::write_thick_reading_frames(&mut text, id, length, &frames),
+            Format::Gff3 => gff3::write_transcript(&mut text, id, length, &frames),
+        }
+        .map_err(defect)?;
+        self.regions.put(&text)?;
+        if let Some(summary) = &mut self.summary {
+            let potential = potential.unwrap_or_else(|| coding_potential(probabilities, window));
+            let label = TranscriptLabel::new(potential, threshold);
+            text.clear();
+            table::write_coding(&mut text, id, length, potential, label).map_err(defect)?;
+            summary.put(&text)?;
+        }
+        if let Some(track) = &mut self.track {
+            text.clear();
+            bed::write_track(&mut text, id, probabilities).map_err(defect)?;
+            track.put(&text)?;
+        }
+        if let Some(protein) = &mut self.protein {
+            text.clear();
+            protein::write(&mut text, id, &record.sequence, &frames).map_err(defect)?;
+            protein.put(&text)?;
+        }
+        if let Some(pictures) = &self.pictures {
+            let all = reading_frames(&record.sequence, probabilities, window);
+            let sequence = &record.sequence;
+            let picture = CodingPicture {
+                id,
+                sequence,
+                probabilities,
+                threshold,
+                windows: &windows,
+                frames: &all,
+                chosen: &frames,
+            };
+            pictures.write(id, "coding", &picture.draw())?;
+        }
+        Ok(())
+    }
+
+    fn finish(self) -> Result<()> {
+        for other in [self.summary, self.track, self.protein].into_iter().flatten() {
+            other.finish()?;
+        }
+        self.regions.finish()
+    }
 }

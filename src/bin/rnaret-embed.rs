@@ -5,7 +5,8 @@ use std::process::ExitCode;
 
 use candle_core::{DType, Device, Tensor};
 use rayon::prelude::*;
-use rnaret::cli::{self, CommonArgs, InputArgs, ModelArgs, Output, OutputArgs, Tool};
+use rnaret::cli::{self, CommonArgs, InputArgs, ModelArgs, Output, OutputArgs, PictureFolder, Tool};
+use rnaret::draw::heat_map::HeatMap;
 use rnaret::format::embedding::{Embedding, EmbeddingFormat, EmbeddingOptions, EmbeddingShape, EmbeddingWriter};
 use rnaret::format::number;
 use rnaret::model::retention::scores::LastLayer;
@@ -16,7 +17,7 @@ use rnaret::{Error, Result};
 
 /// Turn RNAs into vectors: what the language model makes of them
 ///
-/// One vector per record (the mean over its nucleotides, or the [CLS] token's), or one per nucleotide: exactly as many as
+/// Reads FASTA, FASTQ or the TSV of rna-kmerize. One vector per record (the mean over its nucleotides, or the [CLS] token's), or one per nucleotide: exactly as many as
 /// the record has, without special tokens. The numbers are the features that all rnaret heads read: the last layer's
 /// output before the final norm.
 #[derive(clap::Parser)]
@@ -35,6 +36,10 @@ struct Arguments {
     /// per pair of positions, with a column `other_position` before the score
     #[arg(long, value_enum, value_name = "KIND", conflicts_with_all = ["pool", "format", "likelihood"])]
     retention: Option<Retention>,
+
+    /// Also draw each map of --retention map: FOLDER/ID.retention.svg
+    #[arg(long, value_name = "FOLDER", requires = "retention")]
+    svg: Option<PathBuf>,
 
     /// Write each record's pseudo-perplexity instead, every token masked once: TSV `id length pseudo_perplexity`
     #[arg(long, conflicts_with_all = ["pool", "format"])]
@@ -85,10 +90,14 @@ impl Tool for Arguments {
 
 fn main() -> ExitCode {
     cli::run(|arguments: Arguments| {
+        if arguments.svg.is_some() && arguments.retention != Some(Retention::Map) {
+            return Err(Error::Usage("--svg draws the maps of --retention map".into()));
+        }
         // What every kind of output needs, in the order in which mistakes are cheapest to find.
         let output = arguments.output.create(&arguments.input)?;
         let by_id = arguments.pool == Pool::None && arguments.format == EmbeddingFormat::Safetensors;
-        let records = match by_id && arguments.retention.is_none() && !arguments.likelihood {
+        let by_id = by_id && arguments.retention.is_none() && !arguments.likelihood;
+        let records = match by_id || arguments.svg.is_some() {
             true => arguments.input.open_unique(Accept::Any, &arguments.common)?,
             false => arguments.input.open(Accept::Any, &arguments.common)?,
         };
@@ -194,6 +203,7 @@ fn write_retention(
         let other = if kind == Retention::Map { "other_position\t" } else { "" };
         output.put(format!("id\tposition\tnucleotide\t{other}score\n").as_bytes())?;
     }
+    let pictures = arguments.svg.as_deref().map(PictureFolder::create).transpose()?;
     let pool = arguments.common.thread_pool()?;
     let config = &model.weights.config;
     for record in records {
@@ -227,13 +237,22 @@ fn write_retention(
         scores.into_iter().enumerate().for_each(|(position, score)| row(position, None, score, &mut text));
         output.put(&text)?;
         if kind == Retention::Map {
+            let mut picture = pictures.is_some().then(|| HeatMap::new(record.len()));
             // Row by row: the map of a long sequence does not fit in memory.
             for position in 0..record.len() {
                 text.clear();
-                for (other, score) in last.row(position).into_iter().enumerate() {
+                let scores = last.row(position);
+                if let Some(picture) = &mut picture {
+                    picture.add_row(position, &scores);
+                }
+                for (other, score) in scores.into_iter().enumerate() {
                     row(position, Some(other), score, &mut text);
                 }
                 output.put(&text)?;
+            }
+            if let (Some(folder), Some(picture)) = (&pictures, picture) {
+                let (rows, columns) = ("position (query)", "other position (key)");
+                folder.write(&record.id, "retention", &picture.draw(&record.id, "Retention scores", rows, columns))?;
             }
         }
     }

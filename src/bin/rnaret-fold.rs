@@ -4,8 +4,11 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use rayon::prelude::*;
-use rnaret::cli::{self, CommonArgs, InputArgs, ModelArgs, OutputArgs, Tool};
-use rnaret::decode::base_pairs::{Decoder, PairRules, candidates, decode};
+use rnaret::cli::{self, CommonArgs, InputArgs, ModelArgs, OutputArgs, PictureFolder, Tool};
+use rnaret::decode::base_pairs::{Candidate, Decoder, PairRules, candidates, decode};
+use rnaret::decode::pair_map::PairMap;
+use rnaret::draw::dot_plot::DotPlot;
+use rnaret::draw::structure::StructurePicture;
 use rnaret::format::structure::{Structure, StructureFormat};
 use rnaret::format::{dot_bracket, table};
 use rnaret::model::heads::fold::{FoldHead, FoldInference};
@@ -15,7 +18,7 @@ use rnaret::{Error, Result};
 
 /// Predict the secondary structure of RNAs, pseudoknots included
 ///
-/// Every pair of bases gets a probability; a decoder chooses among those over the threshold so that each base pairs at
+/// Reads FASTA, FASTQ or the TSV of rna-kmerize. Every pair of bases gets a probability; a decoder chooses among those over the threshold so that each base pairs at
 /// most once. Only AU, GC and GU pairs form. Any length: memory grows with the square of the length only by the
 /// probabilities themselves (5,000 nt: 50 MB).
 #[derive(clap::Parser)]
@@ -41,9 +44,17 @@ struct Arguments {
     #[arg(long, value_name = "FILE")]
     pairs: Option<PathBuf>,
 
-    /// Least probability in the --pairs table
+    /// Least probability in the --pairs table and in --dot-plot
     #[arg(long, value_name = "P", default_value_t = 0.01, value_parser = parse_probability)]
     min_prob: f32,
+
+    /// Also draw each structure: FOLDER/ID.structure.svg with a planar drawing and an arc diagram
+    #[arg(long, value_name = "FOLDER")]
+    svg: Option<PathBuf>,
+
+    /// Also draw each matrix of pair probabilities, with the decoded structure below its diagonal: FOLDER/ID.pairs.svg
+    #[arg(long, value_name = "FOLDER")]
+    dot_plot: Option<PathBuf>,
 
     #[command(flatten)]
     input: InputArgs,
@@ -60,7 +71,7 @@ struct Arguments {
 
 const EXAMPLES: &str = "Examples:
   rnaret-fold testdata/rnas.fa.gz | head -3
-  rnaret-fold --format ct --pairs pairs.tsv -o structures.ct testdata/rnas.fa.gz";
+  rnaret-fold --format ct --pairs pairs.tsv --svg pictures -o structures.ct testdata/rnas.fa.gz";
 
 impl Tool for Arguments {
     fn common(&self) -> &CommonArgs {
@@ -79,7 +90,14 @@ fn main() -> ExitCode {
 fn fold(arguments: Arguments) -> Result<()> {
     let mut output = arguments.output.create(&arguments.input)?;
     let mut pairs = arguments.input.create_other_output(arguments.pairs.as_deref())?;
-    let records = arguments.input.open(Accept::Any, &arguments.common)?;
+    let [drawings, dot_plots] =
+        [&arguments.svg, &arguments.dot_plot].map(|folder| folder.as_deref().map(PictureFolder::create).transpose());
+    let (drawings, dot_plots) = (drawings?, dot_plots?);
+    // Pictures are named after ids.
+    let records = match drawings.is_some() || dot_plots.is_some() {
+        true => arguments.input.open_unique(Accept::Any, &arguments.common)?,
+        false => arguments.input.open(Accept::Any, &arguments.common)?,
+    };
     let model = Model::load(arguments.model.model.as_deref(), Task::Fold, arguments.model.device)?;
     let head = FoldHead::new(&model.weights.config, &model.parameters)?.for_inference()?;
     let pool = arguments.common.thread_pool()?;
@@ -93,11 +111,18 @@ fn fold(arguments: Arguments) -> Result<()> {
     }
     cli::ahead(cli::batches(records, arguments.model.batch_tokens), |batch| {
         let work = |part: &[Record]| pool.install(|| fold_batch(&arguments, &model, &head, part));
-        cli::in_memory(&arguments.input, &batch, work, |_, texts| {
-            for (structure, listed) in texts {
-                output.put(&structure)?;
+        cli::in_memory(&arguments.input, &batch, work, |part, folded| {
+            for (record, folded) in part.iter().zip(folded) {
+                output.put(&folded.structure)?;
                 if let Some(pairs) = &mut pairs {
-                    pairs.put(&listed)?;
+                    pairs.put(&folded.pairs)?;
+                }
+                for (folder, kind, picture) in
+                    [(&drawings, "structure", &folded.drawing), (&dot_plots, "pairs", &folded.dot_plot)]
+                {
+                    if let Some(folder) = folder {
+                        folder.write(&record.id, kind, picture)?;
+                    }
                 }
             }
             Ok(())
@@ -109,13 +134,18 @@ fn fold(arguments: Arguments) -> Result<()> {
     output.finish()
 }
 
-/// The structure and the rows of the pair table of every record.
-fn fold_batch(
-    arguments: &Arguments,
-    model: &Model,
-    head: &FoldInference,
-    batch: &[Record],
-) -> Result<Vec<(Vec<u8>, Vec<u8>)>> {
+/// What is written about a record; empty where it is not asked for.
+#[derive(Default)]
+struct Folded {
+    structure: Vec<u8>,
+    /// Rows of the pair table.
+    pairs: Vec<u8>,
+    drawing: String,
+    dot_plot: String,
+}
+
+/// What is written about every record.
+fn fold_batch(arguments: &Arguments, model: &Model, head: &FoldInference, batch: &[Record]) -> Result<Vec<Folded>> {
     let packed = model.pack(batch)?;
     let features = model.backbone.features(&packed)?;
     batch
@@ -123,33 +153,48 @@ fn fold_batch(
         .zip(packed.ranges().collect::<Vec<_>>())
         .map(|(record, range)| {
             let probabilities = head.probabilities(&features.narrow(0, range.start, range.len())?, &record.sequence)?;
-            let rules =
-                PairRules { threshold: arguments.threshold, min_loop: arguments.min_loop, ..PairRules::default() };
-            let mut structure = Structure {
-                id: record.id.clone(),
-                sequence: record.sequence.clone(),
-                partners: decode(arguments.decoder, &record.sequence, &probabilities, rules),
-            };
-            if matches!(arguments.format, StructureFormat::Dbn | StructureFormat::Tsv) {
-                let left_out = dot_bracket::drop_excess_levels(&mut structure.partners);
-                if left_out > 0 {
-                    log::warn!(
-                        "{}: {left_out} pairs cross more others than there are kinds of brackets and are left out; \
-                         --format ct or bpseq holds them",
-                        record.id
-                    );
-                }
-            }
-            let defect = |error| Error::write("structure", error);
-            let (mut text, mut listed) = (Vec::new(), Vec::new());
-            arguments.format.write(&mut text, &structure).map_err(defect)?;
-            if arguments.pairs.is_some() {
-                let rules = PairRules { threshold: arguments.min_prob, ..rules };
-                for pair in candidates(&record.sequence, &probabilities, rules) {
-                    table::write_pair(&mut listed, &record.id, &pair).map_err(defect)?;
-                }
-            }
-            Ok((text, listed))
+            describe(arguments, record, &probabilities)
         })
         .collect()
+}
+
+/// What is written about a record with these pair probabilities.
+fn describe(arguments: &Arguments, record: &Record, probabilities: &PairMap) -> Result<Folded> {
+    let Record { id, sequence, .. } = record;
+    let rules = PairRules { threshold: arguments.threshold, min_loop: arguments.min_loop, ..PairRules::default() };
+    let mut structure = Structure {
+        id: id.clone(),
+        sequence: sequence.clone(),
+        partners: decode(arguments.decoder, sequence, probabilities, rules),
+    };
+    if matches!(arguments.format, StructureFormat::Dbn | StructureFormat::Tsv) {
+        let left_out = dot_bracket::drop_excess_levels(&mut structure.partners);
+        if left_out > 0 {
+            log::warn!(
+                "{id}: {left_out} pairs cross more others than there are kinds of brackets and are left out; \
+                 --format ct or bpseq holds them"
+            );
+        }
+    }
+    let partners = &structure.partners;
+    let defect = |error| Error::write("structure", error);
+    let mut folded = Folded::default();
+    arguments.format.write(&mut folded.structure, &structure).map_err(defect)?;
+    let rules = PairRules { threshold: arguments.min_prob, ..rules };
+    if arguments.pairs.is_some() {
+        for pair in candidates(sequence, probabilities, rules) {
+            table::write_pair(&mut folded.pairs, id, &pair).map_err(defect)?;
+        }
+    }
+    if arguments.svg.is_some() {
+        let of_base = |(i, partner): (usize, &Option<usize>)| partner.map_or(0.0, |j| probabilities.get(i, j));
+        let of_pairs: Vec<f32> = partners.iter().enumerate().map(of_base).collect();
+        folded.drawing = StructurePicture { id, sequence, partners, probabilities: &of_pairs }.draw();
+    }
+    if arguments.dot_plot.is_some() {
+        let shown: Vec<Candidate> = candidates(sequence, probabilities, rules).collect();
+        let least = arguments.min_prob;
+        folded.dot_plot = DotPlot { id, sequence, probabilities: &shown, partners, least }.draw();
+    }
+    Ok(folded)
 }

@@ -17,7 +17,7 @@ use rnaret::{Error, Result};
 
 /// Score the sites of miRNAs in targets
 ///
-/// Targets (3'UTRs, transcripts) longer than the model's window of 40 nucleotides are scanned: at the matches of each
+/// Reads FASTA or FASTQ. Targets (3'UTRs, transcripts) longer than the model's window of 40 nucleotides are scanned: at the matches of each
 /// miRNA's seed, or everywhere. With --pairs every row of a table is scored as it stands. miRNAs and targets are read
 /// 5' to 3'.
 #[derive(clap::Parser)]
@@ -176,7 +176,7 @@ impl<'a> Scorer<'a> {
 
 fn score_pairs(arguments: &Arguments, pairs: &PathBuf) -> Result<()> {
     let inputs = vec![InputFile::from(pairs.as_path())];
-    let rows = SitePairReader::open(inputs, arguments.input.on_error, arguments.input.shard())?;
+    let rows = SitePairReader::open(inputs, arguments.input.reader_options())?;
     let mut scorer = Scorer::new(arguments, std::slice::from_ref(pairs))?;
     for pair in rows {
         // What came before a broken row is not lost.

@@ -1,6 +1,5 @@
 //! rnaret-train: data in, models out.
 
-use std::cell::Cell;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -13,7 +12,7 @@ use rnaret::train::config::{Hyperparameters, Sizes, TrainConfig, read_file};
 use rnaret::train::objective::Report;
 use rnaret::train::run::Outcome;
 use rnaret::train::signals::INTERRUPTED;
-use rnaret::train::tasks::{self, Job};
+use rnaret::train::tasks::{self, Evaluation, Job};
 use rnaret::{Error, Result};
 
 /// Train, fine-tune, evaluate and import models
@@ -152,8 +151,7 @@ impl Tool for Arguments {
 }
 
 fn main() -> ExitCode {
-    let interrupted = Cell::new(false);
-    let status = cli::run_with(Termination::Own, |arguments: Arguments| {
+    cli::run_with(Termination::Own, |arguments: Arguments| {
         let Arguments { command, common } = arguments;
         let outcome = match command {
             Command::Pretrain(arguments) => train(Task::Pretrain, arguments, &common)?,
@@ -163,10 +161,8 @@ fn main() -> ExitCode {
             Command::Evaluate(arguments) => evaluate(&arguments, &common)?,
             Command::Import(arguments) => import(&arguments)?,
         };
-        interrupted.set(outcome == Outcome::Interrupted);
-        Ok(())
-    });
-    if interrupted.get() { ExitCode::from(INTERRUPTED) } else { status }
+        Ok(if outcome == Outcome::Interrupted { INTERRUPTED } else { 0 })
+    })
 }
 
 fn train(task: Task, arguments: TrainArgs, common: &CommonArgs) -> Result<Outcome> {
@@ -176,8 +172,12 @@ fn train(task: Task, arguments: TrainArgs, common: &CommonArgs) -> Result<Outcom
     let start = model.as_deref().map(weights::read).transpose()?;
     let model = sizes.or(file_sizes).model(task, start.as_ref().map(|weights| &weights.config))?;
     let compute = device::select(device, Purpose::Training)?;
-    let job =
-        Job { task, data, validation, annotation, start, model, config, compute, folder: run, quiet: common.quiet };
+    cli::note_run(&run);
+    if let Some(weights) = &start {
+        cli::note_model(&weights.source, &weights.checksum);
+    }
+    let (quiet, tally) = (common.quiet, cli::tally());
+    let job = Job { task, data, validation, annotation, start, model, config, compute, folder: run, quiet, tally };
     common.thread_pool()?.install(|| tasks::train(job))
 }
 
@@ -192,12 +192,23 @@ fn evaluate(arguments: &EvaluateArgs, common: &CommonArgs) -> Result<Outcome> {
         return Err(Error::weights(&weights.source, message));
     }
     let compute = device::select(arguments.device, Purpose::Inference)?;
+    cli::note_model(&weights.source, &weights.checksum);
+    if let Some(path) = arguments.output.as_deref().or(arguments.data.first().map(PathBuf::as_path)) {
+        cli::note_run(path);
+    }
     let mut output = Output::create(arguments.output.as_deref())?;
     let mut per_record = arguments.per_record.as_deref().map(|path| Output::create(Some(path))).transpose()?;
     let (report, baseline) = common.thread_pool()?.install(|| {
-        let annotation = arguments.annotation.as_deref();
-        let held_out = arguments.held_out;
-        tasks::evaluate(&weights, &config, &compute, &arguments.data, annotation, held_out, arguments.baseline)
+        let evaluation = Evaluation {
+            weights: &weights,
+            config: &config,
+            compute: &compute,
+            data: &arguments.data,
+            annotation: arguments.annotation.as_deref(),
+            only_held_out: arguments.held_out,
+            with_baseline: arguments.baseline,
+        };
+        tasks::evaluate(&evaluation, &cli::tally())
     })?;
     output.put(table(&report, baseline.as_ref()).as_bytes())?;
     if let Some(per_record) = &mut per_record {
@@ -232,6 +243,7 @@ fn table(report: &Report, baseline: Option<&Report>) -> String {
 
 fn import(arguments: &ImportArgs) -> Result<Outcome> {
     let weights = weights::read(&arguments.input)?;
+    cli::note_model(&weights.source, &weights.checksum);
     let mut output = output_beside(&arguments.output, &arguments.input)?;
     let storage = if arguments.half { Storage::F16 } else { Storage::F32 };
     let mut weights = weights;

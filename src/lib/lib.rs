@@ -5,7 +5,8 @@
 //! - [`sequence`]: records in, the alphabet, the k-mer tokenizer, masking;
 //! - [`format`]: what goes out and comes back: dot-bracket, CT, BPSEQ, BED, TSV, embeddings;
 //! - [`model`]: the bidirectional retentive encoder and its heads;
-//! - [`decode`]: from logits to biology: base pairs, CDS windows, target sites;
+//! - [`decode`]: from logits to biology: base pairs, coding regions, target sites;
+//! - [`draw`]: pictures of results as SVG;
 //! - [`train`]: data sets, objectives, schedule, loop, checkpoints, metrics;
 //! - [`cli`]: what all seven command-line tools share.
 #![deny(unsafe_op_in_unsafe_fn)]
@@ -13,6 +14,7 @@
 
 pub mod cli;
 pub mod decode;
+pub mod draw;
 mod error;
 pub mod format;
 pub mod model;

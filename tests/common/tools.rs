@@ -169,6 +169,19 @@ pub const TOOLS: [Tool; 7] = [
                 ..PLAIN
             },
             Format { arguments: &["--window", "9", "--threshold", "0"], shows_ids: false, ..PLAIN },
+            Format {
+                arguments: &["--orf", "--format", "bed12", "--threshold", "0"],
+                shows_ids: false,
+                besides: &[("--protein", Header::None)],
+                ..PLAIN
+            },
+            Format {
+                arguments: &["--orf", "--format", "gff3", "--threshold", "0"],
+                header: GFF3,
+                shows_ids: false,
+                unique_ids: true,
+                ..PLAIN
+            },
         ],
         has_model: true,
         k: 3,
@@ -209,6 +222,7 @@ pub const TOOLS: [Tool; 7] = [
 
 const KMERIZE: Header = Header::Exactly("id\tlength\ttokens\n");
 const MASK: Header = Header::Exactly("id\tlength\ttokens\tlabels\n");
+const GFF3: Header = Header::Exactly("##gff-version 3.1.26\n");
 const RETENTION: Header = Header::Exactly("id\tposition\tnucleotide\tscore\n");
 const SITES: Header = Header::Exactly("mirna\ttarget\tstart\tend\tseed_type\tprobability\n");
 

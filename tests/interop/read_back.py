@@ -8,15 +8,18 @@ ViennaRNA reads the structures (pseudoknots included), numpy, safetensors and pa
 gzip the compressed output; every format of a tool must tell the same story. Small published-layout models in
 testdata/golden make the numbers known: probabilities, features and scores are compared with what the published code
 computed. Any check that fails, any program that is missing, and any module that cannot be imported ends with exit
-status 1. BED is also read by pybedtools where that is installed.
+status 1. BED is also read by pybedtools where that is installed, BED and GFF3 by bedtools.
 """
 
 import argparse
 import gzip
+import hashlib
 import io
+import itertools
 import json
 import os
 import pathlib
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -467,6 +470,103 @@ def coding():
                 same(strand, "+", "strand")
                 mean = bases[chrom][int(start) : int(end)].mean()
                 require(abs(int(score) - 1000 * mean) <= 0.51, f"{chrom}:{start}-{end}: score {score} is not 1000 x {mean}")
+
+
+CODONS = {
+    "".join(codon): letter
+    for codon, letter in zip(
+        itertools.product("UCAG", repeat=3), "FFLLSSSSYY**CC*WLLLLPPPPHHQQRRRRIIIMTTTTNNKKSSRRVVVVAAAADDEEGGGG", strict=True
+    )
+}
+
+
+def translated(sequence):
+    return "".join(CODONS.get(sequence[i : i + 3], "X") for i in range(0, len(sequence) - 2, 3))
+
+
+@check
+def coding_sequences():
+    """BED, BED12, GFF3 and proteins of --orf agree with each other, with the sequences, and with bedtools."""
+    with tempfile.TemporaryDirectory() as folder:
+        folder = pathlib.Path(folder)
+        proteins, fasta = folder / "proteins.fa", folder / "rnas.fa"
+        fasta.write_text("".join(f">{name}\n{sequence}\n" for name, sequence in RECORDS.items()))
+        # At threshold 0 everything is a window, so that incomplete ends come too.
+        for options in (["--orf"], ["--orf", "--threshold", "0"]):
+            bed = read_bed(run("rnaret-coding", *options, "--protein", proteins, fasta), 6)
+            bed12 = read_bed(run("rnaret-coding", *options, "--format", "bed12", fasta), 12)
+            text = run("rnaret-coding", *options, "--format", "gff3", fasta)
+            require(len(bed) > 0, "some coding sequence")
+            same([row[:1] + row[6:8] + row[3:6] for row in bed12], [row[:1] + row[1:3] + row[3:6] for row in bed], "BED12")
+            for row in bed12:
+                length = len(RECORDS[row[0]])
+                same(row[1:3] + row[9:], ["0", str(length), "1", f"{length},", "0,"], "the transcript is one block")
+            columns = ["seqid", "source", "type", "start", "end", "score", "strand", "phase", "attributes"]
+            frame = pd.read_csv(io.BytesIO(text), sep="\t", comment="#", names=columns, dtype={"phase": str})
+            cds = frame[frame["type"] == "CDS"].reset_index(drop=True)
+            same(set(frame["type"]), {"mRNA", "CDS"}, "types of features")
+            same([*zip(cds["seqid"], cds["start"] - 1, cds["end"], strict=True)], [(r[0], int(r[1]), int(r[2])) for r in bed], "GFF3")
+            same(list(text.decode().splitlines())[0], "##gff-version 3.1.26", "first line")
+            letters = read_proteins(proteins)
+            for row, (name, start, end, label, _, _) in zip(cds.itertuples(), bed, strict=True):
+                attributes = dict(pair.split("=") for pair in row.attributes.split(";"))
+                own = label.split(":")[0]
+                same((attributes["ID"], attributes["Parent"]), (own, name), "ID and Parent")
+                coding, phase = RECORDS[name][int(start) : int(end)], int(row.phase)
+                protein = translated(coding[phase:])
+                kind = label.split(":")[1] if ":" in label else "complete"
+                same(coding.startswith("AUG") and phase == 0, kind in ("complete", "3prime_partial"), f"{own}: start codon")
+                same("start_range" in attributes, kind in ("5prime_partial", "internal"), f"{own}: start_range")
+                has_stop = kind in ("complete", "5prime_partial")
+                same(protein.endswith("*") and (len(coding) - phase) % 3 == 0, has_stop, f"{own}: stop codon")
+                same("end_range" in attributes, not has_stop, f"{own}: end_range")
+                same(letters[own], protein.removesuffix("*") if has_stop else protein, f"{own}: protein")
+                require("*" not in letters[own], f"{own}: a stop within")
+            if shutil.which("bedtools") is None:
+                print("skipped bedtools getfasta: bedtools is not installed (apt-get install bedtools)")
+                continue
+            # bedtools cuts the same sequences out of the transcripts, from BED and from GFF3.
+            for form, data in (("bed", "\n".join("\t".join(row) for row in bed) + "\n"), ("gff", text.decode())):
+                path = folder / f"cds.{form}"
+                path.write_text("\n".join(line for line in data.splitlines() if "\tmRNA\t" not in line) + "\n")
+                done = subprocess.run(
+                    ["bedtools", "getfasta", "-s", "-tab", "-fi", fasta, "-bed", path], check=True, capture_output=True
+                )
+                cut = [line.split("\t")[1] for line in done.stdout.decode().splitlines()]
+                expected = [RECORDS[name][int(start) : int(end)] for name, start, end, *_ in bed]
+                same(cut, expected, f"bedtools getfasta from {form}")
+
+
+def read_proteins(path):
+    records = {}
+    for line in path.read_text().splitlines():
+        if line.startswith(">"):
+            name = line[1:].split()[0]
+            records[name] = ""
+        else:
+            records[name] += line
+    return records
+
+
+@check
+def statistics():
+    """The table of --stats as pandas reads it."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = pathlib.Path(folder) / "stats.tsv"
+        run("rna-kmerize", "-k", 3, "--stats", path, RNAS)
+        run("rnaret-embed", "--stats", path, "-o", pathlib.Path(folder) / "e.tsv", RNAS)
+        run("rnaret-coding", "--stats", path, TESTDATA / "broken" / "bad_letter.fa", status=1)
+        frame = pd.read_csv(path, sep="\t")
+        same([*frame["tool"]], ["rna-kmerize", "rnaret-embed", "rnaret-coding"], "a row for each run, in order")
+        same([*frame["run"]], ["rnas.fa.gz", "e.tsv", "bad_letter.fa"], "names of the runs")
+        same([*frame["status"]], [0, 0, 1], "exit statuses")
+        same([*frame["rejected"]], [0, 0, 1], "rejected records")
+        same(int(frame["nucleotides"][0]), sum(map(len, RECORDS.values())), "nucleotides")
+        require((frame["peak_memory"] > 1e6).all() and (frame["seconds"] > 0).all(), "figures")
+        require((pd.Timestamp.now("UTC") - pd.to_datetime(frame["started"]) < pd.Timedelta("1h")).all(), "start times")
+        model = ROOT / "models" / "pretrain.safetensors"
+        same(frame["model_sha256"][1], hashlib.sha256(model.read_bytes()).hexdigest(), "checksum of the model")
+        require(pd.isna(frame["model"][0]), "no model: missing")
 
 
 @check

@@ -3,11 +3,14 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod coding_sequences;
 mod failures;
 mod input;
 mod kmerize;
 mod mask;
 mod output;
+mod pictures;
 mod shards;
+mod statistics;
 mod streams;
 mod table;

@@ -68,6 +68,12 @@ fn completions_and_man_pages() {
         let help = String::from_utf8(Run::bare(tool).arg("--help").ok()).unwrap();
         assert!(!help.contains("--completions") && !help.contains("--man"), "{}", tool.name);
     }
+    let train = TOOLS.iter().find(|tool| tool.name == "rnaret-train").unwrap();
+    for subcommand in ["pretrain", "fold", "coding", "mirtarget", "evaluate", "import"] {
+        let page = String::from_utf8(Run::bare(train).args(["--man", subcommand]).ok()).unwrap();
+        assert!(page.contains(&format!(".TH rnaret-train-{subcommand}")) && page.contains("threads"), "{page}");
+    }
+    Run::bare(train).args(["--man", "no-such"]).fails(2, &["no-such"]);
 }
 
 #[test]

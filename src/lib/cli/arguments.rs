@@ -2,7 +2,7 @@
 
 use super::output::{Output, is_standard_output, refuse_same_file};
 use super::shard::ShardChoice;
-use super::{logging, progress};
+use super::{logging, progress, statistics};
 use crate::sequence::{Accept, InputFile, OnError, ReaderOptions, RecordReader, Shard};
 use crate::{Error, Result};
 use std::io::{self, IsTerminal};
@@ -11,8 +11,8 @@ use std::path::{Path, PathBuf};
 /// Where records come from.
 #[derive(Clone, Debug, clap::Args)]
 pub struct InputArgs {
-    /// Input files; `-` or none is standard input. FASTA, FASTQ or the TSV of rna-kmerize, plain or compressed with
-    /// gzip, bgzip, bzip2, xz or zstd: told apart by content
+    /// Input files; `-` or none is standard input. Plain or compressed with gzip, bgzip, bzip2, xz or zstd: told by
+    /// content
     #[arg(value_name = "INPUT")]
     pub inputs: Vec<PathBuf>,
 
@@ -58,7 +58,13 @@ impl InputArgs {
 
     /// How to read, as the arguments say.
     pub fn reader_options(&self) -> ReaderOptions {
-        ReaderOptions { on_error: self.on_error, shard: self.shard(), ..ReaderOptions::default() }
+        statistics::note_shard(self.shard());
+        ReaderOptions {
+            on_error: self.on_error,
+            shard: self.shard(),
+            tally: statistics::tally(),
+            ..ReaderOptions::default()
+        }
     }
 
     /// Creates another output of the run where the user names one; it must not be one of the inputs.
@@ -106,6 +112,10 @@ impl OutputArgs {
         if let Some(path) = &self.output {
             refuse_same_file(path, inputs)?;
         }
+        let first = inputs.first().map(AsRef::as_ref).filter(|path| *path != Path::new("-"));
+        if let Some(path) = self.file().or(first) {
+            statistics::note_run(path);
+        }
         Output::create(self.output.as_deref())
     }
 }
@@ -124,6 +134,11 @@ pub struct CommonArgs {
     /// More notes on standard error; twice for even more
     #[arg(short, long, global = true, action = clap::ArgAction::Count, conflicts_with = "quiet")]
     pub verbose: u8,
+
+    /// Add a row about this run to a TSV, which is made where it is missing: records, nucleotides, rejected records,
+    /// seconds, peak memory, device, model checksum, exit status and more. Many runs may share the file
+    #[arg(long, global = true, value_name = "FILE")]
+    pub stats: Option<PathBuf>,
 }
 
 impl CommonArgs {

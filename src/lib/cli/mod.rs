@@ -49,10 +49,12 @@ mod logging;
 mod memory;
 mod output;
 mod parallel;
+mod pictures;
 mod progress;
 mod run;
 mod shard;
 mod signals;
+mod statistics;
 
 pub use arguments::{
     CommonArgs, DeviceArgs, DeviceChoice, InputArgs, ModelArgs, OutputArgs, Precision, default_threads,
@@ -60,6 +62,8 @@ pub use arguments::{
 pub use memory::{in_memory, set_aside_or_fail};
 pub use output::Output;
 pub use parallel::{Batches, ahead, batches, ordered_map};
+pub use pictures::PictureFolder;
 pub use run::{Tool, keep_tensors_on_their_thread, run, run_with};
 pub use shard::ShardChoice;
 pub use signals::Termination;
+pub use statistics::{note_device, note_model, note_run, tally};

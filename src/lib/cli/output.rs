@@ -1,6 +1,6 @@
 //! Output that appears when it is complete.
 
-use super::signals;
+use super::{signals, statistics};
 use crate::{Error, Result};
 use noodles::bgzf;
 use std::fs::{self, File};
@@ -48,6 +48,9 @@ impl Output {
             }
         };
         let fail = |error: io::Error| Error::write(path, error);
+        if statistics::is_table(path) {
+            return Err(Error::Usage(format!("two outputs have the name {}", path.display())));
+        }
         // A link is written through, as a shell's `>` does.
         let target = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
         let (file, rename) = match fs::metadata(path) {
@@ -168,7 +171,7 @@ fn temporary_name(path: &Path) -> io::Result<PathBuf> {
 }
 
 /// Says that the directory is what is missing.
-fn explain(error: io::Error, path: &Path) -> io::Error {
+pub(super) fn explain(error: io::Error, path: &Path) -> io::Error {
     let directory = path.parent().filter(|directory| !directory.as_os_str().is_empty());
     match directory {
         Some(directory) if error.kind() == io::ErrorKind::NotFound => {

@@ -1,9 +1,10 @@
 //! From the command line to the exit status.
 
 use super::signals::{self, Termination};
-use super::{CommonArgs, logging, progress};
+use super::{CommonArgs, logging, progress, statistics};
 use crate::{Error, Result};
-use clap::{Arg, ArgAction, Command, Parser, value_parser};
+use clap::error::ErrorKind;
+use clap::{Arg, Command, Parser, value_parser};
 use clap_complete::Shell;
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -19,11 +20,12 @@ pub trait Tool: Parser {
 /// Exit status 0: done (also where the reader of the output went away); 1: failed, with one line on standard error;
 /// 2: wrong usage.
 pub fn run<T: Tool>(work: impl FnOnce(T) -> Result<()>) -> ExitCode {
-    run_with(Termination::RemoveOutput, work)
+    run_with(Termination::RemoveOutput, |arguments| work(arguments).map(|()| 0))
 }
 
-/// As [`run`], for a tool that says what becomes of it when it is told to end.
-pub fn run_with<T: Tool>(termination: Termination, work: impl FnOnce(T) -> Result<()>) -> ExitCode {
+/// As [`run`], for a tool that says what becomes of it when it is told to end, and what its exit status is where nothing
+/// failed.
+pub fn run_with<T: Tool>(termination: Termination, work: impl FnOnce(T) -> Result<u8>) -> ExitCode {
     keep_tensors_on_their_thread();
     let command = T::command();
     let tool = command.get_name().to_owned();
@@ -31,7 +33,10 @@ pub fn run_with<T: Tool>(termination: Termination, work: impl FnOnce(T) -> Resul
         return match outcome {
             Ok(text) => {
                 let written = io::stdout().write_all(&text).and_then(|()| io::stdout().flush());
-                finish(&tool, written.map_err(|error| Error::write("standard output", error)))
+                ExitCode::from(report(
+                    &tool,
+                    written.map(|()| 0).map_err(|error| Error::write("standard output", error)),
+                ))
             }
             Err(error) => refuse(&error),
         };
@@ -44,9 +49,13 @@ pub fn run_with<T: Tool>(termination: Termination, work: impl FnOnce(T) -> Resul
     if termination == Termination::RemoveOutput {
         signals::watch();
     }
-    let outcome = work(arguments);
+    let (threads, stats) = (arguments.common().threads(), arguments.common().stats.clone());
+    let outcome = statistics::start(&tool, threads, stats.as_deref()).and_then(|()| work(arguments));
     progress::clear();
-    finish(&tool, outcome)
+    let status = report(&tool, outcome);
+    // A row that cannot be written fails a run that was well until then.
+    let written = statistics::finish(status).map(|()| status);
+    ExitCode::from(if written.is_err() { report(&tool, written).max(status) } else { status })
 }
 
 /// Keeps the tensor library from starting threads of its own: its workers spin while they wait, which takes the cores
@@ -60,13 +69,14 @@ pub fn keep_tensors_on_their_thread() {
     }
 }
 
-fn finish(tool: &str, outcome: Result<()>) -> ExitCode {
+/// The exit status, after a line about what failed.
+fn report(tool: &str, outcome: Result<u8>) -> u8 {
     match outcome {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) if error.is_closed_pipe() => ExitCode::SUCCESS,
+        Ok(status) => status,
+        Err(error) if error.is_closed_pipe() => 0,
         Err(error) => {
             logging::write_line(tool, "error: ", &error.to_string());
-            ExitCode::from(if matches!(error, Error::Usage(_)) { 2 } else { 1 })
+            if matches!(error, Error::Usage(_)) { 2 } else { 1 }
         }
     }
 }
@@ -78,16 +88,21 @@ fn refuse(error: &clap::Error) -> ExitCode {
 }
 
 /// The completion script or man page, where the first argument asks for one: hidden options that packagers call. They
-/// stand outside the tool's own definition, whose required arguments they do not need.
+/// stand outside the tool's own definition, whose required arguments they do not need. `--man SUBCOMMAND` gives the page of
+/// a subcommand.
 fn generate(command: &Command) -> Option<std::result::Result<Vec<u8>, clap::Error>> {
     let first = std::env::args_os().nth(1)?;
     let first = first.to_str()?;
-    if first != "--man" && first != "--completions" && !first.starts_with("--completions=") {
+    if first != "--man"
+        && !first.starts_with("--man=")
+        && first != "--completions"
+        && !first.starts_with("--completions=")
+    {
         return None;
     }
     let name = command.get_name().to_owned();
     let shell = Arg::new("completions").long("completions").value_name("SHELL").value_parser(value_parser!(Shell));
-    let man = Arg::new("man").long("man").action(ArgAction::SetTrue).conflicts_with("completions");
+    let man = Arg::new("man").long("man").value_name("SUBCOMMAND").num_args(0..=1).conflicts_with("completions");
     let matches = match Command::new("generate").bin_name(&name).arg(shell).arg(man).try_get_matches() {
         Ok(matches) => matches,
         Err(error) => return Some(Err(error)),
@@ -96,8 +111,19 @@ fn generate(command: &Command) -> Option<std::result::Result<Vec<u8>, clap::Erro
     let mut text = Vec::new();
     match matches.get_one::<Shell>("completions") {
         Some(shell) => clap_complete::generate(*shell, &mut command, name, &mut text),
-        // Writing to memory does not fail.
-        None => drop(clap_mangen::Man::new(command).render(&mut text)),
+        None => {
+            // Built, so that the options for all subcommands are in their pages too.
+            command.build();
+            if let Some(wanted) = matches.get_one::<String>("man") {
+                let Some(found) = command.find_subcommand(wanted).cloned() else {
+                    let message = format!("{name} has no subcommand {wanted}\n");
+                    return Some(Err(command.error(ErrorKind::InvalidSubcommand, message)));
+                };
+                command = found;
+            }
+            // Writing to memory does not fail.
+            drop(clap_mangen::Man::new(command).render(&mut text));
+        }
     }
     Some(Ok(text))
 }

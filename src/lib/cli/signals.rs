@@ -52,6 +52,7 @@ pub(super) fn watch() {
             for path in unfinished.iter() {
                 let _ = std::fs::remove_file(path);
             }
+            let _ = super::statistics::finish(128 + signal as u8);
             let _ = signal_hook::low_level::emulate_default_handler(signal);
         }
     });

@@ -137,6 +137,13 @@ pub fn decode(decoder: Decoder, sequence: &[u8], probabilities: &PairMap, rules:
     }
 }
 
+/// The largest part of a structure that has no pseudoknots: as many of its pairs as can be kept so that no two cross.
+pub fn without_pseudoknots(partners: &[Option<usize>]) -> Vec<Option<usize>> {
+    let pairs = partners.iter().enumerate().filter_map(|(i, partner)| partner.filter(|&j| j > i).map(|j| (i, j)));
+    let candidates: Vec<Candidate> = pairs.map(|(i, j)| Candidate { i, j, probability: 1.0 }).collect();
+    nested::partners(partners.len(), &candidates)
+}
+
 /// Takes the candidates from the most probable to the least, each whose two bases are still free; ties by (i, j).
 pub(super) fn greedy(length: usize, mut candidates: Vec<Candidate>) -> Vec<Option<usize>> {
     candidates.sort_by(|a, b| b.probability.total_cmp(&a.probability).then((a.i, a.j).cmp(&(b.i, b.j))));

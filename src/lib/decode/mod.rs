@@ -3,8 +3,10 @@
 mod assignment;
 pub mod base_pairs;
 pub mod coding;
+pub mod codon;
 mod nested;
 pub mod pair_map;
+pub mod reading_frame;
 pub mod target_site;
 #[cfg(test)]
 mod tests;

@@ -1,4 +1,4 @@
-//! BED6 and bedGraph on transcript coordinates (0-based, half-open), without header lines, so that outputs can be
+//! BED6, BED12 and bedGraph on transcript coordinates (0-based, half-open), without header lines, so that outputs can be
 //! concatenated.
 //!
 //! Lines are written here and not by noodles, whose writer takes the sequence names of the BED specification alone
@@ -7,8 +7,10 @@
 
 use std::io::{self, Write};
 
+use super::gff3::coding_sequence_name;
 use super::number;
 use crate::decode::coding::CdsWindow;
+use crate::decode::reading_frame::ReadingFrame;
 
 /// BED's score for a probability: 1000 times as much, rounded, within 0 and 1000.
 pub fn score(probability: f64) -> u16 {
@@ -32,6 +34,45 @@ fn write_line(
 /// Those of the output.
 pub fn write_cds_windows(output: &mut impl Write, id: &str, windows: &[CdsWindow]) -> io::Result<()> {
     windows.iter().try_for_each(|window| write_line(output, id, window.start..window.end, id, window.mean_probability))
+}
+
+/// What a coding sequence is called: `ID.cdsN`, and where it is incomplete `:5prime_partial`, `:3prime_partial` or
+/// `:internal` after it.
+fn reading_frame_name(id: &str, index: usize, frame: &ReadingFrame) -> String {
+    let name = coding_sequence_name(id, index + 1);
+    match frame.completeness() {
+        "complete" => name,
+        incomplete => format!("{name}:{incomplete}"),
+    }
+}
+
+/// Writes the coding sequences of a transcript, stop codons included; score is 1000 times the mean probability.
+///
+/// # Errors
+/// Those of the output.
+pub fn write_reading_frames(output: &mut impl Write, id: &str, frames: &[ReadingFrame]) -> io::Result<()> {
+    frames.iter().enumerate().try_for_each(|(index, frame)| {
+        let name = reading_frame_name(id, index, frame);
+        write_line(output, id, frame.start..frame.end, &name, frame.mean_probability)
+    })
+}
+
+/// Writes the coding sequences of a transcript of `length` bases as BED12: one line each, which is the whole transcript in
+/// one block, with the coding sequence as its thick part.
+///
+/// # Errors
+/// Those of the output.
+pub fn write_thick_reading_frames(
+    output: &mut impl Write,
+    id: &str,
+    length: usize,
+    frames: &[ReadingFrame],
+) -> io::Result<()> {
+    frames.iter().enumerate().try_for_each(|(index, frame)| {
+        let (name, score) = (reading_frame_name(id, index, frame), score(frame.mean_probability));
+        let (start, end) = (frame.start, frame.end);
+        writeln!(output, "{id}\t0\t{length}\t{name}\t{score}\t+\t{start}\t{end}\t0\t1\t{length},\t0,")
+    })
 }
 
 /// Writes a target site of a miRNA: the sequence name is the target, name the miRNA, score 1000 times the probability.

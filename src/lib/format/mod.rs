@@ -1,4 +1,4 @@
-//! What goes out and comes back: dot-bracket, CT, BPSEQ, BED, TSV, embeddings.
+//! What goes out and comes back: dot-bracket, CT, BPSEQ, BED, GFF3, protein FASTA, TSV, embeddings.
 //!
 //! Writers take `&mut impl Write` and return [`std::io::Result`]: only the caller knows the name of the output, and
 //! makes a [`crate::Error::Write`] of it. Readers are iterators over anything that is [`std::io::BufRead`]; their
@@ -9,9 +9,11 @@ pub mod bpseq;
 pub mod connectivity_table;
 pub mod dot_bracket;
 pub mod embedding;
+pub mod gff3;
 mod lines;
 pub mod named_columns;
 pub mod number;
+pub mod protein;
 pub mod structure;
 pub mod structure_reader;
 pub mod table;

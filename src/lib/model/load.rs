@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use candle_core::DeviceLocation;
+
 use super::backbone::Backbone;
 use super::config::Task;
 use super::default_models;
@@ -9,7 +11,7 @@ use super::device::{self, Purpose};
 use super::packed::Packed;
 use super::parameters::Parameters;
 use super::weights::{self, Weights};
-use crate::cli::DeviceArgs;
+use crate::cli::{self, DeviceArgs};
 use crate::sequence::{Record, Tokenizer};
 use crate::{Error, Result};
 
@@ -62,6 +64,12 @@ impl Model {
             config.k,
             weights.checksum
         );
+        cli::note_model(&weights.source, &weights.checksum);
+        cli::note_device(match compute.device.location() {
+            DeviceLocation::Cpu => "cpu".to_owned(),
+            DeviceLocation::Cuda { gpu_id } => format!("cuda:{gpu_id}"),
+            DeviceLocation::Metal { gpu_id } => format!("metal:{gpu_id}"),
+        });
         Ok(Self { weights, parameters, tokenizer, backbone })
     }
 

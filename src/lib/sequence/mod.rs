@@ -12,6 +12,7 @@ mod reader;
 mod record;
 mod shard;
 mod site_pair;
+mod tally;
 mod text;
 mod token_table;
 mod token_writer;
@@ -24,6 +25,7 @@ pub use reader::{Accept, InputFile, OnError, Progress, ReaderOptions, RecordRead
 pub use record::{Record, TokenText, Tokens};
 pub use shard::Shard;
 pub use site_pair::{SitePair, SitePairReader};
+pub use tally::Tally;
 pub use text::open_text;
 pub use token_writer::TokenWriter;
 pub use tokenizer::Tokenizer;

@@ -6,6 +6,7 @@ use super::fastq::Fastq;
 use super::feed::Feed;
 use super::record::Record;
 use super::shard::Shard;
+use super::tally::Tally;
 use super::token_table::TokenTable;
 use crate::{Error, Result};
 use needletail::parser::{FastaReader, FastxReader};
@@ -83,6 +84,8 @@ pub struct ReaderOptions {
     pub shard: Option<Shard>,
     /// Whether a second record of the same id is an error: where ids key the output. Takes 8 bytes a record.
     pub unique_ids: bool,
+    /// Counts what is delivered and what could not be.
+    pub tally: Tally,
 }
 
 /// What a parser makes of the next record.
@@ -179,10 +182,21 @@ impl RecordReader {
             options,
         };
         if reader.options.shard.is_some() {
-            let mut count = Self::open(&inputs, ReaderOptions { shard: None, ..reader.options.clone() })?;
+            let options = ReaderOptions { shard: None, tally: Tally::default(), ..reader.options.clone() };
+            let mut count = Self::open(&inputs, options)?;
             count.quiet = true;
             let mut record = Record::default();
-            while count.read(&mut record)? {}
+            loop {
+                match count.read(&mut record) {
+                    Ok(true) => {}
+                    Ok(false) => break,
+                    Err(error) => {
+                        // What ends the run here is counted as if it had come later.
+                        (0..count.options.tally.rejected()).for_each(|_| reader.options.tally.reject());
+                        return Err(error);
+                    }
+                }
+            }
             reader.total = count.nucleotides;
         }
         Ok(reader)
@@ -250,9 +264,11 @@ impl RecordReader {
             if let Some(defect) = defect {
                 let error = source.defect(defect);
                 if self.options.on_error == OnError::Fail {
+                    self.options.tally.reject();
                     return Err(error);
                 }
                 if whose.is_eq() {
+                    self.options.tally.reject();
                     self.set_aside += 1;
                     if !self.quiet {
                         log::warn!(target: SET_ASIDE, "set aside: {error}");
@@ -270,7 +286,10 @@ impl RecordReader {
             }
             match whose {
                 Ordering::Less => {}
-                Ordering::Equal => return Ok(true),
+                Ordering::Equal => {
+                    self.options.tally.add(1, record.sequence.len() as u64);
+                    return Ok(true);
+                }
                 Ordering::Greater => return Ok(false),
             }
         }

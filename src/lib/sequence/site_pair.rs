@@ -3,8 +3,7 @@
 use std::io::BufRead;
 
 use super::alphabet::normalise_into;
-use super::reader::{InputFile, OnError, SET_ASIDE};
-use super::shard::Shard;
+use super::reader::{InputFile, OnError, ReaderOptions, SET_ASIDE};
 use super::text::open_text;
 use crate::format::named_columns::Table;
 use crate::{Error, Result};
@@ -27,11 +26,9 @@ pub struct SitePair {
 pub struct SitePairReader {
     inputs: std::vec::IntoIter<InputFile>,
     current: Option<Open>,
-    on_error: OnError,
-    shard: Option<Shard>,
+    options: ReaderOptions,
     ordinal: u64,
     total: u64,
-    set_aside: u64,
 }
 
 struct Open {
@@ -41,43 +38,38 @@ struct Open {
 }
 
 impl SitePairReader {
-    /// Opens tables that are read one after another. For a shard all rows are counted first, so files are needed.
+    /// Opens tables that are read one after another. For a shard all rows are counted first, so files are needed. Of the
+    /// options, formats and ids do not matter here.
     ///
     /// # Errors
     /// Where an input is missing, cannot be read twice though it must, or lacks a column.
-    pub fn open(inputs: Vec<InputFile>, on_error: OnError, shard: Option<Shard>) -> Result<Self> {
-        let reader = |inputs: Vec<InputFile>| Self {
+    pub fn open(inputs: Vec<InputFile>, options: ReaderOptions) -> Result<Self> {
+        let reader = |inputs: Vec<InputFile>, options| Self {
             inputs: inputs.into_iter(),
             current: None,
-            on_error,
-            shard: None,
+            options,
             ordinal: 0,
             total: 0,
-            set_aside: 0,
         };
         let mut total = 0;
-        if shard.is_some() {
+        if options.shard.is_some() {
             if inputs.contains(&InputFile::Stdin) {
                 let message = "--shard reads its input twice, which standard input does not allow: give files instead";
                 return Err(Error::Usage(message.into()));
             }
-            let mut counting = reader(inputs.clone());
+            let mut counting = reader(inputs.clone(), ReaderOptions::default());
             // A defect that ends the run must end it in every shard.
             while let Some(pair) = counting.next_row() {
                 if let Err(error) = pair
-                    && on_error == OnError::Fail
+                    && options.on_error == OnError::Fail
                 {
+                    options.tally.reject();
                     return Err(error);
                 }
                 total += 1;
             }
         }
-        Ok(Self { shard, total, ..reader(inputs) })
-    }
-
-    /// How many rows were set aside.
-    pub fn set_aside(&self) -> u64 {
-        self.set_aside
+        Ok(Self { total, ..reader(inputs, options) })
     }
 
     fn next_row(&mut self) -> Option<Result<SitePair>> {
@@ -105,16 +97,24 @@ impl Iterator for SitePairReader {
             let before = self.ordinal;
             let pair = self.next_row()?;
             self.ordinal += 1;
-            if self.shard.is_some_and(|shard| shard.compare(before, self.total).is_ne()) {
+            if self.options.shard.is_some_and(|shard| shard.compare(before, self.total).is_ne()) {
                 continue;
             }
             match pair {
                 // A damaged stream goes on nowhere; a bad row may be set aside.
-                Err(error @ Error::Input { .. }) if self.on_error == OnError::Skip => {
-                    self.set_aside += 1;
-                    log::warn!("{SET_ASIDE}: {error}");
+                Err(error @ Error::Input { .. }) => {
+                    self.options.tally.reject();
+                    if self.options.on_error == OnError::Fail {
+                        return Some(Err(error));
+                    }
+                    log::warn!(target: SET_ASIDE, "set aside: {error}");
                 }
-                other => return Some(other),
+                Ok(pair) => {
+                    let nucleotides = pair.mirna_sequence.len() + pair.target_sequence.len();
+                    self.options.tally.add(1, nucleotides as u64);
+                    return Some(Ok(pair));
+                }
+                Err(error) => return Some(Err(error)),
             }
         }
     }

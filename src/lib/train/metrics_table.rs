@@ -5,6 +5,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 
 use super::checkpoint::write_atomically;
+use crate::format::number;
 use crate::{Error, Result};
 
 /// Columns that every run has; those of the task's validation follow.
@@ -72,31 +73,20 @@ impl MetricsTable {
         let mut line = format!("{}\t{}\t{}\t{}", row.step, row.epoch, row.records, row.tokens);
         for value in [row.loss, row.learning_rate, row.gradient_norm, row.tokens_per_second] {
             line.push('\t');
-            line.push_str(&six_digits(value));
+            line.push_str(&cell(value));
         }
         for column in 0..self.validation_columns {
             line.push('\t');
-            line.push_str(&validation.and_then(|values| values.get(column)).map_or("NA".into(), |v| six_digits(*v)));
+            line.push_str(&validation.and_then(|values| values.get(column)).map_or("NA".into(), |value| cell(*value)));
         }
         line.push('\n');
         self.file.write_all(line.as_bytes()).map_err(|source| Error::write(&self.path, source))
     }
 }
 
-/// A number with six significant digits; NA where there is none (not a number).
-pub fn six_digits(value: f64) -> String {
-    if value.is_nan() {
-        return "NA".into();
-    }
-    if !value.is_finite() {
-        return if value > 0.0 { "Inf".into() } else { "-Inf".into() };
-    }
-    let exponent = format!("{value:.5e}").rsplit('e').next().and_then(|text| text.parse::<i32>().ok()).unwrap_or(0);
-    if !(-5..=15).contains(&exponent) {
-        return format!("{value:.5e}");
-    }
-    let text = format!("{value:.*}", (5 - exponent).max(0) as usize);
-    if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_string() } else { text }
+/// A number as in every table, but NA where there is none (not a number), as R and pandas read it.
+fn cell(value: f64) -> String {
+    if value.is_nan() { "NA".into() } else { number::format(value) }
 }
 
 #[cfg(test)]
@@ -138,19 +128,8 @@ mod tests {
     }
 
     #[test]
-    fn numbers_carry_six_significant_digits() {
-        for (value, text) in [
-            (0.0, "0"),
-            (1.0, "1"),
-            (123456.789, "123457"),
-            (0.1 + 0.2, "0.3"),
-            (1e-5, "0.00001"),
-            (1.234567e-9, "1.23457e-9"),
-            (f64::NAN, "NA"),
-            (-2.5, "-2.5"),
-            (999999.96, "1000000"),
-        ] {
-            assert_eq!(six_digits(value), text);
-        }
+    fn what_is_no_number_is_missing() {
+        assert_eq!(cell(f64::NAN), "NA");
+        assert_eq!(cell(1.234567e-9), "1.23457e-09");
     }
 }

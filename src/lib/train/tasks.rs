@@ -27,7 +27,7 @@ use crate::format::structure_reader;
 use crate::model::device::Compute;
 use crate::model::parameters::backbone_prefix;
 use crate::model::{ModelConfig, Parameters, Task, Weights, initialise};
-use crate::sequence::{InputFile, ReaderOptions, RecordReader, Tokenizer, open_text};
+use crate::sequence::{InputFile, ReaderOptions, RecordReader, Tally, Tokenizer, open_text};
 use crate::{Error, Result};
 
 /// A training run as the command line asks for it.
@@ -52,6 +52,8 @@ pub struct Job {
     pub folder: PathBuf,
     /// Whether a progress bar is unwanted.
     pub quiet: bool,
+    /// Counts the records read, those for validation included.
+    pub tally: Tally,
 }
 
 /// Runs a job, from the start or from its last checkpoint.
@@ -69,7 +71,7 @@ pub fn train(job: Job) -> Result<Outcome> {
             let held = HeldOut { seed: job.config.seed, fraction: job.config.validation_fraction };
             let reader = |paths: &[PathBuf]| {
                 let inputs: Vec<InputFile> = paths.iter().map(|path| InputFile::from(path.as_path())).collect();
-                RecordReader::open(&inputs, ReaderOptions::default())
+                RecordReader::open(&inputs, ReaderOptions { tally: job.tally.clone(), ..ReaderOptions::default() })
             };
             let nothing = HeldOut { fraction: 0.0, ..held };
             let separate = match &job.validation {
@@ -99,6 +101,7 @@ pub fn train(job: Job) -> Result<Outcome> {
                 Some(path) => (fold_records(&job.data)?, fold_records(std::slice::from_ref(path))?),
                 None => part_fold(fold_records(&job.data)?, &job.config)?,
             };
+            count(&job.tally, training.iter().chain(&validation).map(|record| record.structure.length()));
             let validation = some(usable(validation), &job.config).into_iter().map(|record| record.structure).collect();
             let training = usable(training);
             let objective = fold_objective(&job.config, tokenizer);
@@ -111,6 +114,7 @@ pub fn train(job: Job) -> Result<Outcome> {
                 }
                 None => part_coding(coding_records(&job.data, annotation)?, &job.config)?,
             };
+            count(&job.tally, training.iter().chain(&validation).map(|record| record.sequence.len()));
             let long_enough = |record: &CodingRecord| record.sequence.len() >= job.config.min_length;
             let training = CodingRecords {
                 records: training.into_iter().filter(long_enough).collect(),
@@ -127,31 +131,45 @@ pub fn train(job: Job) -> Result<Outcome> {
                 Some(path) => (mirtarget_records(&job.data)?, mirtarget_records(std::slice::from_ref(path))?),
                 None => part_mirtarget(mirtarget_records(&job.data)?, &job.config)?,
             };
+            count(&job.tally, training.iter().chain(&validation).map(|pair| pair.mirna.len() + pair.target.len()));
             let validation = some(validation, &job.config);
             start(job, Mirtarget { tokenizer }, &mut Repeated(training), validation)
         }
     }
 }
 
-/// Figures of a model on labelled data, and where asked for those of a simple rule on the same records.
+/// An evaluation as the command line asks for it.
+pub struct Evaluation<'a> {
+    /// The model.
+    pub weights: &'a Weights,
+    /// Hyperparameters: how data are read and held out.
+    pub config: &'a TrainConfig,
+    /// Where to compute, and in which precision.
+    pub compute: &'a Compute,
+    /// Labelled data.
+    pub data: &'a [PathBuf],
+    /// Where the CDS of FASTA records are (coding).
+    pub annotation: Option<&'a Path>,
+    /// Only what a run would hold out.
+    pub only_held_out: bool,
+    /// Also what a simple rule reaches.
+    pub with_baseline: bool,
+}
+
+/// Figures of a model on labelled data, and where asked for those of a simple rule on the same records. `tally` counts
+/// the records read.
 ///
 /// # Errors
 /// Those of reading the data and of tensor operations.
-pub fn evaluate(
-    weights: &Weights,
-    config: &TrainConfig,
-    compute: &Compute,
-    data: &[PathBuf],
-    annotation: Option<&Path>,
-    only_held_out: bool,
-    with_baseline: bool,
-) -> Result<(Report, Option<Report>)> {
+pub fn evaluate(evaluation: &Evaluation, tally: &Tally) -> Result<(Report, Option<Report>)> {
+    let Evaluation { weights, config, compute, data, annotation, only_held_out, with_baseline } = *evaluation;
     let (model, parameters) = (&weights.config, &compute.place(&weights.parameters)?);
     let tokenizer = Tokenizer::new(model.k)?;
     Ok(match model.task {
         Task::Pretrain => {
             let inputs: Vec<InputFile> = data.iter().map(|path| InputFile::from(path.as_path())).collect();
-            let reader = RecordReader::open(&inputs, ReaderOptions::default())?;
+            let reader =
+                RecordReader::open(&inputs, ReaderOptions { tally: tally.clone(), ..ReaderOptions::default() })?;
             let fraction = if only_held_out { config.validation_fraction } else { 0.0 };
             let held = HeldOut { seed: config.seed, fraction };
             let folder = std::env::temp_dir();
@@ -161,6 +179,7 @@ pub fn evaluate(
         }
         Task::Fold => {
             let mut records = fold_records(data)?;
+            count(tally, records.iter().map(|record| record.structure.length()));
             if only_held_out {
                 records = part_fold(records, config)?.1;
             }
@@ -169,6 +188,7 @@ pub fn evaluate(
         }
         Task::Coding => {
             let mut records = coding_records(data, annotation)?;
+            count(tally, records.iter().map(|record| record.sequence.len()));
             if only_held_out {
                 records = part_coding(records, config)?.1;
             }
@@ -178,6 +198,7 @@ pub fn evaluate(
         }
         Task::Mirtarget => {
             let mut records = mirtarget_records(data)?;
+            count(tally, records.iter().map(|pair| pair.mirna.len() + pair.target.len()));
             if only_held_out {
                 records = part_mirtarget(records, config)?.1;
             }
@@ -185,6 +206,11 @@ pub fn evaluate(
             (Mirtarget { tokenizer }.evaluate(model, parameters, &records)?, rule)
         }
     })
+}
+
+/// Counts records of these lengths.
+fn count(tally: &Tally, lengths: impl Iterator<Item = usize>) {
+    lengths.for_each(|length| tally.add(1, length as u64));
 }
 
 fn start<O: Objective>(

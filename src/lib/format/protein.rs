@@ -1,0 +1,28 @@
+//! Protein FASTA: what the coding sequences of transcripts translate to.
+
+use std::io::{self, Write};
+
+use super::gff3::coding_sequence_name;
+use crate::decode::reading_frame::ReadingFrame;
+
+/// Letters of a line.
+const WIDTH: usize = 60;
+
+/// Writes the proteins of a transcript, in the order of its coding sequences. A header is `>ID.cdsN ID:start-end length=N
+/// type=TYPE`: transcript coordinates (0-based, half-open), amino acids, and `complete`, `5prime_partial`,
+/// `3prime_partial` or `internal`. The stop codon is not written; X is a codon that holds an N.
+///
+/// # Errors
+/// Those of the output.
+pub fn write(output: &mut impl Write, id: &str, sequence: &[u8], frames: &[ReadingFrame]) -> io::Result<()> {
+    for (index, frame) in frames.iter().enumerate() {
+        let protein = frame.protein(sequence);
+        let (name, kind) = (coding_sequence_name(id, index + 1), frame.completeness());
+        writeln!(output, ">{name} {id}:{}-{} length={} type={kind}", frame.start, frame.end, protein.len())?;
+        for line in protein.chunks(WIDTH) {
+            output.write_all(line)?;
+            output.write_all(b"\n")?;
+        }
+    }
+    Ok(())
+}

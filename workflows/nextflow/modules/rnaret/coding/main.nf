@@ -1,0 +1,46 @@
+process RNARET_CODING {
+    tag "${meta.id}"
+    label 'process_medium'
+    label 'process_gpu'
+
+    conda "${moduleDir}/environment.yml"
+    container "${task.accelerator ? 'rnaret:0.1.0-cuda' : 'rnaret:0.1.0'}"
+
+    input:
+    tuple val(meta), path(transcripts)
+    val save_track
+
+    output:
+    tuple val(meta), path("${prefix}.bed.gz"), emit: bed
+    tuple val(meta), path("${prefix}.potential.tsv.gz"), emit: potential
+    tuple val(meta), path("${prefix}.bedgraph.gz"), emit: track, optional: true
+    tuple val("${task.process}"), val('rnaret-coding'), eval('rnaret-coding --version | sed "s/^rnaret-coding //"'), emit: versions_rnaretcoding, topic: versions
+
+    when:
+    task.ext.when == null || task.ext.when
+
+    script:
+    def args = task.ext.args ?: ''
+    def device = task.accelerator ? 'cuda' : 'cpu'
+    prefix = task.ext.prefix ?: "${meta.id}.coding"
+    def track = save_track ? "--track ${prefix}.bedgraph.gz" : ''
+    """
+    rnaret-coding \\
+        --device ${device} \\
+        --threads ${task.cpus} \\
+        --summary ${prefix}.potential.tsv.gz \\
+        ${track} \\
+        ${args} \\
+        --output ${prefix}.bed.gz \\
+        ${transcripts}
+    """
+
+    stub:
+    prefix = task.ext.prefix ?: "${meta.id}.coding"
+    def write_track = save_track ? "printf '' | gzip > ${prefix}.bedgraph.gz" : ''
+    """
+    printf '' | gzip > ${prefix}.bed.gz
+    printf 'id\\tlength\\tcoding_potential\\tlabel\\n' | gzip > ${prefix}.potential.tsv.gz
+    ${write_track}
+    """
+}

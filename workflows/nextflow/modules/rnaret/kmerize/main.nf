@@ -1,0 +1,42 @@
+process RNARET_KMERIZE {
+    tag "${meta.id}"
+    label 'process_single'
+
+    conda "${moduleDir}/environment.yml"
+    container 'rnaret:0.1.0'
+
+    input:
+    tuple val(meta), path(rnas)
+    val k
+
+    output:
+    tuple val(meta), path("${prefix}.tsv.gz"), emit: tokens
+    tuple val("${task.process}"), val('rna-kmerize'), eval('rna-kmerize --version | sed "s/^rna-kmerize //"'), emit: versions_rnakmerize, topic: versions
+
+    when:
+    task.ext.when == null || task.ext.when
+
+    script:
+    def args = task.ext.args ?: ''
+    prefix = task.ext.prefix ?: "${meta.id}.tokens"
+    if ("${rnas}" == "${prefix}.tsv.gz") {
+        error("Input and output names are the same, use \"task.ext.prefix\" to disambiguate!")
+    }
+    """
+    rna-kmerize \\
+        -k ${k} \\
+        --threads ${task.cpus} \\
+        ${args} \\
+        --output ${prefix}.tsv.gz \\
+        ${rnas}
+    """
+
+    stub:
+    prefix = task.ext.prefix ?: "${meta.id}.tokens"
+    if ("${rnas}" == "${prefix}.tsv.gz") {
+        error("Input and output names are the same, use \"task.ext.prefix\" to disambiguate!")
+    }
+    """
+    printf 'id\\tlength\\ttokens\\n' | gzip > ${prefix}.tsv.gz
+    """
+}

@@ -1,0 +1,40 @@
+process RNARET_MASK {
+    tag "${meta.id}"
+    label 'process_single'
+
+    conda "${moduleDir}/environment.yml"
+    container 'rnaret:0.1.0'
+
+    input:
+    tuple val(meta), path(tokens)
+
+    output:
+    tuple val(meta), path("${prefix}.tsv.gz"), emit: masked
+    tuple val("${task.process}"), val('rna-mask'), eval('rna-mask --version | sed "s/^rna-mask //"'), emit: versions_rnamask, topic: versions
+
+    when:
+    task.ext.when == null || task.ext.when
+
+    script:
+    def args = task.ext.args ?: ''
+    prefix = task.ext.prefix ?: "${meta.id}.masked"
+    if ("${tokens}" == "${prefix}.tsv.gz") {
+        error("Input and output names are the same, use \"task.ext.prefix\" to disambiguate!")
+    }
+    """
+    rna-mask \\
+        --threads ${task.cpus} \\
+        ${args} \\
+        --output ${prefix}.tsv.gz \\
+        ${tokens}
+    """
+
+    stub:
+    prefix = task.ext.prefix ?: "${meta.id}.masked"
+    if ("${tokens}" == "${prefix}.tsv.gz") {
+        error("Input and output names are the same, use \"task.ext.prefix\" to disambiguate!")
+    }
+    """
+    printf 'id\\tlength\\ttokens\\tlabels\\n' | gzip > ${prefix}.tsv.gz
+    """
+}

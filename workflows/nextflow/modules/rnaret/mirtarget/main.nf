@@ -1,0 +1,49 @@
+process RNARET_MIRTARGET {
+    tag "${meta.id}"
+    label 'process_medium'
+    label 'process_gpu'
+
+    conda "${moduleDir}/environment.yml"
+    container "${task.accelerator ? 'rnaret:0.1.0-cuda' : 'rnaret:0.1.0'}"
+
+    input:
+    tuple val(meta), path(targets)
+    path mirnas
+    val format
+
+    output:
+    tuple val(meta), path("${prefix}.{tsv,bed}.gz"), emit: sites
+    tuple val("${task.process}"), val('rnaret-mirtarget'), eval('rnaret-mirtarget --version | sed "s/^rnaret-mirtarget //"'), emit: versions_rnaretmirtarget, topic: versions
+
+    when:
+    task.ext.when == null || task.ext.when
+
+    script:
+    def args = task.ext.args ?: ''
+    def device = task.accelerator ? 'cuda' : 'cpu'
+    prefix = task.ext.prefix ?: "${meta.id}.sites"
+    // Without miRNAs, the targets are a table of pairs to score as they stand.
+    def query = mirnas ? "--mirna ${mirnas} ${targets}" : "--pairs ${targets}"
+    if ("${targets}" == "${prefix}.${format}.gz") {
+        error("Input and output names are the same, use \"task.ext.prefix\" to disambiguate!")
+    }
+    """
+    rnaret-mirtarget \\
+        --format ${format} \\
+        --device ${device} \\
+        --threads ${task.cpus} \\
+        ${args} \\
+        --output ${prefix}.${format}.gz \\
+        ${query}
+    """
+
+    stub:
+    prefix = task.ext.prefix ?: "${meta.id}.sites"
+    if ("${targets}" == "${prefix}.${format}.gz") {
+        error("Input and output names are the same, use \"task.ext.prefix\" to disambiguate!")
+    }
+    def header = format == 'tsv' ? "printf 'mirna\\ttarget\\tstart\\tend\\tseed_type\\tprobability\\n'" : 'printf ""'
+    """
+    ${header} | gzip > ${prefix}.${format}.gz
+    """
+}

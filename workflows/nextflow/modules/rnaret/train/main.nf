@@ -1,0 +1,50 @@
+process RNARET_TRAIN {
+    tag "${meta.id}"
+    label 'process_high'
+    label 'process_gpu'
+
+    conda "${moduleDir}/environment.yml"
+    container "${task.accelerator ? 'rnaret:0.1.0-cuda' : 'rnaret:0.1.0'}"
+
+    input:
+    tuple val(meta), path(data, stageAs: 'data/*'), path(validation, stageAs: 'validation/*'), path(model, stageAs: 'start/*')
+    val objective
+
+    output:
+    tuple val(meta), path("${prefix}.safetensors"), emit: model
+    tuple val(meta), path("${prefix}.metrics.tsv"), emit: metrics
+    tuple val(meta), path("${prefix}.config.toml"), emit: config
+    tuple val("${task.process}"), val('rnaret-train'), eval('rnaret-train --version | sed "s/^rnaret-train //"'), emit: versions_rnarettrain, topic: versions
+
+    when:
+    task.ext.when == null || task.ext.when
+
+    script:
+    def args = task.ext.args ?: ''
+    prefix = task.ext.prefix ?: "${meta.id}.${objective}"
+    def validate = validation ? "--validation ${validation}" : ''
+    def start = model ? "--model ${model}" : ''
+    def device = task.accelerator ? '--device cuda' : ''
+    """
+    rnaret-train ${objective} \\
+        --run run \\
+        --threads ${task.cpus} \\
+        ${validate} \\
+        ${start} \\
+        ${device} \\
+        ${args} \\
+        ${data}
+
+    mv run/model.safetensors ${prefix}.safetensors
+    mv run/metrics.tsv ${prefix}.metrics.tsv
+    mv run/config.toml ${prefix}.config.toml
+    """
+
+    stub:
+    prefix = task.ext.prefix ?: "${meta.id}.${objective}"
+    """
+    touch ${prefix}.safetensors
+    printf 'step\\tepoch\\trecords\\ttokens\\tloss\\n' > ${prefix}.metrics.tsv
+    touch ${prefix}.config.toml
+    """
+}

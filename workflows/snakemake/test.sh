@@ -1,0 +1,97 @@
+#!/usr/bin/env bash
+# Runs the pipeline and every wrapper's test for real, on testdata: bash workflows/snakemake/test.sh
+# Needs snakemake and snakefmt (requirements.txt) and the seven tools on PATH. Leaves nothing behind.
+set -euo pipefail
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+root=$(cd "$here/../.." && pwd)
+scratch=$(mktemp -d)
+trap 'rm -rf "$scratch"' EXIT
+passed=0
+
+pass() { printf 'ok: %s\n' "$1"; passed=$((passed + 1)); }
+fail() { printf 'not ok: %s\n' "$1" >&2; exit 1; }
+for tool in snakemake snakefmt rna-kmerize rna-mask rnaret-embed rnaret-fold rnaret-coding rnaret-mirtarget rnaret-train; do
+    command -v "$tool" >/dev/null || fail "$tool is not on PATH"
+done
+
+snakefmt --check -l 140 "$here" 2>"$scratch/format" || { cat "$scratch/format"; fail "snakefmt --check"; }
+pass "snakefmt --check"
+
+pipeline() { # ARGUMENTS...
+    snakemake -s "$here/Snakefile" --directory "$scratch/run" --cores 2 --nocolor \
+        --config "samples={'rnas': '$root/testdata/rnas.fa.gz'}" "mirnas=$root/testdata/mirnas.fa" "$@"
+}
+# The number of jobs of a rule in the table that Snakemake prints before it starts.
+planned() { # LOG RULE
+    awk -v rule="$2" '$1 == "job" && $2 == "count" { on = 1 } on && $1 == rule { print $2; exit } on && NF == 0 { exit }' "$1"
+}
+
+pipeline --lint >"$scratch/lint" 2>&1 || { cat "$scratch/lint"; fail "snakemake --lint"; }
+pass "snakemake --lint"
+
+pipeline --config shards=0 --dry-run >"$scratch/schema" 2>&1 && fail "the schema lets shards=0 through"
+grep -q "less than the minimum" "$scratch/schema" || { cat "$scratch/schema"; fail "the schema names what is wrong"; }
+pass "a configuration that the schema refuses"
+
+# A tool that dies in the middle of its output: the second of three shards of rnaret-fold.
+real=$(command -v rnaret-fold)
+mkdir "$scratch/failing"
+cat >"$scratch/failing/rnaret-fold" <<SHIM
+#!/usr/bin/env bash
+case " \$* " in *" --shard 2/3 "*) kill -9 \$\$ ;; esac
+exec "$real" "\$@"
+SHIM
+chmod +x "$scratch/failing/rnaret-fold"
+PATH="$scratch/failing:$PATH" pipeline --keep-going >"$scratch/first" 2>&1 && fail "a failing shard does not fail the run"
+[ ! -e "$scratch/run/results/rnas.summary.tsv" ] || fail "a failed run wrote a summary"
+[ ! -e "$scratch/run/results/parts/rnas.2of3.structures.tsv.gz" ] || fail "a failed job left its output"
+[ -e "$scratch/run/results/rnas.embeddings.tsv.gz" ] || { cat "$scratch/first"; fail "what does not depend on the failed job is done"; }
+pass "a shard that is killed fails the run, and the rest is done"
+
+before=$(stat -c %Y.%i "$scratch/run/results/rnas.embeddings.tsv.gz")
+pipeline >"$scratch/second" 2>&1 || { cat "$scratch/second"; fail "the second run"; }
+[ "$(planned "$scratch/second" fold)" = 1 ] && [ "$(planned "$scratch/second" join)" = 1 ] && [ "$(planned "$scratch/second" total)" = 4 ] ||
+    { cat "$scratch/second"; fail "the second run does more than what was missing: one shard, its join, the summary"; }
+[ "$before" = "$(stat -c %Y.%i "$scratch/run/results/rnas.embeddings.tsv.gz")" ] || fail "the second run wrote again what was there"
+pass "the second run does what was missing, and no more"
+
+pipeline >"$scratch/third" 2>&1
+grep -q "Nothing to be done" "$scratch/third" || { cat "$scratch/third"; fail "the third run finds nothing to do"; }
+pass "the third run finds nothing to do"
+
+# The joined parts against one run of each tool.
+cd "$scratch/run/results"
+rnas=$root/testdata/rnas.fa.gz
+cmp <(gzip -dc rnas.structures.tsv.gz) <(rnaret-fold -q --device cpu --format tsv "$rnas") || fail "structures"
+cmp <(gzip -dc rnas.cds.bed.gz) <(rnaret-coding -q --device cpu --summary "$scratch/potential.tsv" "$rnas") || fail "coding windows"
+cmp <(gzip -dc rnas.potential.tsv.gz) "$scratch/potential.tsv" || fail "coding potential"
+cmp <(gzip -dc rnas.sites.tsv.gz) <(rnaret-mirtarget -q --device cpu --mirna "$root/testdata/mirnas.fa" "$rnas") || fail "target sites"
+cmp <(gzip -dc rnas.embeddings.tsv.gz) <(rnaret-embed -q --device cpu "$rnas") || fail "embeddings"
+pass "three shards, joined, are byte for byte what one run writes"
+awk -F '\t' 'NF != 11 { exit 1 } END { exit NR != 7 }' rnas.summary.tsv || fail "the summary has 7 rows of 11 columns"
+awk -F '\t' '$1 == "HBE1" && $5 == "mRNA" && $6 > 0 { found = 1 } END { exit !found }' rnas.summary.tsv || fail "HBE1 codes"
+pass "the summary"
+
+# What must not be joined: the embeddings lack a record.
+gzip -dc rnas.embeddings.tsv.gz | sed 3d >"$scratch/embeddings.tsv"
+bash "$root/workflows/bin/summarize-rnas.sh" rnas.structures.tsv.gz rnas.potential.tsv.gz rnas.cds.bed.gz rnas.sites.tsv.gz \
+    "$scratch/embeddings.tsv" >/dev/null 2>"$scratch/mismatch" && fail "a missing record goes unnoticed"
+grep -q 'line 3: not the same record: "5S_rRNA", "5S_rRNA", "hammerhead"' "$scratch/mismatch" || fail "the missing record is named"
+pass "a table of other records is refused by name"
+
+# Each wrapper's own test, as the wrappers' repository runs it.
+mkdir -p "$scratch/prefix/master/bio/rnaret"
+cp -r "$here"/wrappers/* "$scratch/prefix/master/bio/rnaret/"
+for wrapper in "$here"/wrappers/*/; do
+    name=$(basename "$wrapper")
+    mkdir -p "$scratch/test/$name/data"
+    cp "$root"/testdata/{rnas.fa.gz,mirnas.fa,mirna_pairs.tsv} "$scratch/test/$name/data/"
+    targets=$(awk '/^rule /{ sub(":", "", $2); printf "%s ", $2 }' "$wrapper/test/Snakefile")
+    # shellcheck disable=SC2086 # the names of rules are words
+    snakemake -s "$wrapper/test/Snakefile" --directory "$scratch/test/$name" --cores 2 --nocolor \
+        --wrapper-prefix "file://$scratch/prefix/" $targets >"$scratch/log" 2>&1 || { cat "$scratch/log" "$scratch/test/$name"/logs/*; fail "wrapper $name"; }
+    [ -z "$(find "$scratch/test/$name/out" -empty)" ] || fail "wrapper $name writes an empty file"
+    pass "wrapper $name: $targets"
+done
+
+printf '%d passed, 0 failed\n' "$passed"

@@ -1,0 +1,34 @@
+__author__ = "The rnaret developers"
+__copyright__ = "Copyright 2026, The rnaret developers"
+__license__ = "MIT OR Apache-2.0"
+
+import shlex
+
+from snakemake.shell import shell
+
+
+def quoted(paths):
+    """Paths as words of a shell command."""
+    return " ".join(shlex.quote(str(path)) for path in ([paths] if isinstance(paths, str) else paths))
+
+
+extra = snakemake.params.get("extra", "")
+log = snakemake.log_fmt_shell(stdout=False, stderr=True)
+
+# The format follows the name of the output, unless params.format says otherwise.
+name = str(snakemake.output.structures)
+name = name.removesuffix(".gz")
+form = snakemake.params.get("format", name.rsplit(".", 1)[-1])
+
+pairs = snakemake.output.get("pairs", "")
+if pairs:
+    pairs = "--pairs " + quoted(pairs)
+
+shell(
+    "rnaret-fold --format {form}"
+    " --threads {snakemake.threads}"
+    " {pairs}"
+    " {extra}"
+    " --output {snakemake.output.structures:q}"
+    " " + quoted(snakemake.input.rnas) + " {log}"
+)

@@ -1,0 +1,24 @@
+__author__ = "The rnaret developers"
+__copyright__ = "Copyright 2026, The rnaret developers"
+__license__ = "MIT OR Apache-2.0"
+
+import shlex
+
+from snakemake.shell import shell
+
+
+def quoted(paths):
+    """Paths as words of a shell command."""
+    return " ".join(shlex.quote(str(path)) for path in ([paths] if isinstance(paths, str) else paths))
+
+
+extra = snakemake.params.get("extra", "")
+log = snakemake.log_fmt_shell(stdout=False, stderr=True)
+
+shell(
+    "rna-mask"
+    " --threads {snakemake.threads}"
+    " {extra}"
+    " --output {snakemake.output.masked:q}"
+    " " + quoted(snakemake.input.tokens) + " {log}"
+)
