@@ -22,8 +22,8 @@ train=${RNARET_TRAIN:-target/release/rnaret-train}
 
 "$train" pretrain "$data/ncrna.fa.gz" --run "$runs/pretrain-k5" -k 5 \
     --layers 3 --embed-dim 96 --value-dim 96 --ffn-dim 128 --min-length 30 --max-length 512 \
-    --learning-rate 2e-3 --min-learning-rate 2e-5 --steps 1000 --cycle-steps 950 --warmup-steps 50 --batch-tokens 8192 \
-    --dropout 0.02 --validation-fraction 0.01 --validation-records 1000 --validate-every 250 --checkpoint-every 100 --log-every 20
+    --learning-rate 2e-3 --min-learning-rate 2e-5 --steps 700 --cycle-steps 650 --warmup-steps 50 --batch-tokens 8192 \
+    --dropout 0.02 --validation-fraction 0.01 --validation-records 1000 --validate-every 350 --checkpoint-every 100 --log-every 20
 
 "$train" fold "$data/fold.tsv.gz" "$data/fold_tr0.tsv.gz" --validation "$data/fold_validation.tsv.gz" --run "$runs/fold" \
     --model "$runs/pretrain/model.safetensors" --head triangle --head-width 32 --head-blocks 8 --max-length 400 \

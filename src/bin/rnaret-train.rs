@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use rnaret::cli::{self, CommonArgs, DeviceArgs, Output, Termination, Tool};
 use rnaret::model::device::{self, Purpose};
 use rnaret::model::weights::{self, Storage};
-use rnaret::model::{Task, default_model};
+use rnaret::model::{Task, default_model, open_weights};
 use rnaret::train::config::{Hyperparameters, Sizes, TrainConfig, read_file};
 use rnaret::train::objective::Report;
 use rnaret::train::run::Outcome;
@@ -169,7 +169,7 @@ fn train(task: Task, arguments: TrainArgs, common: &CommonArgs) -> Result<Outcom
     let TrainArgs { data, run, validation, annotation, model, config, device, sizes, hyperparameters } = arguments;
     let (file, file_sizes) = config.as_deref().map(read_file).transpose()?.unwrap_or_default();
     let config = TrainConfig::resolve(task, &file, &hyperparameters)?;
-    let start = model.as_deref().map(weights::read).transpose()?;
+    let start = model.as_deref().map(open_weights).transpose()?;
     let model = sizes.or(file_sizes).model(task, start.as_ref().map(|weights| &weights.config))?;
     let compute = device::select(device, Purpose::Training)?;
     cli::note_run(&run);
@@ -184,7 +184,7 @@ fn train(task: Task, arguments: TrainArgs, common: &CommonArgs) -> Result<Outcom
 fn evaluate(arguments: &EvaluateArgs, common: &CommonArgs) -> Result<Outcome> {
     let config = TrainConfig::resolve(arguments.task, &Hyperparameters::default(), &arguments.hyperparameters)?;
     let weights = match &arguments.model {
-        Some(path) => weights::read(path)?,
+        Some(path) => open_weights(path)?,
         None => default_model(arguments.task)?,
     };
     if weights.config.task != arguments.task {

@@ -165,7 +165,8 @@ impl CommonArgs {
 /// Which model to run, and where.
 #[derive(Clone, Debug, clap::Args)]
 pub struct ModelArgs {
-    /// Weights: a safetensors file of rnaret-train or a published .pth; the built-in model by default
+    /// Weights: a safetensors file of rnaret-train, a published .pth, or the name of a built-in model (pretrain,
+    /// pretrain-k5, fold, coding, mirtarget); by default the built-in model for the task
     #[arg(long, value_name = "PATH")]
     pub model: Option<PathBuf>,
 

@@ -1,4 +1,5 @@
-//! The models that a tool runs where no `--model` is given: they travel inside the binaries.
+//! The models that travel inside the binaries: one for each task that a tool runs where no `--model` is given, and others
+//! that `--model` knows by name.
 //!
 //! `models/` in the repository holds them with a card for each: data, training, figures, limits.
 
@@ -6,28 +7,80 @@ use std::path::Path;
 
 use super::config::Task;
 use super::weights::{self, Weights};
-use crate::Result;
+use crate::{Error, Result};
 
-/// The default model for a task.
+/// A model inside the binary: its name, and its safetensors.
+#[cfg(feature = "embedded-models")]
+const MODELS: &[(&str, &[u8])] = &[
+    ("pretrain", include_bytes!("../../../models/pretrain.safetensors")),
+    ("pretrain-k5", include_bytes!("../../../models/pretrain-k5.safetensors")),
+    ("fold", include_bytes!("../../../models/fold.safetensors")),
+    ("coding", include_bytes!("../../../models/coding.safetensors")),
+    ("mirtarget", include_bytes!("../../../models/mirtarget.safetensors")),
+];
+
+#[cfg(not(feature = "embedded-models"))]
+const MODELS: &[(&str, &[u8])] = &[];
+
+/// The default model for a task, which has the task's name.
 ///
 /// # Errors
 /// Where this build has no models inside (feature `embedded-models` off).
-#[cfg(feature = "embedded-models")]
 pub fn load(task: Task) -> Result<Weights> {
-    let (name, bytes): (&str, &[u8]) = match task {
-        Task::Pretrain => ("built-in pretrain model", include_bytes!("../../../models/pretrain.safetensors")),
-        Task::Fold => ("built-in fold model", include_bytes!("../../../models/fold.safetensors")),
-        Task::Coding => ("built-in coding model", include_bytes!("../../../models/coding.safetensors")),
-        Task::Mirtarget => ("built-in mirtarget model", include_bytes!("../../../models/mirtarget.safetensors")),
-    };
-    weights::parse(bytes, Path::new(name))
+    named(&task.to_string()).unwrap_or_else(|| {
+        Err(Error::Usage(format!("this program was built without models: give a {task} model with --model")))
+    })
 }
 
-/// The default model for a task, of which this build has none.
+/// The weights that `--model` asks for: those in the file `path`, or, where there is no such file, the built-in model of
+/// that name.
 ///
 /// # Errors
-/// Always.
-#[cfg(not(feature = "embedded-models"))]
-pub fn load(task: Task) -> Result<Weights> {
-    Err(crate::Error::Usage(format!("this program was built without models: give a {task} model with --model")))
+/// Where there is neither, or the file holds no weights.
+pub fn open(path: &Path) -> Result<Weights> {
+    let built_in = if path.exists() { None } else { path.to_str().and_then(named) };
+    built_in.unwrap_or_else(|| {
+        weights::read(path).map_err(|error| match error {
+            Error::Read { file, source } if source.kind() == std::io::ErrorKind::NotFound && !MODELS.is_empty() => {
+                let names: Vec<&str> = MODELS.iter().map(|(name, _)| *name).collect();
+                Error::weights(path, format!("{file}: {source}; built-in models are {}", names.join(", ")))
+            }
+            other => other,
+        })
+    })
+}
+
+fn named(name: &str) -> Option<Result<Weights>> {
+    let (_, bytes) = MODELS.iter().find(|(known, _)| *known == name)?;
+    Some(weights::parse(bytes, Path::new(&format!("built-in {name} model"))))
+}
+
+#[cfg(all(test, feature = "embedded-models"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_model_has_its_name_and_every_task_a_model() -> Result<()> {
+        for (name, _) in MODELS {
+            let weights = open(Path::new(name))?;
+            assert!(name.starts_with(&weights.config.task.to_string()), "{name}");
+        }
+        for task in [Task::Pretrain, Task::Fold, Task::Coding, Task::Mirtarget] {
+            assert_eq!(load(task)?.config.task, task);
+        }
+        assert_eq!(open(Path::new("pretrain-k5"))?.config.k, 5);
+        Ok(())
+    }
+
+    #[test]
+    fn an_unknown_name_gets_the_names_that_there_are() {
+        let error = open(Path::new("folding")).err().map(|error| error.to_string()).unwrap_or_default();
+        assert!(error.contains("folding") && error.contains("pretrain-k5"), "{error}");
+    }
+
+    #[test]
+    fn together_they_leave_room_in_a_package() {
+        let bytes: usize = MODELS.iter().map(|(_, bytes)| bytes.len()).sum();
+        assert!(bytes <= 9_000_000, "{bytes}");
+    }
 }

@@ -10,7 +10,7 @@ use super::default_models;
 use super::device::{self, Purpose};
 use super::packed::Packed;
 use super::parameters::Parameters;
-use super::weights::{self, Weights};
+use super::weights::Weights;
 use crate::cli::{self, DeviceArgs};
 use crate::sequence::{Record, Tokenizer};
 use crate::{Error, Result};
@@ -49,7 +49,7 @@ impl Model {
     pub fn load_any(path: Option<&Path>, task: Task, device: DeviceArgs) -> Result<Self> {
         let compute = device::select(device, Purpose::Inference)?;
         let weights = match path {
-            Some(path) => weights::read(path)?,
+            Some(path) => default_models::open(path)?,
             None => default_models::load(task)?,
         };
         let tokenizer = Tokenizer::new(weights.config.k)?;

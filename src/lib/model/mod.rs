@@ -18,7 +18,7 @@ pub mod weights;
 
 pub use backbone::Backbone;
 pub use config::{HeadKind, ModelConfig, Task};
-pub use default_models::load as default_model;
+pub use default_models::{load as default_model, open as open_weights};
 pub use load::Model;
 pub use packed::Packed;
 pub use parameters::{Parameters, initialise};
