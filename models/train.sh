@@ -30,16 +30,32 @@ train=${RNARET_TRAIN:-target/release/rnaret-train}
     --learning-rate 1.5e-3 --min-learning-rate 1e-5 --batch-records 8 --positive-weight 3 --steps 8000 --cycle-steps 7900 \
     --warmup-steps 100 --log-every 20 --validate-every 500 --checkpoint-every 100 --dropout 0.05
 
+# A second cycle at a lower rate; its last weights are kept.
+"$train" fold "$data/fold.tsv.gz" "$data/fold_tr0.tsv.gz" --validation "$data/fold_validation.tsv.gz" --run "$runs/fold-second" \
+    --model "$runs/fold/model.safetensors" --max-length 400 --learning-rate 7e-4 --min-learning-rate 1e-5 --batch-records 8 \
+    --positive-weight 3 --steps 2400 --cycle-steps 2350 --warmup-steps 50 --log-every 20 --validate-every 0 --checkpoint-every 100 \
+    --dropout 0.05 --seed 5
+
 "$train" coding "$data/cds_human.tsv.gz" --run "$runs/coding" -k 3 \
     --layers 2 --embed-dim 48 --value-dim 48 --ffn-dim 64 --head frames --head-width 40 --head-blocks 5 --max-length 2000 \
     --learning-rate 2e-3 --min-learning-rate 2e-5 --batch-records 32 --batch-tokens 65536 --fragments 0.6 --record-weight 0.5 \
-    --steps 2400 --epochs 100 --cycle-steps 2300 --warmup-steps 100 --log-every 20 --validate-every 300 \
+    --steps 2400 --epochs 100 --cycle-steps 2300 --warmup-steps 100 --log-every 20 --validate-every 0 \
     --validation-records 600 --checkpoint-every 100 --dropout 0.1 --weight-decay 0.05 --validation-fraction 0.1
 
 "$train" mirtarget "$data/mirna_pairs.tsv.gz" --run "$runs/mirtarget" --model "$runs/pretrain/model.safetensors" \
     --learning-rate 1.5e-3 --min-learning-rate 1e-5 --steps 12000 --cycle-steps 11800 --warmup-steps 200 --epochs 1000 \
     --validate-every 1000 --log-every 200 --checkpoint-every 500 --dropout 0.25 --validation-fraction 0.1 --weight-decay 0.1
 
-for name in pretrain pretrain-k5 fold coding mirtarget; do
-    "$train" import --half "$runs/$name/model.safetensors" -o "models/$name.safetensors"
+"$train" coding "$data/cds_human.tsv.gz" --run "$runs/coding-second" --model "$runs/coding/model.safetensors" --max-length 2000 \
+    --learning-rate 1e-3 --min-learning-rate 1e-5 --batch-records 32 --batch-tokens 65536 --fragments 0.75 --record-weight 0.7 \
+    --steps 800 --epochs 100 --cycle-steps 770 --warmup-steps 30 --log-every 20 --validate-every 200 \
+    --validation-records 600 --checkpoint-every 250 --dropout 0.1 --weight-decay 0.05 --validation-fraction 0.1
+
+"$train" mirtarget "$data/mirna_pairs.tsv.gz" --run "$runs/mirtarget-second" --model "$runs/mirtarget/model.safetensors" \
+    --learning-rate 1e-3 --min-learning-rate 1e-4 --steps 5000 --cycle-steps 4900 --warmup-steps 100 --epochs 1000 \
+    --validate-every 500 --log-every 200 --checkpoint-every 500 --dropout 0.3 --ema-decay 0.999 --validation-fraction 0.1 \
+    --weight-decay 0.1
+
+for pair in pretrain:pretrain pretrain-k5:pretrain-k5 fold-second:fold coding-second:coding mirtarget-second:mirtarget; do
+    "$train" import --half "$runs/${pair%:*}/model.safetensors" -o "models/${pair#*:}.safetensors"
 done

@@ -6,7 +6,7 @@
 //! bases; start and stop codons count twice. A reading frame begins at the first AUG of its stop-free stretch, as
 //! ribosomes and annotators have it. Where the stretch runs out of the transcript's 5' end, the AUG may be missing from
 //! the transcript. That is taken for so only where there is no other AUG, or where the bases before it look coding by
-//! more than half a window: the sum of p - 1/2 over them is greater than half the number of bases of a window.
+//! a whole window more: the sum of p - 1/2 over them is greater than the number of bases of a window.
 
 use super::coding::CdsWindow;
 use super::codon::{amino_acid, codons, is_start, is_stop};
@@ -114,7 +114,7 @@ impl Stretch {
         // A stretch that begins with the transcript may have begun before it.
         let open = self.first < 3 && self.start_codon != Some(self.first);
         let before = self.start_codon.unwrap_or(self.end);
-        let codes_before = sums.of(0, before) - before as f64 / 2.0 > window as f64 / 2.0;
+        let codes_before = sums.of(0, before) - before as f64 / 2.0 > window as f64;
         let (start, phase, has_start) = match self.start_codon {
             Some(position) if !(open && codes_before) => (position, 0, true),
             _ if open => (0, self.first, false),
@@ -199,14 +199,14 @@ mod tests {
         // In frame 1 from the first base: coding bases, then AUG and stop. The other frames have stops all along.
         let sequence = format!("C{}AUGGCUUAAC", "CUAACUGAC".repeat(3));
         let coding = vec![1.0; sequence.len()];
-        let found = refine(sequence.as_bytes(), &coding, &[window(0, 37)], 20);
+        let found = refine(sequence.as_bytes(), &coding, &[window(0, 37)], 10);
         assert_eq!((found[0].start, found[0].end, found[0].phase), (0, 37, 1));
         assert_eq!(found[0].completeness(), "5prime_partial");
         assert_eq!(found[0].protein(sequence.as_bytes()), b"LTDLTDLTDMA");
         // The same bases without evidence before the AUG.
         let mut unsure = coding;
         unsure[..28].fill(0.5);
-        let found = refine(sequence.as_bytes(), &unsure, &[window(0, 37)], 20);
+        let found = refine(sequence.as_bytes(), &unsure, &[window(0, 37)], 10);
         assert_eq!((found[0].start, found[0].end, found[0].completeness()), (28, 37, "complete"));
     }
 

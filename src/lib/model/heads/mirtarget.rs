@@ -1,6 +1,6 @@
 //! Whether a miRNA binds a site: [CLS] miRNA [SEQ] target, read off the first token.
 
-use candle_core::{DType, Tensor};
+use candle_core::{DType, Device, Tensor};
 
 use super::WithBias;
 use crate::Result;
@@ -52,7 +52,8 @@ impl MirtargetHead {
     /// # Errors
     /// Where a tensor operation fails.
     pub fn probabilities(&self, features: &Tensor, packed: &Packed) -> Result<Vec<f32>> {
-        let logits = self.forward(features, packed)?.to_dtype(DType::F32)?.to_vec2::<f32>()?;
-        Ok(logits.iter().map(|pair| (1.0 / (1.0 + ((pair[0] - pair[1]) as f64).exp())) as f32).collect())
+        let logits = self.forward(features, packed)?.to_dtype(DType::F32)?.to_device(&Device::Cpu)?;
+        let of_classes = candle_nn::ops::softmax_last_dim(&logits.contiguous()?)?;
+        Ok(of_classes.narrow(1, 1, 1)?.flatten_all()?.to_vec1::<f32>()?)
     }
 }
