@@ -52,6 +52,10 @@ impl MirtargetHead {
     /// # Errors
     /// Where a tensor operation fails.
     pub fn probabilities(&self, features: &Tensor, packed: &Packed) -> Result<Vec<f32>> {
+        // candle's softmax fails on no rows.
+        if packed.sequences() == 0 {
+            return Ok(Vec::new());
+        }
         let logits = self.forward(features, packed)?.to_dtype(DType::F32)?.to_device(&Device::Cpu)?;
         let of_classes = candle_nn::ops::softmax_last_dim(&logits.contiguous()?)?;
         Ok(of_classes.narrow(1, 1, 1)?.flatten_all()?.to_vec1::<f32>()?)
