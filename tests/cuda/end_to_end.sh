@@ -72,7 +72,7 @@ refused "record four (150 nt) does not fit in memory alone" STAND_IN_LARGEST=600
 for precision in f32 bf16; do
     steps=$([ $precision = f32 ] && echo 4 || echo 6)
     on_device "$programs/rnaret-train" mirtarget testdata/mirna_pairs.tsv --run "$scratch/run" -q --device cuda \
-        --precision $precision --layers 1 --embed-dim 16 --value-dim 16 --ffn-dim 16 --heads 2 --steps $steps \
+        --precision $precision --layers 1 --embed-dim 16 --value-dim 16 --ffn-dim 16 --heads 2 --steps "$steps" \
         --batch-records 4 --log-every 1 --validation-fraction 0 --checkpoint-every 1
     test "$(wc -l <"$scratch/run/metrics.tsv")" = $((steps + 1))
     echo "ok: rnaret-train goes on in $precision"
