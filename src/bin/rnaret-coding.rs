@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use rnaret::cli::{self, CommonArgs, InputArgs, ModelArgs, Output, OutputArgs, PictureFolder, Tool};
-use rnaret::decode::coding::{TranscriptLabel, cds_windows, coding_potential};
+use rnaret::decode::coding::{TranscriptLabel, cds_windows};
 use rnaret::decode::reading_frame::{reading_frames, refine};
 use rnaret::draw::coding::CodingPicture;
 use rnaret::format::{bed, gff3, protein, table};
@@ -118,7 +118,7 @@ fn code(arguments: Arguments) -> Result<()> {
         };
         cli::in_memory(&arguments.input, &batch, work, |part, (packed, found)| {
             for (index, (record, range)) in part.iter().zip(packed.ranges()).enumerate() {
-                let potential = found.transcripts.as_ref().map(|transcripts| f64::from(transcripts[index]));
+                let potential = found.potential(index, range.clone(), arguments.window as usize);
                 outputs.write(record, &found.bases[range], potential)?;
             }
             Ok(())
@@ -164,9 +164,8 @@ impl<'a> Outputs<'a> {
         }
     }
 
-    /// Writes what the probability of each base of a record makes of it. `potential` is that of the transcript, where the
-    /// model tells.
-    fn write(&mut self, record: &Record, probabilities: &[f32], potential: Option<f64>) -> Result<()> {
+    /// Writes what the probability of each base of a record makes of it. `potential` is that of the transcript.
+    fn write(&mut self, record: &Record, probabilities: &[f32], potential: f64) -> Result<()> {
         let Arguments { threshold, format, .. } = *self.arguments;
         let (id, length, window) = (record.id.as_str(), record.len(), self.arguments.window as usize);
         let defect = |error| Error::write("coding regions", error);
@@ -185,7 +184,6 @@ impl<'a> Outputs<'a> {
         .map_err(defect)?;
         self.regions.put(&text)?;
         if let Some(summary) = &mut self.summary {
-            let potential = potential.unwrap_or_else(|| coding_potential(probabilities, window));
             let label = TranscriptLabel::new(potential, threshold);
             text.clear();
             table::write_coding(&mut text, id, length, potential, label).map_err(defect)?;

@@ -437,47 +437,34 @@ mod tests {
 
     use super::*;
 
-    /// Sum over all structures within i..=j of a loop, by trying them all. `helix` weighs each outermost pair.
-    fn everything(
+    /// Every structure whose remaining bases lie in the half-open intervals `open`, by trying them all: the first base of an
+    /// interval unpaired, then paired with each of the others.
+    fn intervals(
         problem: &Problem,
-        i: usize,
-        j: usize,
+        mut open: Vec<(usize, usize)>,
         pairs: &mut Vec<(usize, usize)>,
         sums: &mut Vec<(f64, Vec<(usize, usize)>)>,
     ) {
-        if i > j || j >= problem.length() {
+        while open.last().is_some_and(|(start, end)| start >= end) {
+            open.pop();
+        }
+        let Some((start, end)) = open.pop() else {
             sums.push((weight(problem, pairs), pairs.clone()));
             return;
-        }
-        // Base i unpaired, then paired with each of the others: the rest is a list of open intervals.
-        fn intervals(
-            problem: &Problem,
-            mut open: Vec<(usize, usize)>,
-            pairs: &mut Vec<(usize, usize)>,
-            sums: &mut Vec<(f64, Vec<(usize, usize)>)>,
-        ) {
-            while open.last().is_some_and(|(start, end)| start >= end) {
-                open.pop();
-            }
-            let Some((start, end)) = open.pop() else {
-                sums.push((weight(problem, pairs), pairs.clone()));
-                return;
-            };
-            let mut rest = open.clone();
-            rest.push((start + 1, end));
-            intervals(problem, rest, pairs, sums);
-            for partner in start + 1..end {
-                if problem.kind(start, partner).is_some() {
-                    let mut rest = open.clone();
-                    rest.push((partner + 1, end));
-                    rest.push((start + 1, partner));
-                    pairs.push((start, partner));
-                    intervals(problem, rest, pairs, sums);
-                    pairs.pop();
-                }
+        };
+        let mut rest = open.clone();
+        rest.push((start + 1, end));
+        intervals(problem, rest, pairs, sums);
+        for partner in start + 1..end {
+            if problem.kind(start, partner).is_some() {
+                let mut rest = open.clone();
+                rest.push((partner + 1, end));
+                rest.push((start + 1, partner));
+                pairs.push((start, partner));
+                intervals(problem, rest, pairs, sums);
+                pairs.pop();
             }
         }
-        intervals(problem, vec![(i, j + 1)], pairs, sums);
     }
 
     /// The Boltzmann factor of one structure, loop by loop.
@@ -523,7 +510,7 @@ mod tests {
     fn enumerated(sequence: &[u8]) -> PairMap {
         let problem = Problem::new(sequence, 0.0);
         let mut sums = Vec::new();
-        everything(&problem, 0, sequence.len() - 1, &mut Vec::new(), &mut sums);
+        intervals(&problem, vec![(0, sequence.len())], &mut Vec::new(), &mut sums);
         let total: f64 = sums.iter().map(|(weight, _)| weight).sum();
         let mut map = PairMap::new(sequence.len());
         for (weight, pairs) in sums {

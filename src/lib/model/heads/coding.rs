@@ -6,6 +6,7 @@ use rayon::prelude::*;
 use super::frames::{FRAME_FEATURES, frame_features, transcript_features};
 use super::{WithBias, constant, tensor};
 use crate::Result;
+use crate::decode::coding::coding_potential;
 use crate::model::ops::bias::{add_bias, add_bias_and_cut};
 use crate::model::ops::convolution::convolution_1d;
 use crate::model::ops::linear::linear;
@@ -64,6 +65,17 @@ struct FramesBlock {
     convolution: WithBias,
     pointwise: WithBias,
     dilation: usize,
+}
+
+impl CodingProbabilities {
+    /// The coding potential of the sequence `index`, whose bases are `range`: its own probability where the head tells,
+    /// else the mean probability of its best window of `window` bases.
+    pub fn potential(&self, index: usize, range: std::ops::Range<usize>, window: usize) -> f64 {
+        match &self.transcripts {
+            Some(transcripts) => f64::from(transcripts[index]),
+            None => coding_potential(&self.bases[range], window),
+        }
+    }
 }
 
 impl CodingHead {

@@ -6,7 +6,6 @@ use rayon::prelude::*;
 use super::losses::{binary_cross_entropy, sigmoid};
 use super::{Loss, Objective, Report, named, surrogate};
 use crate::Result;
-use crate::decode::coding::coding_potential;
 use crate::model::heads::coding::CodingHead;
 use crate::model::ops::dropout::Dropout;
 use crate::model::{Backbone, ModelConfig, Packed, Parameters};
@@ -125,10 +124,7 @@ impl Objective for Coding {
         let probabilities = |record: &CodingRecord| -> Result<(Vec<f32>, f64)> {
             let packed: Packed = [self.tokenizer.encode(&record.sequence)].into_iter().collect();
             let found = head.probabilities(&backbone.features(&packed)?, &packed, &record.sequence)?;
-            let potential = match &found.transcripts {
-                Some(transcripts) => f64::from(transcripts[0]),
-                None => coding_potential(&found.bases, WINDOW),
-            };
+            let potential = found.potential(0, 0..found.bases.len(), WINDOW);
             Ok((found.bases, potential))
         };
         let results = examples
