@@ -242,7 +242,7 @@ fn every_weight_has_a_gradient() {
     for (task, head) in [
         (Task::Pretrain, HeadKind::Published),
         (Task::Fold, HeadKind::Published),
-        (Task::Fold, HeadKind::Triangle),
+        (Task::Fold, HeadKind::Helices),
         (Task::Coding, HeadKind::Published),
         (Task::Coding, HeadKind::Frames),
         (Task::Mirtarget, HeadKind::Published),
@@ -256,7 +256,7 @@ fn every_weight_has_a_gradient() {
             ffn_dim: 10,
             layers: 2,
             heads: 2,
-            head_blocks: 2,
+            head_blocks: 3,
             head_width: 6,
             ..ModelConfig::published(task, 1)
         };
@@ -267,10 +267,14 @@ fn every_weight_has_a_gradient() {
             let features = backbone.forward(&packed, None).unwrap();
             let logits = match task {
                 Task::Pretrain => backbone.logits(&features).unwrap(),
-                Task::Fold => FoldHead::new(&config, parameters)
-                    .unwrap()
-                    .forward(&features.narrow(0, 0, 8).unwrap(), &letters[..8])
-                    .unwrap(),
+                Task::Fold => {
+                    FoldHead::new(&config, parameters)
+                        .unwrap()
+                        .forward(&features.narrow(0, 0, 8).unwrap(), &letters[..8], &Default::default())
+                        .unwrap()
+                        .unwrap()
+                        .logits
+                }
                 Task::Coding => {
                     let head = CodingHead::new(&config, parameters).unwrap();
                     let logits = head.forward(&features, packed.offsets(), letters).unwrap();

@@ -25,6 +25,7 @@ use rnaret::model::{Backbone, HeadKind, ModelConfig, Packed, Parameters, Task, i
 use rnaret::sequence::Tokenizer;
 use rnaret::sequence::masking::Masked;
 use rnaret::train::data::coding::CodingRecord;
+use rnaret::train::data::fold::FoldRecord;
 use rnaret::train::data::mirtarget::MirtargetRecord;
 use rnaret::train::data::pretrain::PretrainExample;
 use rnaret::train::gradients::{Contribution, StepSum};
@@ -191,8 +192,8 @@ fn check(compute: &Compute, tiny: bool) -> bool {
         }
         Structure { id: format!("s{seed}"), sequence: letters, partners }
     };
-    let structures: Vec<Structure> = (0..2).map(|i| hairpin(if tiny { 14 } else { 60 + 37 * i }, i)).collect();
-    for (head, name) in [(published, "fold (published head)"), (HeadKind::Triangle, "fold (triangle head)")] {
+    let structures: Vec<FoldRecord> = (0..2).map(|i| hairpin(if tiny { 14 } else { 60 + 37 * i }, i).into()).collect();
+    for (head, name) in [(published, "fold (published head)"), (HeadKind::Helices, "fold (helices head)")] {
         let objective = Fold { tokenizer, positive_weight: 10.0, rules: PairRules::default() };
         good &= compare(name, objective, &size(Task::Fold, head), compute, &structures);
     }
@@ -223,7 +224,7 @@ fn check(compute: &Compute, tiny: bool) -> bool {
 
     // The published size, short and long, and both fold heads' maps.
     let config = if tiny { size(Task::Fold, published) } else { ModelConfig::published(Task::Fold, 1) };
-    for head in [published, HeadKind::Triangle] {
+    for head in [published, HeadKind::Helices] {
         let config = ModelConfig { head, ..config.clone() };
         let start = initialise(&config, 3).unwrap();
         let lengths: &[usize] = if tiny { &[40] } else { &[64, 700, 5000] };
@@ -340,9 +341,9 @@ fn measure(what: &str, sizes: &[usize], compute: &Compute, tiny: bool) {
                 2.0 * weights_per_token(&config) * tokens,
             );
         }
-        "fold-published" | "fold-triangle" => {
-            if what == "fold-triangle" {
-                config = ModelConfig { head: HeadKind::Triangle, head_blocks: 8, head_width: 64, ..config };
+        "fold-published" | "fold-helices" => {
+            if what == "fold-helices" {
+                config = ModelConfig { head: HeadKind::Helices, head_blocks: 8, head_width: 64, ..config };
             }
             let parameters = compute.place(&initialise(&config, 1).unwrap()).unwrap();
             let backbone = Backbone::new(&config, &parameters).unwrap().for_inference().unwrap();
@@ -352,7 +353,7 @@ fn measure(what: &str, sizes: &[usize], compute: &Compute, tiny: bool) {
                 head.logits(&backbone.features(&packed).unwrap(), &letters).unwrap();
             });
             // 9 + 2 (published) or 9 + 1 taps per channel and pair; the map of the published head is whole.
-            let (taps, pairs) = if what == "fold-triangle" { (10, length * length / 2) } else { (11, length * length) };
+            let (taps, pairs) = if what == "fold-helices" { (10, length * length / 2) } else { (11, length * length) };
             let width = config.head_width;
             row(
                 what,

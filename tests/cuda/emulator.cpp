@@ -122,7 +122,7 @@ const std::unordered_map<std::string, Kernel> kernels = {
     BOTH(gelu_gate), BOTH(gelu_gate_gradient), ONE(rotation_table), BOTH(rotate), BOTH(add_bias), BOTH(relu_gradient),
     BOTH(dropout), BOTH(row_sum), BOTH(sum_slabs),
     BOTH(select_rows), BOTH(select_rows_gradient),
-    BOTH(triangle_convolution), BOTH(triangle_weight_gradient), BOTH(map_convolution), BOTH(map_weight_gradient),
+    BOTH(pair_convolution), BOTH(pair_weight_gradient), BOTH(map_convolution), BOTH(map_weight_gradient),
     BOTH(arrange_weights), BOTH(weight_gradient_sum),
     ONE(sum_of_squares), ONE(blend), ONE(adam_step),
 };

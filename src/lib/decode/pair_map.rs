@@ -7,10 +7,15 @@ pub struct PairMap {
     values: Vec<f32>,
 }
 
+/// Number of pairs {i < j} with j below `row`.
+pub fn pairs_above(row: usize) -> usize {
+    row * row.saturating_sub(1) / 2
+}
+
 impl PairMap {
     /// A map of zeros for a sequence of `length` bases: length (length - 1) / 2 values.
     pub fn new(length: usize) -> Self {
-        Self { length, values: vec![0.0; length * length.saturating_sub(1) / 2] }
+        Self { length, values: vec![0.0; pairs_above(length)] }
     }
 
     /// Number of bases.
@@ -20,13 +25,13 @@ impl PairMap {
 
     /// The values of the pairs (0, j) .. (j-1, j).
     pub fn row(&self, j: usize) -> &[f32] {
-        let start = j * j.saturating_sub(1) / 2;
+        let start = pairs_above(j);
         &self.values[start..start + j]
     }
 
     /// The values of the pairs (0, j) .. (j-1, j), to be written.
     pub fn row_mut(&mut self, j: usize) -> &mut [f32] {
-        let start = j * j.saturating_sub(1) / 2;
+        let start = pairs_above(j);
         &mut self.values[start..start + j]
     }
 

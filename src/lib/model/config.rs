@@ -36,9 +36,9 @@ pub enum HeadKind {
     /// As published: residual blocks of [1x1, k, 1x1] convolutions with ReLU.
     #[default]
     Published,
-    /// Fold: dilated convolutions over the triangle of pairs {i < j}, which also see what pair the letters make and how
-    /// long the helix around it could be.
-    Triangle,
+    /// Fold: dilated convolutions over the pairs that could be part of a helix, which also see what pair the letters make,
+    /// how long the helix around it could be, and its probability by free energy.
+    Helices,
     /// Coding: dilated convolutions along the transcript, which also see its reading frames.
     Frames,
 }
@@ -160,7 +160,7 @@ impl ModelConfig {
             return wrong(format!("a {} head needs head_width of at least 1", self.task));
         }
         match (self.head, self.task) {
-            (HeadKind::Published, _) | (HeadKind::Triangle, Task::Fold) | (HeadKind::Frames, Task::Coding) => {}
+            (HeadKind::Published, _) | (HeadKind::Helices, Task::Fold) | (HeadKind::Frames, Task::Coding) => {}
             (head, task) => return wrong(format!("a {task} model has no head of the kind {head:?}")),
         }
         Ok(())

@@ -8,7 +8,8 @@ use rand_chacha::ChaCha8Rng;
 
 use super::config::{HeadKind, ModelConfig, Task};
 use super::heads::frames::{FRAME_FEATURES, TRANSCRIPT_FEATURES};
-use super::heads::triangle::PAIR_FEATURES;
+use super::heads::helices::{VOICES, exchanges};
+use super::heads::helix_pairs::PAIR_FEATURES;
 use crate::Result;
 
 /// Tensors by name. Names are those of the published weights.
@@ -80,13 +81,19 @@ fn wanted(config: &ModelConfig) -> Vec<Wanted> {
     let width = config.head_width;
     match config.task {
         Task::Pretrain => {}
-        Task::Fold if config.head == HeadKind::Triangle => {
+        Task::Fold if config.head == HeadKind::Helices => {
             add_with_bias("pair.features", &[width, PAIR_FEATURES]);
             add_with_bias("pair.first", &[width, d]);
             add_with_bias("pair.second", &[width, d]);
             for block in 0..config.head_blocks {
                 add_with_bias(&format!("blocks.{block}.convolution"), &[width, width, 3, 3]);
                 add_with_bias(&format!("blocks.{block}.pointwise"), &[width, width]);
+            }
+            for exchange in 0..exchanges(config.head_blocks) {
+                add_with_bias(&format!("exchanges.{exchange}.values"), &[width, width]);
+                add_with_bias(&format!("exchanges.{exchange}.state"), &[width, width + VOICES]);
+                add_with_bias(&format!("exchanges.{exchange}.first"), &[width, width]);
+                add_with_bias(&format!("exchanges.{exchange}.second"), &[width, width]);
             }
             add_with_bias("out", &[1, width]);
         }
@@ -129,6 +136,12 @@ fn wanted(config: &ModelConfig) -> Vec<Wanted> {
             add(format!("classifier.blocks.{block}.norm.weight"), &[width], Start::One);
         }
         add("classifier.norm.weight".into(), &[width], Start::One);
+    }
+    if config.head == HeadKind::Helices {
+        for exchange in 0..exchanges(config.head_blocks) {
+            add(format!("classifier.exchanges.{exchange}.norm.weight"), &[width], Start::One);
+            add(format!("classifier.exchanges.{exchange}.loudness.weight"), &[VOICES, width], Start::FanIn(width));
+        }
     }
     list
 }

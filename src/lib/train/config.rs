@@ -315,7 +315,7 @@ pub struct Sizes {
     #[arg(long, value_name = "N", help_heading = "Model")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub heads: Option<usize>,
-    /// Kind of the head (fold: published, triangle; coding: published, frames).
+    /// Kind of the head (fold: published, helices; coding: published, frames).
     #[arg(long, value_enum, help_heading = "Model")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub head: Option<HeadKind>,
@@ -477,9 +477,9 @@ mod tests {
         assert_eq!((model.layers, model.embed_dim, model.k, model.head_blocks), (2, 64, 3, 16));
         let other = Sizes { layers: Some(3), ..Default::default() };
         assert!(other.model(Task::Fold, Some(&start)).is_err());
-        let head = Sizes { head: Some(HeadKind::Triangle), head_width: Some(24), ..Default::default() };
+        let head = Sizes { head: Some(HeadKind::Helices), head_width: Some(24), ..Default::default() };
         let model = head.model(Task::Fold, Some(&start)).expect("a valid model");
-        assert_eq!((model.head, model.head_width), (HeadKind::Triangle, 24));
+        assert_eq!((model.head, model.head_width), (HeadKind::Helices, 24));
     }
 
     #[test]

@@ -22,7 +22,6 @@ use super::random::{Purpose, generator};
 use super::run::{Outcome, Passes, Repeated, Run, Streamed, inputs_digest};
 use super::signals::Interrupt;
 use crate::decode::base_pairs::PairRules;
-use crate::format::structure::Structure;
 use crate::format::structure_reader;
 use crate::model::device::Compute;
 use crate::model::parameters::backbone_prefix;
@@ -102,7 +101,7 @@ pub fn train(job: Job) -> Result<Outcome> {
                 None => part_fold(fold_records(&job.data)?, &job.config)?,
             };
             count(&job.tally, training.iter().chain(&validation).map(|record| record.structure.length()));
-            let validation = some(usable(validation), &job.config).into_iter().map(|record| record.structure).collect();
+            let validation = some(usable(validation), &job.config);
             let training = usable(training);
             let objective = fold_objective(&job.config, tokenizer);
             start(job, objective, &mut Repeated(training), validation)
@@ -183,8 +182,7 @@ pub fn evaluate(evaluation: &Evaluation, tally: &Tally) -> Result<(Report, Optio
             if only_held_out {
                 records = part_fold(records, config)?.1;
             }
-            let structures: Vec<Structure> = records.into_iter().map(|record| record.structure).collect();
-            (fold_objective(config, tokenizer).evaluate(model, parameters, &structures)?, None)
+            (fold_objective(config, tokenizer).evaluate(model, parameters, &records)?, None)
         }
         Task::Coding => {
             let mut records = coding_records(data, annotation)?;
@@ -372,7 +370,7 @@ fn fold_records(paths: &[PathBuf]) -> Result<Vec<FoldRecord>> {
             records.extend(fold::read_table(text, &input.name())?);
         } else {
             for structure in structure_reader::read(text, &input.name())? {
-                records.push(FoldRecord { structure: structure?, family: String::new() });
+                records.push(FoldRecord::from(structure?));
             }
         }
     }

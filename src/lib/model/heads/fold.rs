@@ -1,10 +1,13 @@
 //! Which bases pair: one logit per pair of bases {i < j}.
 
+use std::sync::OnceLock;
+
 use candle_core::Tensor;
 use multiversion::multiversion;
 
+use super::helices::HelixHead;
+use super::helix_pairs::HelixPairs;
 use super::published_fold::{PublishedFold, PublishedFoldInference};
-use super::triangle::TriangleHead;
 use crate::Result;
 use crate::decode::pair_map::PairMap;
 use crate::model::ops::math::sigmoid;
@@ -16,8 +19,8 @@ use crate::model::{HeadKind, ModelConfig, Parameters};
 pub enum FoldHead {
     /// As published.
     Published(PublishedFold),
-    /// Dilated convolutions over the triangle of pairs.
-    Triangle(TriangleHead),
+    /// Dilated convolutions over the pairs that could be part of a helix.
+    Helices(HelixHead),
 }
 
 impl FoldHead {
@@ -27,24 +30,35 @@ impl FoldHead {
     /// Where a tensor is missing.
     pub fn new(config: &ModelConfig, parameters: &Parameters) -> Result<Self> {
         Ok(match config.head {
-            HeadKind::Triangle => Self::Triangle(TriangleHead::new(config, parameters)?),
+            HeadKind::Helices => Self::Helices(HelixHead::new(config, parameters)?),
             HeadKind::Published | HeadKind::Frames => Self::Published(PublishedFold::new(config, parameters)?),
         })
     }
 
-    /// Logits of all pairs {i < j}, [L (L - 1) / 2], row j holding (0, j) .. (j-1, j), from the features [L, d] and the
-    /// letters (ACGUN) of one sequence. Differentiable.
+    /// Logits of the pairs that may form, from the features [L, d] and the letters (ACGUN) of one sequence.
+    /// Differentiable. `None` where no two bases could pair. What takes long and follows from the letters alone is kept in `kept` and found there again.
     ///
     /// # Errors
     /// Where a tensor operation fails.
-    pub fn forward(&self, features: &Tensor, sequence: &[u8]) -> Result<Tensor> {
+    pub fn forward(&self, features: &Tensor, sequence: &[u8], kept: &OnceLock<Vec<f32>>) -> Result<Option<PairLogits>> {
         match self {
-            Self::Triangle(head) => head.forward(features, sequence),
+            Self::Helices(head) => {
+                let probabilities = kept.get_or_init(|| HelixPairs::probabilities(sequence));
+                let pairs = HelixPairs::with_probabilities(sequence, probabilities.clone());
+                if pairs.list().count() == 0 {
+                    return Ok(None);
+                }
+                Ok(Some(PairLogits { logits: head.forward(features, &pairs)?, pairs: pairs.list().iter().collect() }))
+            }
             Self::Published(head) => {
-                let length = sequence.len() as u32;
-                let places: Vec<u32> = (0..length).flat_map(|j| (0..j).map(move |i| j * length + i)).collect();
+                let length = sequence.len();
+                if length < 2 {
+                    return Ok(None);
+                }
+                let pairs: Vec<(usize, usize)> = (0..length).flat_map(|j| (0..j).map(move |i| (i, j))).collect();
+                let places: Vec<u32> = pairs.iter().map(|(i, j)| (j * length + i) as u32).collect();
                 let map = head.map(features)?.reshape(((), 1))?;
-                Ok(select_rows(&map, places)?.squeeze(1)?)
+                Ok(Some(PairLogits { logits: select_rows(&map, places)?.squeeze(1)?, pairs }))
             }
         }
     }
@@ -56,9 +70,17 @@ impl FoldHead {
     pub fn for_inference(&self) -> Result<FoldInference> {
         Ok(match self {
             Self::Published(head) => FoldInference::Published(head.for_inference()?),
-            Self::Triangle(head) => FoldInference::Triangle(head.detached()),
+            Self::Helices(head) => FoldInference::Helices(head.clone()),
         })
     }
+}
+
+/// What a head says of some pairs of a sequence; the others cannot form.
+pub struct PairLogits {
+    /// One logit per pair, [pairs].
+    pub logits: Tensor,
+    /// The pairs (i, j), i < j.
+    pub pairs: Vec<(usize, usize)>,
 }
 
 /// A fold head, ready to fold.
@@ -66,8 +88,8 @@ impl FoldHead {
 pub enum FoldInference {
     /// As published.
     Published(PublishedFoldInference),
-    /// Dilated convolutions over the triangle of pairs.
-    Triangle(TriangleHead),
+    /// Dilated convolutions over the pairs that could be part of a helix.
+    Helices(HelixHead),
 }
 
 impl FoldInference {
@@ -79,7 +101,7 @@ impl FoldInference {
     pub fn logits(&self, features: &Tensor, sequence: &[u8]) -> Result<PairMap> {
         match self {
             Self::Published(head) => head.logits(features),
-            Self::Triangle(head) => head.logits(features, sequence),
+            Self::Helices(head) => head.logits(features, sequence),
         }
     }
 

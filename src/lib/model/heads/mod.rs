@@ -3,9 +3,10 @@
 pub mod coding;
 pub mod fold;
 pub mod frames;
+pub mod helices;
+pub mod helix_pairs;
 pub mod mirtarget;
 pub mod published_fold;
-pub mod triangle;
 
 use candle_core::Tensor;
 

@@ -15,13 +15,12 @@ use rayon::prelude::*;
 
 use super::WithBias;
 use crate::Result;
-use crate::decode::pair_map::PairMap;
+use crate::decode::pair_map::{PairMap, pairs_above};
 use crate::model::ops::bias::add_bias_and_cut as add_bias_and_cut_op;
 use crate::model::ops::convolution::convolution_2d;
 use crate::model::ops::gemm::{Matrix, product};
 use crate::model::ops::linear::{linear, linear_with_bias};
 use crate::model::ops::recompute::{Part, recomputed};
-use crate::model::ops::triangle::pairs_above;
 use crate::model::{ModelConfig, Parameters};
 
 /// Linear(2d, width), residual blocks of [1x1, ReLU, 3x3, ReLU, 1x1, ReLU], convolution of 3x3 to one logit.

@@ -1,4 +1,4 @@
-// Convolutions that keep the size, over the triangle of pairs (ops/triangle.rs) and over maps laid end to end
+// Convolutions that keep the size, over pairs (ops/pair_convolution.rs) and over maps laid end to end
 // (ops/convolution.rs): matrix products whose left operand is gathered from the neighbours while it is staged, so that no
 // patches are ever written to memory.
 //
@@ -9,28 +9,13 @@
 
 constexpr u32 NOWHERE = 0xffffffffu;
 
-// The pairs {i < j} of the rows first .. last of a triangle, row j holding (0, j) .. (j-1, j); 3 x 3 taps.
-struct Triangle {
-    u32 first, last, dilation;
-    struct Place { u32 j, i; };
+// Pairs whose neighbours are listed, 9 of each: 3 x 3 taps.
+struct Pairs {
+    const u32 *neighbours;
+    typedef u32 Place;
 
-    static __device__ u64 pairs_above(u64 row) { return row == 0 ? 0 : row * (row - 1) / 2; }
-
-    __device__ Place place(u32 position) const {
-        u64 pair = position + pairs_above(first);
-        u64 j = (u64)((1.0 + sqrt(1.0 + 8.0 * (double)pair)) / 2.0);
-        while (j > 1 && pairs_above(j) > pair) j--;
-        while (pairs_above(j + 1) <= pair) j++;
-        return {(u32)j, (u32)(pair - pairs_above(j))};
-    }
-
-    __device__ u32 neighbour(Place p, u32 tap) const {
-        u32 down = tap / 3 * dilation, across = tap % 3 * dilation;
-        bool inside = p.j + down >= dilation + first && p.j + down < dilation + last && p.i + across >= dilation &&
-                      p.i + across < p.j + down;
-        if (!inside) return NOWHERE;
-        return (u32)(pairs_above(p.j + down - dilation) + p.i + across - dilation - pairs_above(first));
-    }
+    __device__ Place place(u32 position) const { return position; }
+    __device__ u32 neighbour(Place p, u32 tap) const { return neighbours[(u64)p * 9 + tap]; }
 };
 
 // Maps laid end to end: `maps` holds start, height and width of each; kernel_rows x kernel_columns taps, both odd.
@@ -160,23 +145,23 @@ __device__ void weight_gradient_sum(const float *parts, u32 number, u32 taps, u3
     out[(o * channels + c) * taps + tap] = as<T>(sum);
 }
 
-#define TRIANGLE_PARAMETERS(T)                                                                                            \
-    (u32 first, u32 last, u32 dilation, const T *input, const T *arranged, u32 positions, u32 channels, u32 out_channels, \
+#define PAIR_PARAMETERS(T)                                                                                            \
+    (const u32 *neighbours, const T *input, const T *arranged, u32 positions, u32 channels, u32 out_channels, \
      T *out)
-template <typename T> __device__ void triangle_convolution TRIANGLE_PARAMETERS(T) {
-    convolution(Triangle{first, last, dilation}, input, arranged, positions, 9, channels, out_channels, out);
+template <typename T> __device__ void pair_convolution PAIR_PARAMETERS(T) {
+    convolution(Pairs{neighbours}, input, arranged, positions, 9, channels, out_channels, out);
 }
-FOR_BOTH_TYPES(triangle_convolution, TRIANGLE_PARAMETERS,
-               (first, last, dilation, input, arranged, positions, channels, out_channels, out))
+FOR_BOTH_TYPES(pair_convolution, PAIR_PARAMETERS,
+               (neighbours, input, arranged, positions, channels, out_channels, out))
 
-#define TRIANGLE_GRADIENT_PARAMETERS(T)                                                                                   \
-    (u32 first, u32 last, u32 dilation, const T *input, const T *gradient, u32 positions, u32 part, u32 channels,         \
+#define PAIR_GRADIENT_PARAMETERS(T)                                                                                   \
+    (const u32 *neighbours, const T *input, const T *gradient, u32 positions, u32 part, u32 channels,         \
      u32 out_channels, float *out)
-template <typename T> __device__ void triangle_weight_gradient TRIANGLE_GRADIENT_PARAMETERS(T) {
-    weight_gradient(Triangle{first, last, dilation}, input, gradient, positions, part, 9, channels, out_channels, out);
+template <typename T> __device__ void pair_weight_gradient PAIR_GRADIENT_PARAMETERS(T) {
+    weight_gradient(Pairs{neighbours}, input, gradient, positions, part, 9, channels, out_channels, out);
 }
-FOR_BOTH_TYPES(triangle_weight_gradient, TRIANGLE_GRADIENT_PARAMETERS,
-               (first, last, dilation, input, gradient, positions, part, channels, out_channels, out))
+FOR_BOTH_TYPES(pair_weight_gradient, PAIR_GRADIENT_PARAMETERS,
+               (neighbours, input, gradient, positions, part, channels, out_channels, out))
 
 #define MAP_PARAMETERS(T)                                                                                                 \
     (const u32 *maps, u32 count, u32 kernel_rows, u32 kernel_columns, u32 dilation, const T *input, const T *arranged,    \

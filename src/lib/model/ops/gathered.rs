@@ -9,7 +9,7 @@ const BLOCKS: usize = 512;
 
 /// A convolution over positions that `shape` tells apart.
 pub(super) struct Gathered<'a> {
-    /// `triangle` or `map`: which of the kernels.
+    /// `pair` or `map`: which of the kernels.
     pub kind: &'static str,
     /// The parameters by which the kernels find neighbours.
     pub shape: &'a [Value],

@@ -10,14 +10,16 @@ pub mod gates;
 mod gathered;
 pub mod gemm;
 pub mod linear;
+mod listed_products;
 pub mod math;
+pub mod pair_convolution;
+pub mod pair_list;
 pub mod recompute;
 pub mod rms_norm;
 pub mod rotation;
 pub mod rows;
 #[cfg(test)]
 pub mod testing;
-pub mod triangle;
 
 use candle_core::{CpuStorage, Layout, Result};
 

@@ -1,7 +1,10 @@
-//! Rows of a matrix by their numbers: embeddings, chosen tokens, the bases of pairs.
+//! Rows of a matrix by their numbers: embeddings, chosen tokens, the bases of pairs. And the other way: rows added up
+//! by their numbers.
 //!
-//! On the CPU this is candle's `index_select`. Its gradient on a GPU adds row after row, one thread for each column; here
-//! the rows that were picked from one are listed first, and added up by as many blocks as there are rows.
+//! candle's own gradient of a selection adds row after row on a GPU, one thread for each column; here the rows that were
+//! picked from one are listed first, and added up by as many blocks as there are rows.
+
+use std::sync::Arc;
 
 #[cfg(feature = "cuda")]
 use candle_core::CudaStorage;
@@ -17,25 +20,36 @@ use crate::model::cuda::{Input, Machine, Number, blocks, name_of};
 ///
 /// # Errors
 /// Where there is no such row.
-pub fn select_rows(input: &Tensor, ids: Vec<u32>) -> Result<Tensor> {
-    if input.device().is_cpu() {
-        return input.index_select(&Tensor::new(ids, input.device())?, 0);
-    }
-    let rows = input.dim(0)?;
+pub fn select_rows(input: &Tensor, ids: impl Into<Arc<[u32]>>) -> Result<Tensor> {
+    let (ids, rows) = (ids.into(), input.dim(0)?);
     if let Some(wrong) = ids.iter().find(|id| **id as usize >= rows) {
         candle_core::bail!("rows: {wrong} is none of {rows}");
     }
     input.contiguous()?.apply_op1(Selection { ids, rows })
 }
 
+/// The rows of `input` [ids, width] added up by their numbers: row r of the result [rows, width] is the sum of those
+/// whose id is r.
+///
+/// # Errors
+/// Where there is not one id below `rows` for each row of the input.
+pub fn sum_rows(input: &Tensor, ids: impl Into<Arc<[u32]>>, rows: usize) -> Result<Tensor> {
+    let ids = ids.into();
+    if ids.len() != input.dim(0)? || ids.iter().any(|id| *id as usize >= rows) {
+        candle_core::bail!("rows: {} ids below {rows} for {:?}", ids.len(), input.shape());
+    }
+    input.contiguous()?.apply_op1(RowSums(Selection { ids, rows }))
+}
+
+#[derive(Clone)]
 struct Selection {
-    ids: Vec<u32>,
+    ids: Arc<[u32]>,
     /// Rows of the input.
     rows: usize,
 }
 
-/// Row r of the result is the sum of those rows of the gradient that were picked from row r.
-struct SelectionGradient<'a>(&'a Selection);
+/// What [`sum_rows`] computes, and the gradient of a selection: each is the other's.
+struct RowSums(Selection);
 
 impl Selection {
     /// The places of the ids, those of row 0 first, and where those of each row begin: counting sort.
@@ -102,8 +116,9 @@ impl CustomOp1 for Selection {
         let width = layout.shape().dims2()?.1;
         let out = by_type!(T, storage, {
             let input = contiguous::<T>(storage, layout, "select-rows")?;
-            let rows = self.ids.iter().map(|id| *id as usize * width);
-            store(rows.flat_map(|start| &input[start..start + width]).copied().collect())
+            let mut out = Vec::with_capacity(self.ids.len() * width);
+            self.ids.iter().for_each(|id| out.extend_from_slice(&input[*id as usize * width..][..width]));
+            store(out)
         });
         Ok((out, (self.ids.len(), width).into()))
     }
@@ -118,13 +133,13 @@ impl CustomOp1 for Selection {
     }
 
     fn bwd(&self, _input: &Tensor, _result: &Tensor, gradient: &Tensor) -> Result<Option<Tensor>> {
-        Ok(Some(gradient.contiguous()?.apply_op1_no_bwd(&SelectionGradient(self))?))
+        Ok(Some(gradient.contiguous()?.apply_op1_no_bwd(&RowSums(self.clone()))?))
     }
 }
 
-impl CustomOp1 for SelectionGradient<'_> {
+impl CustomOp1 for RowSums {
     fn name(&self) -> &'static str {
-        "select-rows-gradient"
+        "row-sums"
     }
 
     fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
@@ -148,6 +163,10 @@ impl CustomOp1 for SelectionGradient<'_> {
             gpu.store(self.0.gradient_on(&gpu, gpu.input::<T>(storage, layout, "select-rows")?, width)?)
         });
         Ok((out, (self.0.rows, width).into()))
+    }
+
+    fn bwd(&self, _input: &Tensor, _result: &Tensor, gradient: &Tensor) -> Result<Option<Tensor>> {
+        Ok(Some(gradient.contiguous()?.apply_op1_no_bwd(&self.0)?))
     }
 }
 
@@ -173,10 +192,18 @@ mod tests {
             let gradients = (&result * &outer).unwrap().sum_all().unwrap().backward().unwrap();
             [&result, gradients.get(&variable).unwrap()].map(|t| t.flatten_all().unwrap().to_vec1().unwrap())
         };
-        let expected = both(select_rows(&variable, ids.clone()).unwrap());
-        let selection = || Selection { ids: ids.clone(), rows };
-        let own = both(variable.apply_op1(selection()).unwrap());
+        let places = Tensor::new(ids.clone(), &Device::Cpu).unwrap();
+        let expected = both(variable.index_select(&places, 0).unwrap());
+        let selection = || Selection { ids: ids.clone().into(), rows };
+        let own = both(select_rows(&variable, ids.clone()).unwrap());
         (0..2).for_each(|i| close(&own[i], &expected[i], 1e-12));
+        // The sums of rows are a selection's gradient, and a selection is theirs.
+        let summed = Var::from_vec(exact(&slope), (ids.len(), width), &Device::Cpu).unwrap();
+        let sums = sum_rows(&summed, ids.clone(), rows).unwrap();
+        let gradients = (&sums * variable.as_tensor()).unwrap().sum_all().unwrap().backward().unwrap();
+        let values = |t: &Tensor| -> Vec<f64> { t.flatten_all().unwrap().to_vec1().unwrap() };
+        close(&values(&sums), &expected[1], 1e-12);
+        close(&values(gradients.get(&summed).unwrap()), &expected[0], 1e-12);
         emulated(|machine| {
             let memory = [machine.upload(&input).unwrap(), machine.upload(&slope).unwrap()];
             let ours = [

@@ -1,6 +1,7 @@
 //! Sequences with their secondary structure.
 
 use std::io::BufRead;
+use std::sync::{Arc, OnceLock};
 
 use rand_chacha::ChaCha8Rng;
 
@@ -14,12 +15,21 @@ use crate::train::config::SplitBy;
 use crate::{Error, Result};
 
 /// One structure and the family that it belongs to.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct FoldRecord {
     /// Sequence and pairs.
     pub structure: Structure,
     /// The RNA family, empty where none is given.
     pub family: String,
+    /// What a head needs of the free energies, from the first time it asks on: 4 bytes per pair that could be part of a
+    /// helix, 6 KB for 120 nt.
+    pub free_energy: Arc<OnceLock<Vec<f32>>>,
+}
+
+impl From<Structure> for FoldRecord {
+    fn from(structure: Structure) -> Self {
+        Self { structure, family: String::new(), free_energy: Arc::default() }
+    }
 }
 
 /// Reads the rows of a TSV: `id`, `seq` or `sequence`, `dotbracket` or `structure`, and perhaps `family`.
@@ -42,6 +52,7 @@ pub fn read_table(reader: impl BufRead, file: &str) -> Result<Vec<FoldRecord>> {
             Ok(FoldRecord {
                 structure: Structure { id: row[id].to_string(), sequence, partners },
                 family: family.map_or(String::new(), |column| row[column].to_string()),
+                free_energy: Arc::default(),
             })
         })();
         records.push(parsed.map_err(|message: String| table.error(message))?);
@@ -76,7 +87,7 @@ pub fn groups(records: &[FoldRecord], by: SplitBy) -> Result<Vec<Vec<u8>>> {
 }
 
 impl Records for Vec<FoldRecord> {
-    type Example = Structure;
+    type Example = FoldRecord;
 
     fn len(&self) -> usize {
         self.as_slice().len()
@@ -86,7 +97,7 @@ impl Records for Vec<FoldRecord> {
         self[index].structure.sequence.len()
     }
 
-    fn example(&self, index: usize, _random: &mut ChaCha8Rng) -> Result<Structure> {
-        Ok(self[index].structure.clone())
+    fn example(&self, index: usize, _random: &mut ChaCha8Rng) -> Result<FoldRecord> {
+        Ok(self[index].clone())
     }
 }

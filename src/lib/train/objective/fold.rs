@@ -27,48 +27,46 @@ pub struct Fold {
 }
 
 impl Fold {
-    /// Loss of one sequence and its gradient with respect to the logits [L (L - 1) / 2].
-    fn pairs_loss(&self, structure: &Structure, logits: &[f32]) -> (f64, Vec<f32>) {
-        let mut gradient = vec![0f32; logits.len()];
-        let mut loss = 0.0;
+    /// Loss of one sequence and its gradient with respect to the logits of `pairs`.
+    fn pairs_loss(&self, structure: &Structure, pairs: &[(usize, usize)], logits: &[f32]) -> (f64, Vec<f32>) {
         let scale = 1.0 / structure.sequence.len() as f32;
-        let mut place = 0;
-        for j in 0..structure.sequence.len() {
-            for i in 0..j {
-                if self.rules.allows(&structure.sequence, i, j) {
-                    let paired = structure.partners[j] == Some(i);
-                    let weight = if paired { self.positive_weight as f32 } else { 1.0 } * scale;
-                    let (one, slope) = binary_cross_entropy(logits[place], f32::from(u8::from(paired)));
-                    loss += f64::from(weight * one);
-                    gradient[place] = weight * slope;
-                }
-                place += 1;
+        let mut loss = 0.0;
+        let gradient = pairs.iter().zip(logits).map(|(&(i, j), &logit)| {
+            if !self.rules.allows(&structure.sequence, i, j) {
+                return 0.0;
             }
-        }
+            let paired = structure.partners[j] == Some(i);
+            let weight = if paired { self.positive_weight as f32 } else { 1.0 } * scale;
+            let (one, slope) = binary_cross_entropy(logit, f32::from(u8::from(paired)));
+            loss += f64::from(weight * one);
+            weight * slope
+        });
+        let gradient = gradient.collect();
         (loss, gradient)
     }
 }
 
 impl Objective for Fold {
-    type Example = Structure;
+    type Example = FoldRecord;
     type Data = Vec<FoldRecord>;
 
     fn loss(
         &self,
         config: &ModelConfig,
         parameters: &Parameters,
-        examples: &[&Structure],
+        examples: &[&FoldRecord],
         dropout: &mut Dropout,
     ) -> Result<Loss> {
-        let packed: Packed = examples.iter().map(|structure| self.tokenizer.encode(&structure.sequence)).collect();
+        let packed: Packed = examples.iter().map(|record| self.tokenizer.encode(&record.structure.sequence)).collect();
         let features = Backbone::new(config, parameters)?.forward(&packed, Some(dropout))?;
         let head = FoldHead::new(config, parameters)?;
         let mut total = None;
         let mut loss = 0.0;
-        for (structure, range) in examples.iter().zip(packed.ranges()) {
-            let logits = head.forward(&features.narrow(0, range.start, range.len())?, &structure.sequence)?;
-            let logits = logits.to_dtype(DType::F32)?;
-            let (one, gradient) = self.pairs_loss(structure, &logits.to_vec1::<f32>()?);
+        for (record, range) in examples.iter().zip(packed.ranges()) {
+            let (structure, features) = (&record.structure, features.narrow(0, range.start, range.len())?);
+            let Some(found) = head.forward(&features, &structure.sequence, &record.free_energy)? else { continue };
+            let logits = found.logits.to_dtype(DType::F32)?;
+            let (one, gradient) = self.pairs_loss(structure, &found.pairs, &logits.to_vec1::<f32>()?);
             loss += one;
             let part = surrogate(&logits, gradient)?;
             total = Some(match total {
@@ -76,16 +74,20 @@ impl Objective for Fold {
                 Some(total) => (total + part)?,
             });
         }
-        let surrogate = total.ok_or_else(|| crate::Error::Usage("a batch without records".into()))?;
+        let surrogate = match total {
+            Some(total) => total,
+            // No two bases of any record could pair: nothing to learn.
+            None => surrogate(&features.flatten_all()?, vec![0.0; features.elem_count()])?,
+        };
         Ok(Loss { surrogate, loss, weight: examples.len() as f64, tokens: packed.tokens().len() as u64 })
     }
 
-    fn evaluate(&self, config: &ModelConfig, parameters: &Parameters, examples: &[Structure]) -> Result<Report> {
+    fn evaluate(&self, config: &ModelConfig, parameters: &Parameters, examples: &[FoldRecord]) -> Result<Report> {
         let backbone = Backbone::new(config, parameters)?.for_inference()?;
         let head = FoldHead::new(config, parameters)?.for_inference()?;
         let scores = examples
             .par_iter()
-            .map(|structure| {
+            .map(|FoldRecord { structure, .. }| {
                 let packed: Packed = [self.tokenizer.encode(&structure.sequence)].into_iter().collect();
                 let work = || head.probabilities(&backbone.features(&packed)?, &structure.sequence);
                 let probabilities = named(&structure.id, work())?;
@@ -96,7 +98,7 @@ impl Objective for Fold {
         let mean = |figure: fn(&crate::train::metrics::PairScores) -> f64| {
             scores.iter().map(figure).sum::<f64>() / scores.len().max(1) as f64
         };
-        let rows = examples.iter().zip(&scores).map(|(structure, s)| {
+        let rows = examples.iter().zip(&scores).map(|(FoldRecord { structure, .. }, s)| {
             format!(
                 "{}\t{}\t{}\t{}\t{:.6}\t{:.6}\t{:.6}\t{:.6}\t{:.6}",
                 structure.id,
