@@ -70,7 +70,7 @@ impl FoldHead {
     pub fn for_inference(&self) -> Result<FoldInference> {
         Ok(match self {
             Self::Published(head) => FoldInference::Published(head.for_inference()?),
-            Self::Helices(head) => FoldInference::Helices(head.clone()),
+            Self::Helices(head) => FoldInference::Helices(head.detached()),
         })
     }
 }

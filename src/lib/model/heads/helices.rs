@@ -8,9 +8,11 @@
 //! form one of them at most. Pairs below the diagonal mirror those above.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::Arc;
 
-use candle_core::{DType, Tensor};
+use candle_core::{DType, Device, Tensor};
+use rayon::prelude::*;
 
 use super::helix_pairs::{HelixPairs, PAIR_FEATURES};
 use super::{WithBias, constant, tensor};
@@ -19,7 +21,7 @@ use crate::decode::pair_map::PairMap;
 use crate::model::ops::bias::add_bias_and_cut;
 use crate::model::ops::linear::linear;
 use crate::model::ops::pair_convolution::pair_convolution;
-use crate::model::ops::pair_list::Neighbours;
+use crate::model::ops::pair_list::{Neighbours, PairList};
 use crate::model::ops::rms_norm::rms_norm;
 use crate::model::ops::rows::{select_rows, sum_rows};
 use crate::model::{ModelConfig, Parameters};
@@ -38,6 +40,10 @@ const LOUDEST: f64 = 5.0;
 
 /// Logit of a pair that is none of the helix pairs.
 const IMPOSSIBLE: f32 = -100.0;
+
+/// Pairs computed at a time by one thread, in inference: 16 MB per map of 32 columns. Of the rows around
+/// a strip, which are computed anew, there are few beside its own up to 5,000 nt.
+const STRIP: usize = 1 << 17;
 
 /// Number of exchanges in a head of `blocks` blocks.
 pub fn exchanges(blocks: usize) -> usize {
@@ -118,12 +124,52 @@ impl HelixHead {
         })
     }
 
+    /// The same head without gradients.
+    pub fn detached(&self) -> Self {
+        let blocks = self.blocks.iter().map(|block| Block {
+            norm: block.norm.detach(),
+            convolution: block.convolution.detached(),
+            pointwise: block.pointwise.detached(),
+            dilation: block.dilation,
+        });
+        let exchanges = self.exchanges.iter().map(|exchange| Exchange {
+            norm: exchange.norm.detach(),
+            loudness: exchange.loudness.detach(),
+            values: exchange.values.detached(),
+            state: exchange.state.detached(),
+            first: exchange.first.detached(),
+            second: exchange.second.detached(),
+        });
+        Self {
+            first: self.first.detached(),
+            second: self.second.detached(),
+            features: self.features.detached(),
+            blocks: blocks.collect(),
+            exchanges: exchanges.collect(),
+            norm: self.norm.detach(),
+            out: self.out.detached(),
+            norm_epsilon: self.norm_epsilon,
+        }
+    }
+
     /// Logits of the helix pairs, [pairs], from the features [L, d] of a sequence. Differentiable.
     ///
     /// # Errors
     /// Where a tensor operation fails.
     pub fn forward(&self, features: &Tensor, pairs: &HelixPairs) -> Result<Tensor> {
-        self.run(features, pairs, false)
+        let list = pairs.list();
+        let ends = Ends::new(list, 0..list.length());
+        let mut x = self.opening(&self.first.apply(features)?, &self.second.apply(features)?, pairs, &ends)?;
+        let mut neighbours = BTreeMap::new();
+        for stage in 0..=self.exchanges.len() {
+            if let Some(exchange) = stage.checked_sub(1).map(|before| &self.exchanges[before]) {
+                let spoken = exchange.speak(&x, self.norm_epsilon)?;
+                let (first, second) = exchange.answer(&spoken, &ends, list.length())?;
+                x = ends.add(&x, &first, &second)?;
+            }
+            x = self.blocks(&x, list, &mut neighbours, stage)?;
+        }
+        self.closing(&x)
     }
 
     /// The logits for inference, by all threads of the current rayon pool. Pairs that are no helix pairs have one that
@@ -135,66 +181,219 @@ impl HelixHead {
         let mut map = PairMap::new(sequence.len());
         map.values_mut().fill(IMPOSSIBLE);
         let pairs = HelixPairs::new(sequence);
-        if pairs.list().count() > 0 {
-            let logits = self.run(&features.detach(), &pairs, true)?.to_dtype(DType::F32)?.to_vec1::<f32>()?;
-            for ((i, j), logit) in pairs.list().iter().zip(logits) {
-                map.row_mut(j)[i] = logit;
-            }
+        let list = pairs.list();
+        if list.count() == 0 {
+            return Ok(map);
+        }
+        // A GPU computes all at once with all it has.
+        let logits = match list.count() > STRIP && features.device().is_cpu() {
+            true => self.logits_of_strips(&features.detach(), &pairs, STRIP)?,
+            false => self.forward(&features.detach(), &pairs)?,
+        };
+        let logits = logits.to_dtype(DType::F32)?.to_vec1::<f32>()?;
+        for ((i, j), logit) in list.iter().zip(logits) {
+            map.row_mut(j)[i] = logit;
         }
         Ok(map)
     }
 
-    fn run(&self, features: &Tensor, pairs: &HelixPairs, threads: bool) -> Result<Tensor> {
+    /// As [`HelixHead::forward`], some rows at a time, each time with as many rows around them as they depend on until
+    /// the next exchange: two numbers per pair and column are held at most, and every bit is the same.
+    fn logits_of_strips(&self, features: &Tensor, pairs: &HelixPairs, strip: usize) -> Result<Tensor> {
         let list = pairs.list();
-        let (firsts, seconds): (Arc<[u32]>, Arc<[u32]>) = (list.firsts().into(), list.seconds().into());
-        let letters = constant(pairs.features(), (list.count(), PAIR_FEATURES), features)?;
-        let mut x = self.features.apply(&letters)?;
-        x = (x + select_rows(&self.first.apply(features)?, firsts.clone())?)?;
-        x = (x + select_rows(&self.second.apply(features)?, seconds.clone())?)?;
-        let mut neighbours: BTreeMap<usize, Arc<Neighbours>> = BTreeMap::new();
-        for (number, block) in self.blocks.iter().enumerate() {
-            if number > 0 && number % BLOCKS_BETWEEN == 0 {
-                let exchange = &self.exchanges[number / BLOCKS_BETWEEN - 1];
-                x = exchange.apply(&x, &firsts, &seconds, list.length(), self.norm_epsilon)?;
+        let strips = Strips::new(list, strip);
+        let (first, second) = (self.first.apply(features)?, self.second.apply(features)?);
+        let mut x = strips.each(0, |rows| self.opening(&first, &second, pairs, &Ends::new(list, rows)))?;
+        for stage in 0..=self.exchanges.len() {
+            if let Some(exchange) = stage.checked_sub(1).map(|before| &self.exchanges[before]) {
+                let spoken = strips.each(0, |rows| exchange.speak(&strips.part(&x, rows)?, self.norm_epsilon))?;
+                let (first, second) = exchange.answer(&spoken, &Ends::new(list, 0..list.length()), list.length())?;
+                drop(spoken);
+                x = strips.each(0, |rows| {
+                    let part = strips.part(&x, rows.clone())?;
+                    Ends::new(list, rows).add(&part, &first, &second)
+                })?;
             }
+            let reach = self.blocks_of(stage).iter().map(|block| block.dilation).sum();
+            x = strips.each(reach, |rows| {
+                self.blocks(&strips.part(&x, rows.clone())?, &list.only(rows), &mut BTreeMap::new(), stage)
+            })?;
+        }
+        Ok(strips.each(0, |rows| Ok(self.closing(&strips.part(&x, rows)?)?.unsqueeze(1)?))?.squeeze(1)?)
+    }
+
+    /// What the pairs are before the first block, [pairs, width], from what the bases say as 5' and as 3' base.
+    fn opening(&self, first: &Tensor, second: &Tensor, pairs: &HelixPairs, ends: &Ends) -> Result<Tensor> {
+        let letters = constant(pairs.features(ends.rows.clone()), (ends.firsts.len(), PAIR_FEATURES), first)?;
+        ends.add(&self.features.apply(&letters)?, first, second)
+    }
+
+    /// The blocks between an exchange and the next.
+    fn blocks_of(&self, stage: usize) -> &[Block] {
+        let end = if stage == self.exchanges.len() { self.blocks.len() } else { (stage + 1) * BLOCKS_BETWEEN };
+        &self.blocks[stage * BLOCKS_BETWEEN..end]
+    }
+
+    fn blocks(
+        &self,
+        x: &Tensor,
+        list: &PairList,
+        neighbours: &mut BTreeMap<usize, Arc<Neighbours>>,
+        stage: usize,
+    ) -> Result<Tensor> {
+        let mut x = x.clone();
+        for block in self.blocks_of(stage) {
             let new = || Arc::new(Neighbours::new(list, block.dilation));
             let neighbours = neighbours.entry(block.dilation).or_insert_with(new);
             let h = rms_norm(&x, &block.norm, self.norm_epsilon)?;
-            let h = pair_convolution(&h, &block.convolution.weight, neighbours, threads)?;
+            let h = pair_convolution(&h, &block.convolution.weight, neighbours)?;
             let h = add_bias_and_cut(&h, &block.convolution.bias)?;
             x = (x + block.pointwise.apply(&h)?)?;
         }
-        Ok(self.out.apply(&rms_norm(&x, &self.norm, self.norm_epsilon)?)?.squeeze(1)?)
+        Ok(x)
+    }
+
+    fn closing(&self, x: &Tensor) -> Result<Tensor> {
+        Ok(self.out.apply(&rms_norm(x, &self.norm, self.norm_epsilon)?)?.squeeze(1)?)
     }
 }
 
 impl Exchange {
-    /// `x` [pairs, width] plus what the two bases of each pair tell it, of `length` bases in all.
-    fn apply(
-        &self,
-        x: &Tensor,
-        firsts: &Arc<[u32]>,
-        seconds: &Arc<[u32]>,
-        length: usize,
-        epsilon: f64,
-    ) -> Result<Tensor> {
-        let width = x.dim(1)?;
+    /// What the pairs `x` [pairs, width] say: [pairs, width + voices], weighted values and their weights.
+    fn speak(&self, x: &Tensor, epsilon: f64) -> Result<Tensor> {
         let h = rms_norm(x, &self.norm, epsilon)?;
         let loudness = ((linear(&h, &self.loudness)? / LOUDEST)?.tanh()? * LOUDEST)?.exp()?;
-        // Voice v speaks for the columns c with c % voices = v.
-        let of_columns: Vec<f32> =
-            (0..width * VOICES).map(|at| f32::from(u8::from(at / VOICES % VOICES == at % VOICES))).collect();
-        let of_columns = constant(of_columns, (width, VOICES), x)?;
-        let weighted = (self.values.apply(&h)? * linear(&loudness, &of_columns)?)?;
-        let gathered = |values: &Tensor| -> Result<Tensor> {
-            Ok((sum_rows(values, firsts.clone(), length)? + sum_rows(values, seconds.clone(), length)?)?)
-        };
+        let weighted = (self.values.apply(&h)? * linear(&loudness, &self.of_columns(x)?)?)?;
+        Ok(Tensor::cat(&[weighted, loudness], 1)?)
+    }
+
+    /// What each of `length` bases tells the pairs in which it is the 5' base, and those in which it is the 3' base:
+    /// [length, width] both.
+    fn answer(&self, spoken: &Tensor, ends: &Ends, length: usize) -> Result<(Tensor, Tensor)> {
+        let width = spoken.dim(1)? - VOICES;
+        let sums = (sum_rows(spoken, ends.firsts.clone(), length)? + sum_rows(spoken, ends.seconds.clone(), length)?)?;
         // A base without pairs divides zeros by a little more than zero.
-        let total = (gathered(&loudness)? + 1e-3)?;
-        let mean = (gathered(&weighted)? / linear(&total, &of_columns)?)?;
+        let total = (sums.narrow(1, width, VOICES)? + 1e-3)?.contiguous()?;
+        let mean = (sums.narrow(1, 0, width)? / linear(&total, &self.of_columns(spoken)?)?)?;
         let state = linear(&Tensor::cat(&[&mean, &total.log()?], 1)?, &self.state.weight)?;
         let state = add_bias_and_cut(&state, &self.state.bias)?;
-        let x = (x + select_rows(&self.first.apply(&state)?, firsts.clone())?)?;
-        Ok((x + select_rows(&self.second.apply(&state)?, seconds.clone())?)?)
+        Ok((self.first.apply(&state)?, self.second.apply(&state)?))
+    }
+
+    /// [width, voices]: 1 where a voice speaks for a column. Voice v speaks for the columns c with c % voices = v.
+    fn of_columns(&self, like: &Tensor) -> Result<Tensor> {
+        let width = self.loudness.dim(1)?;
+        let ones = (0..width * VOICES).map(|at| f32::from(u8::from(at / VOICES % VOICES == at % VOICES)));
+        constant(ones.collect(), (width, VOICES), like)
+    }
+}
+
+/// The two bases of each of the pairs of some rows.
+struct Ends {
+    rows: Range<usize>,
+    firsts: Arc<[u32]>,
+    seconds: Arc<[u32]>,
+}
+
+impl Ends {
+    fn new(list: &PairList, rows: Range<usize>) -> Self {
+        let firsts = rows.clone().flat_map(|j| list.row(j)).copied().collect();
+        let seconds = rows.clone().flat_map(|j| std::iter::repeat_n(j as u32, list.row(j).len())).collect();
+        Self { rows, firsts, seconds }
+    }
+
+    /// `x` [pairs, width] plus the row of `first` [L, width] of each 5' base and that of `second` of each 3' base.
+    fn add(&self, x: &Tensor, first: &Tensor, second: &Tensor) -> Result<Tensor> {
+        let x = (x + select_rows(first, self.firsts.clone())?)?;
+        Ok((x + select_rows(second, self.seconds.clone())?)?)
+    }
+}
+
+/// A list of pairs cut into groups of rows.
+struct Strips<'a> {
+    list: &'a PairList,
+    strips: Vec<Range<usize>>,
+}
+
+impl<'a> Strips<'a> {
+    /// Strips of `pairs` pairs or a little more. They follow from the list alone, so that the number of threads does not
+    /// change the result.
+    fn new(list: &'a PairList, pairs: usize) -> Self {
+        let mut strips: Vec<Range<usize>> = Vec::new();
+        let mut start = 0;
+        while start < list.length() {
+            let full = |&end: &usize| list.pairs_of(start..end).len() >= pairs;
+            let end = (start + 1..=list.length()).find(full).unwrap_or(list.length());
+            strips.push(start..end);
+            start = end;
+        }
+        Self { list, strips }
+    }
+
+    /// The pairs of some rows.
+    fn part(&self, x: &Tensor, rows: Range<usize>) -> Result<Tensor> {
+        let pairs = self.list.pairs_of(rows);
+        Ok(x.narrow(0, pairs.start, pairs.len())?)
+    }
+
+    /// What `work` gives for the rows of every strip, [pairs, width], when it is asked for up to `reach` rows around it
+    /// too.
+    fn each(&self, reach: usize, work: impl Fn(Range<usize>) -> Result<Tensor> + Sync) -> Result<Tensor> {
+        let compute = |strip: &Range<usize>| -> Result<Tensor> {
+            let around = strip.start.saturating_sub(reach)..(strip.end + reach).min(self.list.length());
+            let (inside, all) = (self.list.pairs_of(strip.clone()), self.list.pairs_of(around.clone()));
+            Ok(work(around)?.narrow(0, inside.start - all.start, inside.len())?)
+        };
+        // The first strip tells how wide the result is.
+        let first = compute(&self.strips[0])?;
+        let width = first.dim(1)?;
+        let mut values = vec![0f32; self.list.count() * width];
+        let (mut rest, mut parts) = (values.as_mut_slice(), Vec::new());
+        for strip in &self.strips {
+            let (part, after) = rest.split_at_mut(self.list.pairs_of(strip.clone()).len() * width);
+            parts.push((strip, part));
+            rest = after;
+        }
+        let copy = |tensor: &Tensor, part: &mut [f32]| -> Result<()> {
+            part.copy_from_slice(&tensor.flatten_all()?.to_vec1::<f32>()?);
+            Ok(())
+        };
+        let mut parts = parts.into_iter();
+        parts.next().map_or(Ok(()), |(_, part)| copy(&first, part))?;
+        drop(first);
+        parts.collect::<Vec<_>>().into_par_iter().try_for_each(|(strip, part)| copy(&compute(strip)?, part))?;
+        Ok(Tensor::from_vec(values, (self.list.count(), width), &Device::Cpu)?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::ops::testing::numbers;
+    use crate::model::{Task, initialise};
+
+    /// Strips give what the whole gives, to the last bit.
+    #[test]
+    fn strips_do_not_show() {
+        let config = ModelConfig {
+            embed_dim: 16,
+            head: crate::model::HeadKind::Helices,
+            head_width: 32,
+            head_blocks: 8,
+            ..ModelConfig::published(Task::Fold, 1)
+        };
+        let head = HelixHead::new(&config, &initialise(&config, 3).unwrap()).unwrap();
+        let sequence: Vec<u8> = numbers(300, 5, 2.0).iter().map(|x| b"ACGU"[(x + 2.0) as usize % 4]).collect();
+        let features = numbers(300 * 16, 6, 1.0).iter().map(|x| *x as f32).collect();
+        let features = Tensor::from_vec(features, (300, 16), &Device::Cpu).unwrap();
+        let pairs = HelixPairs::new(&sequence);
+        assert!(pairs.list().count() > 5000, "too short to be cut");
+        let whole = head.forward(&features, &pairs).unwrap().to_vec1::<f32>().unwrap();
+        for strip in [100, 3000] {
+            let strips = head.logits_of_strips(&features, &pairs, strip).unwrap();
+            assert_eq!(whole, strips.to_vec1::<f32>().unwrap(), "strips of {strip}");
+        }
+        let map = head.logits(&features, &sequence).unwrap();
+        assert!(pairs.list().iter().zip(&whole).all(|((i, j), logit)| map.get(i, j) == *logit));
     }
 }

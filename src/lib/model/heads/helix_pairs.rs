@@ -1,5 +1,7 @@
 //! The pairs of bases that could be part of a helix, and what the letters of the sequence say about each.
 
+use std::ops::Range;
+
 use crate::decode::pair_map::PairMap;
 use crate::model::ops::pair_list::PairList;
 use crate::thermodynamics::pair_probabilities;
@@ -36,6 +38,8 @@ pub struct HelixPairs<'a> {
     list: PairList,
     /// The probability of each pair by free energy.
     probabilities: Vec<f32>,
+    /// How likely each base is in no helix, by free energy.
+    alone: Vec<f32>,
 }
 
 /// Probabilities closer to 0 or 1 than this look the same.
@@ -64,7 +68,12 @@ impl<'a> HelixPairs<'a> {
     pub fn with_probabilities(sequence: &'a [u8], probabilities: Vec<f32>) -> Self {
         let list = list(sequence);
         assert_eq!(list.count(), probabilities.len(), "probabilities of another sequence");
-        Self { sequence, list, probabilities }
+        let mut alone = vec![1f32; sequence.len()];
+        for ((i, j), probability) in list.iter().zip(&probabilities) {
+            alone[i] -= probability;
+            alone[j] -= probability;
+        }
+        Self { sequence, list, probabilities, alone }
     }
 
     /// The pairs.
@@ -72,24 +81,21 @@ impl<'a> HelixPairs<'a> {
         &self.list
     }
 
-    /// [`PAIR_FEATURES`] numbers for every pair: the six canonical pairs one by one, three of the distance, length and
+    /// [`PAIR_FEATURES`] numbers for every pair of some rows: the six canonical pairs one by one, three of the distance, length and
     /// hydrogen bonds of the uninterrupted helix outward and inward, and by free energy the pair's probability, the
     /// logarithm of its odds, and how likely either base is in no helix.
-    pub fn features(&self) -> Vec<f32> {
-        let mut alone = vec![1f32; self.sequence.len()];
-        for ((i, j), probability) in self.list.iter().zip(&self.probabilities) {
-            alone[i] -= probability;
-            alone[j] -= probability;
-        }
-        let mut features = Vec::with_capacity(self.list.count() * PAIR_FEATURES);
-        for ((i, j), &probability) in self.list.iter().zip(&self.probabilities) {
-            let mut row = [0f32; PAIR_FEATURES];
-            letter_features(self.sequence, i, j, &mut row);
-            row[13] = probability;
-            row[14] = ((probability + SURE) / (1.0 - probability + SURE)).ln() / SURE_LOG_ODDS;
-            row[15] = alone[i];
-            row[16] = alone[j];
-            features.extend_from_slice(&row);
+    pub fn features(&self, rows: Range<usize>) -> Vec<f32> {
+        let mut features = Vec::with_capacity(self.list.pairs_of(rows.clone()).len() * PAIR_FEATURES);
+        for j in rows {
+            for (&i, &probability) in self.list.row(j).iter().zip(&self.probabilities[self.list.range(j)]) {
+                let (i, mut row) = (i as usize, [0f32; PAIR_FEATURES]);
+                letter_features(self.sequence, i, j, &mut row);
+                row[13] = probability;
+                row[14] = ((probability + SURE) / (1.0 - probability + SURE)).ln() / SURE_LOG_ODDS;
+                row[15] = self.alone[i];
+                row[16] = self.alone[j];
+                features.extend_from_slice(&row);
+            }
         }
         features
     }
@@ -163,7 +169,7 @@ mod tests {
     fn features_say_what_the_letters_say() {
         let sequence = b"GGGAAACC";
         let pairs = HelixPairs::new(sequence);
-        let features = pairs.features();
+        let features = pairs.features(0..8);
         assert_eq!(features.len(), 4 * PAIR_FEATURES);
         for (row, (i, j)) in features.chunks_exact(PAIR_FEATURES).zip(pairs.list().iter()) {
             assert_eq!(row[..6], [0.0, 0.0, 1.0, 0.0, 0.0, 0.0], "a GC pair");
@@ -174,6 +180,7 @@ mod tests {
         }
         // What was kept gives the same.
         let kept = HelixPairs::with_probabilities(sequence, HelixPairs::probabilities(sequence));
-        assert_eq!(kept.features(), features);
+        assert_eq!(kept.features(0..7), features[..2 * PAIR_FEATURES]);
+        assert_eq!(kept.features(7..8), features[2 * PAIR_FEATURES..]);
     }
 }

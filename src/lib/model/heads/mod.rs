@@ -31,6 +31,11 @@ impl WithBias {
         Ok(Self { weight: get("weight")?, bias: get("bias")? })
     }
 
+    /// The same without gradients.
+    fn detached(&self) -> Self {
+        Self { weight: self.weight.detach(), bias: self.bias.detach() }
+    }
+
     /// x W^T + b.
     fn apply(&self, x: &Tensor) -> Result<Tensor> {
         Ok(linear_with_bias(x, &self.weight, &self.bias)?)

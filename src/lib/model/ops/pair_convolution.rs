@@ -6,38 +6,30 @@ use std::sync::Arc;
 #[cfg(feature = "cuda")]
 use candle_core::CudaStorage;
 use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor};
-use rayon::prelude::*;
 
 use super::contiguous;
 #[cfg(any(feature = "cuda", test))]
 use super::gathered::Gathered;
 use super::listed_products::{add_outer_products, add_products};
-use super::pair_list::{Group, Neighbours, TAPS};
+use super::pair_list::{Neighbours, TAPS};
 #[cfg(any(feature = "cuda", test))]
 use crate::model::cuda::Machine;
 #[cfg(feature = "cuda")]
 use crate::model::cuda::on_gpu;
 
 /// Convolution over pairs with these neighbours. `input` is [pairs, in], one row of numbers for each pair, `weight`
-/// [out, in, 3, 3]; gives [pairs, out]. `threads`: whether groups of pairs are computed by all threads of the current
-/// rayon pool; it does not change a bit.
+/// [out, in, 3, 3]; gives [pairs, out].
 ///
 /// # Errors
 /// Where the shapes do not fit each other.
-pub fn pair_convolution(
-    input: &Tensor,
-    weight: &Tensor,
-    neighbours: &Arc<Neighbours>,
-    threads: bool,
-) -> Result<Tensor> {
-    let operation = PairConvolution { neighbours: neighbours.clone(), threads, flipped: false };
+pub fn pair_convolution(input: &Tensor, weight: &Tensor, neighbours: &Arc<Neighbours>) -> Result<Tensor> {
+    let operation = PairConvolution { neighbours: neighbours.clone(), flipped: false };
     input.contiguous()?.apply_op2(&weight.contiguous()?, operation)
 }
 
 #[derive(Clone)]
 struct PairConvolution {
     neighbours: Arc<Neighbours>,
-    threads: bool,
     /// The transposed convolution, for the gradient: weights read [in, out], taps in reverse.
     flipped: bool,
 }
@@ -99,21 +91,11 @@ impl CustomOp2 for PairConvolution {
             }
         }
         let mut out = vec![0f32; self.neighbours.count() * out_channels];
-        let mut rest = out.as_mut_slice();
-        let mut parts = Vec::new();
         for group in self.neighbours.groups() {
-            let (part, after) = rest.split_at_mut(group.pairs.len() * out_channels);
-            parts.push((group, part));
-            rest = after;
-        }
-        let compute = |(group, out): (&Group, &mut [f32])| {
+            let out = &mut out[group.pairs.start * out_channels..group.pairs.end * out_channels];
             for (list, weight) in group.taps.iter().zip(arranged.chunks_exact(channels * out_channels)) {
                 add_products(list, input, weight, (channels, out_channels), out);
             }
-        };
-        match self.threads {
-            true => parts.into_par_iter().for_each(compute),
-            false => parts.into_iter().for_each(compute),
         }
         Ok((CpuStorage::F32(out), (self.neighbours.count(), out_channels).into()))
     }
@@ -193,7 +175,7 @@ mod tests {
     use crate::model::ops::convolution::convolution_2d;
     use crate::model::ops::pair_list::PairList;
 
-    /// The pairs as part of a whole map of zeros give the same, and so do the gradients; with threads to the last bit.
+    /// The pairs as part of a whole map of zeros give the same, and so do the gradients.
     #[test]
     fn equals_a_masked_map() {
         let (length, channels, out_channels) = (60, 33, 34);
@@ -213,9 +195,7 @@ mod tests {
             let (input, weight) = (Var::from_tensor(&input).unwrap(), Var::from_tensor(&weight).unwrap());
             let mask =
                 Tensor::from_vec(numbers(pairs * out_channels, 0.1), (pairs, out_channels), &Device::Cpu).unwrap();
-            let ours = pair_convolution(&input, &weight, &neighbours, false).unwrap();
-            let threads = pair_convolution(&input, &weight, &neighbours, true).unwrap();
-            assert_eq!(ours.to_vec2::<f32>().unwrap(), threads.to_vec2::<f32>().unwrap());
+            let ours = pair_convolution(&input, &weight, &neighbours).unwrap();
             let map = Tensor::zeros((length * length, channels), candle_core::DType::F32, &Device::Cpu).unwrap();
             let map = map.index_add(&places, &input, 0).unwrap();
             let reference = convolution_2d(&map, &weight, length, length, dilation).unwrap();
@@ -239,7 +219,7 @@ mod tests {
         for (dilation, channels, out_channels) in [(1, 5, 4), (4, 40, 70), (2, 6, 3)] {
             let list = PairList::new(30, |i, j| (i * 5 + j * 3) % 4 < 3);
             let neighbours = Arc::new(Neighbours::new(&list, dilation));
-            let operation = |x: &Tensor, w: &Tensor| pair_convolution(x, w, &neighbours, false).unwrap();
+            let operation = |x: &Tensor, w: &Tensor| pair_convolution(x, w, &neighbours).unwrap();
             let sizes = (list.count(), channels, out_channels);
             agree::<f32>(|m, work| gathered(m, &neighbours, work).unwrap(), operation, sizes, &[3, 3], 3e-6);
             agree::<half::bf16>(|m, work| gathered(m, &neighbours, work).unwrap(), operation, sizes, &[3, 3], 5e-3);

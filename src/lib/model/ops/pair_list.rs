@@ -42,14 +42,17 @@ impl PairList {
         &self.firsts[self.range(j)]
     }
 
-    /// The 5' base of every pair.
-    pub fn firsts(&self) -> &[u32] {
-        &self.firsts
+    /// The numbers of the pairs of the bases `rows` with bases before them.
+    pub fn pairs_of(&self, rows: Range<usize>) -> Range<usize> {
+        self.starts[rows.start] as usize..self.starts[rows.end] as usize
     }
 
-    /// The 3' base of every pair.
-    pub fn seconds(&self) -> Vec<u32> {
-        (0..self.length()).flat_map(|j| std::iter::repeat_n(j as u32, self.range(j).len())).collect()
+    /// The pairs of the bases `rows` alone.
+    pub fn only(&self, rows: Range<usize>) -> Self {
+        let pairs = self.pairs_of(rows);
+        let starts =
+            self.starts.iter().map(|&start| start.clamp(pairs.start as u32, pairs.end as u32) - pairs.start as u32);
+        Self { starts: starts.collect(), firsts: self.firsts[pairs].to_vec() }
     }
 
     /// The pairs (i, j).
