@@ -18,9 +18,9 @@ use rnaret::{Error, Result};
 
 /// Predict the secondary structure of RNAs, pseudoknots included
 ///
-/// Reads FASTA, FASTQ or the TSV of rna-kmerize. Every pair of bases gets a probability; a decoder chooses among those over the threshold so that each base pairs at
-/// most once. Only AU, GC and GU pairs form. Any length: memory grows with the square of the length only by the
-/// probabilities themselves (5,000 nt: 50 MB).
+/// Reads FASTA, FASTQ or the TSV of rna-kmerize. Every pair of bases gets a probability; a decoder chooses among those
+/// over the threshold so that each base pairs at most once. Only AU, GC and GU pairs form, and with the default model only
+/// such as could stack on another. Any length: memory grows with the square of the length (5,000 nt: 1 GB).
 #[derive(clap::Parser)]
 #[command(name = "rnaret-fold", version, after_help = EXAMPLES)]
 struct Arguments {
