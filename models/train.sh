@@ -26,15 +26,9 @@ train=${RNARET_TRAIN:-target/release/rnaret-train}
     --dropout 0.02 --validation-fraction 0.01 --validation-records 1000 --validate-every 350 --checkpoint-every 100 --log-every 20
 
 "$train" fold "$data/fold.tsv.gz" "$data/fold_tr0.tsv.gz" --validation "$data/fold_validation.tsv.gz" --run "$runs/fold" \
-    --model "$runs/pretrain/model.safetensors" --head triangle --head-width 32 --head-blocks 8 --max-length 400 \
-    --learning-rate 1.5e-3 --min-learning-rate 1e-5 --batch-records 8 --positive-weight 3 --steps 8000 --cycle-steps 7900 \
-    --warmup-steps 100 --log-every 20 --validate-every 500 --checkpoint-every 100 --dropout 0.05
-
-# A second cycle at a lower rate; its last weights are kept.
-"$train" fold "$data/fold.tsv.gz" "$data/fold_tr0.tsv.gz" --validation "$data/fold_validation.tsv.gz" --run "$runs/fold-second" \
-    --model "$runs/fold/model.safetensors" --max-length 400 --learning-rate 7e-4 --min-learning-rate 1e-5 --batch-records 8 \
-    --positive-weight 3 --steps 2400 --cycle-steps 2350 --warmup-steps 50 --log-every 20 --validate-every 0 --checkpoint-every 100 \
-    --dropout 0.05 --seed 5
+    --model "$runs/pretrain/model.safetensors" --head helices --head-width 32 --head-blocks 8 --max-length 400 \
+    --learning-rate 2e-3 --min-learning-rate 1e-5 --batch-records 8 --positive-weight 3 --steps 26000 --cycle-steps 25900 \
+    --warmup-steps 100 --log-every 100 --validate-every 2000 --checkpoint-every 500 --dropout 0.05 -t 1
 
 "$train" coding "$data/cds_human.tsv.gz" --run "$runs/coding" -k 3 \
     --layers 2 --embed-dim 48 --value-dim 48 --ffn-dim 64 --head frames --head-width 40 --head-blocks 5 --max-length 2000 \
@@ -56,6 +50,12 @@ train=${RNARET_TRAIN:-target/release/rnaret-train}
     --validate-every 500 --log-every 200 --checkpoint-every 500 --dropout 0.3 --ema-decay 0.999 --validation-fraction 0.1 \
     --weight-decay 0.1
 
-for pair in pretrain:pretrain pretrain-k5:pretrain-k5 fold-second:fold coding-second:coding mirtarget-second:mirtarget; do
+# A third cycle, nearly all of it on fragments.
+"$train" coding "$data/cds_human.tsv.gz" --run "$runs/coding-third" --model "$runs/coding-second/best.safetensors" --max-length 2000 \
+    --learning-rate 1.5e-3 --min-learning-rate 1e-5 --batch-records 64 --batch-tokens 65536 --fragments 0.92 --record-weight 1 \
+    --steps 4000 --epochs 1000 --cycle-steps 3950 --warmup-steps 50 --log-every 50 --validate-every 500 \
+    --validation-records 1500 --checkpoint-every 250 --dropout 0.1 --weight-decay 0.05 --ema-decay 0.998 --validation-fraction 0.1
+
+for pair in pretrain:pretrain pretrain-k5:pretrain-k5 fold:fold coding-third:coding mirtarget-second:mirtarget; do
     "$train" import --half "$runs/${pair%:*}/model.safetensors" -o "models/${pair#*:}.safetensors"
 done

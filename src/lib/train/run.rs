@@ -293,7 +293,9 @@ impl<O: Objective> Run<O> {
             sum.add(number, parts)
         };
         if self.compute.device.is_cpu() {
-            micro.par_iter().enumerate().try_for_each(|(number, indices)| compute(number, &prepare(indices)?))?;
+            // One at a time, so that no thread keeps two while another has none.
+            let parts = micro.par_iter().enumerate().with_max_len(1);
+            parts.try_for_each(|(number, indices)| compute(number, &prepare(indices)?))?;
         } else {
             let mut ready = prepare(&micro[0])?;
             for number in 0..micro.len() {
