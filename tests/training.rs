@@ -56,7 +56,7 @@ fn toy_data(task: &str, folder: &Path) -> (PathBuf, Vec<&'static str>) {
                 let other = "C".repeat(length);
                 rows += &format!("r{i}\tf\t{stem}{loops}{other}\t{}....{}\n", "(".repeat(length), ")".repeat(length));
             }
-            arguments.extend(["--head", "helices", "--head-blocks", "2", "--head-width", "8"]);
+            arguments.extend(["--head", "helices", "--head-blocks", "3", "--head-width", "8"]);
             "data.tsv"
         }
         "coding" => {

@@ -19,6 +19,7 @@ use rnaret::decode::base_pairs::PairRules;
 use rnaret::format::structure::Structure;
 use rnaret::model::device::{Compute, Purpose, select};
 use rnaret::model::heads::fold::FoldHead;
+use rnaret::model::heads::helix_pairs::HelixPairs;
 use rnaret::model::ops::dropout::Dropout;
 use rnaret::model::retention::operation::retention;
 use rnaret::model::{Backbone, HeadKind, ModelConfig, Packed, Parameters, Task, initialise};
@@ -353,7 +354,10 @@ fn measure(what: &str, sizes: &[usize], compute: &Compute, tiny: bool) {
                 head.logits(&backbone.features(&packed).unwrap(), &letters).unwrap();
             });
             // 9 + 2 (published) or 9 + 1 taps per channel and pair; the map of the published head is whole.
-            let (taps, pairs) = if what == "fold-helices" { (10, length * length / 2) } else { (11, length * length) };
+            let (taps, pairs) = match what == "fold-helices" {
+                true => (10, HelixPairs::new(&letters).list().count()),
+                false => (11, length * length),
+            };
             let width = config.head_width;
             row(
                 what,

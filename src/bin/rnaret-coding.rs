@@ -90,6 +90,9 @@ impl Tool for Arguments {
     }
 }
 
+#[global_allocator]
+static ALLOCATOR: cli::Allocator = cli::Allocator;
+
 fn main() -> ExitCode {
     cli::run(code)
 }

@@ -88,6 +88,9 @@ impl Tool for Arguments {
     }
 }
 
+#[global_allocator]
+static ALLOCATOR: cli::Allocator = cli::Allocator;
+
 fn main() -> ExitCode {
     cli::run(|arguments: Arguments| {
         if arguments.svg.is_some() && arguments.retention != Some(Retention::Map) {

@@ -91,6 +91,9 @@ impl Tool for Arguments {
     }
 }
 
+#[global_allocator]
+static ALLOCATOR: cli::Allocator = cli::Allocator;
+
 fn main() -> ExitCode {
     cli::run(|arguments: Arguments| match &arguments.pairs {
         Some(pairs) => score_pairs(&arguments, pairs),

@@ -150,6 +150,9 @@ impl Tool for Arguments {
     }
 }
 
+#[global_allocator]
+static ALLOCATOR: cli::Allocator = cli::Allocator;
+
 fn main() -> ExitCode {
     cli::run_with(Termination::Own, |arguments: Arguments| {
         let Arguments { command, common } = arguments;

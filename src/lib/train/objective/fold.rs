@@ -129,3 +129,48 @@ impl Objective for Fold {
         &["f1", "precision", "recall", "f1_one_off", "fidelity"]
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{HeadKind, Task, initialise};
+
+    fn record(sequence: &[u8], partners: Vec<Option<usize>>) -> FoldRecord {
+        Structure { id: "one".into(), sequence: sequence.to_vec(), partners }.into()
+    }
+
+    /// Records whose bases cannot pair cost nothing, alone or beside others, and are folded into no pairs.
+    #[test]
+    fn records_without_possible_pairs_do_no_harm() {
+        let objective =
+            Fold { tokenizer: Tokenizer::new(1).unwrap(), positive_weight: 3.0, rules: PairRules::default() };
+        let none = record(b"AAAAAAAAA", vec![None; 9]);
+        let hairpin = record(b"GGGAAACC", vec![None, Some(7), Some(6), None, None, None, Some(2), Some(1)]);
+        for head in [HeadKind::Published, HeadKind::Helices] {
+            let published = ModelConfig::published(Task::Fold, 1);
+            let config = ModelConfig {
+                head,
+                embed_dim: 16,
+                value_dim: 16,
+                ffn_dim: 16,
+                layers: 1,
+                head_blocks: 3,
+                head_width: 8,
+                ..published
+            };
+            let parameters = initialise(&config, 1).unwrap();
+            let loss = |examples: &[&FoldRecord]| {
+                let loss = objective.loss(&config, &parameters, examples, &mut Dropout::new(0.0, 0)).unwrap();
+                assert!(loss.surrogate.to_scalar::<f32>().unwrap().is_finite());
+                loss.loss
+            };
+            assert_eq!(loss(&[&none]), 0.0, "{head:?}");
+            assert!(loss(&[&hairpin]) > 0.0, "{head:?}");
+            assert_eq!(loss(&[&none, &hairpin]), loss(&[&hairpin]), "{head:?}");
+            let report = objective.evaluate(&config, &parameters, &[none.clone(), hairpin.clone()]).unwrap();
+            assert_eq!(report.rows.len(), 2, "{head:?}");
+        }
+        // What the free energies gave is kept for the next time.
+        assert_eq!(hairpin.free_energy.get().map(Vec::len), Some(4));
+    }
+}
