@@ -34,7 +34,19 @@ pub fn convolution_1d(input: &Tensor, weight: &Tensor, offsets: &[usize], dilati
 /// # Errors
 /// Where the shapes do not fit each other.
 pub fn convolution_2d(input: &Tensor, weight: &Tensor, height: usize, width: usize, dilation: usize) -> Result<Tensor> {
-    let maps = vec![(height, width)];
+    convolution_of_maps(input, weight, vec![(height, width)], dilation)
+}
+
+/// As [`convolution_2d`], of several maps (height, width) laid end to end.
+///
+/// # Errors
+/// Where the shapes do not fit each other.
+pub fn convolution_of_maps(
+    input: &Tensor,
+    weight: &Tensor,
+    maps: Vec<(usize, usize)>,
+    dilation: usize,
+) -> Result<Tensor> {
     input.contiguous()?.apply_op2(&weight.contiguous()?, Convolution { maps, dilation, flipped: false })
 }
 
