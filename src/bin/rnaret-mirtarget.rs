@@ -129,7 +129,7 @@ impl<'a> Scorer<'a> {
     fn new(arguments: &'a Arguments, inputs: &[PathBuf]) -> Result<Self> {
         let mut output = arguments.output.create_beside(inputs)?;
         let model = Model::load(arguments.model.model.as_deref(), Task::Mirtarget, arguments.model.device)?;
-        let head = MirtargetHead::new(&model.config, &model.parameters)?;
+        let head = MirtargetHead::new(&model.weights.config, &model.parameters)?;
         if arguments.format == Format::Tsv && arguments.input.writes_header() {
             output.put(format!("{}\n", table::TARGET_SITE_HEADER).as_bytes())?;
         }

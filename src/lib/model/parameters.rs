@@ -128,7 +128,7 @@ fn wanted(config: &ModelConfig) -> Vec<Wanted> {
                 add_with_bias(&format!("blocks.{block}.convolution"), &[width, width, 3, 3]);
                 add_with_bias(&format!("blocks.{block}.pointwise"), &[width, width]);
             }
-            add_with_bias("pair.0", &[d, 2 * width + 4 * d]);
+            add_with_bias("pair.0", &[d, 2 * width + 2 * d]);
             add_with_bias("pair.2", &[2, d]);
         }
         Task::Mirtarget => {

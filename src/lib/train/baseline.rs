@@ -50,10 +50,7 @@ pub fn kmer_regression(training: &[CodingRecord], records: &[CodingRecord]) -> R
         let labelled: Vec<(&[u8], bool)> =
             training.iter().map(|record| (part(&record.sequence), record.messenger)).collect();
         let fitted = KmerRegression::fit(&labelled)?;
-        Ok(records
-            .par_iter()
-            .map(|record| (fitted.probability(part(&record.sequence)), record.messenger))
-            .collect())
+        Ok(records.par_iter().map(|record| (fitted.probability(part(&record.sequence)), record.messenger)).collect())
     };
     let (transcripts, fragments) = (scored(|sequence| sequence)?, scored(fragment)?);
     let (transcript, fragment) = (Confusion::of_scores(&transcripts, 0.5), Confusion::of_scores(&fragments, 0.5));

@@ -40,9 +40,9 @@ pub fn kmer_frequencies(sequence: &[u8]) -> Vec<f64> {
     for k in 1..=LONGEST {
         let mut counts = vec![0u32; 4usize.pow(k as u32)];
         for kmer in sequence.windows(k) {
-            let number = kmer.iter().try_fold(0, |number, letter| {
-                Some(4 * number + b"ACGU".iter().position(|base| base == letter)?)
-            });
+            let number = kmer
+                .iter()
+                .try_fold(0, |number, letter| Some(4 * number + b"ACGU".iter().position(|base| base == letter)?));
             if let Some(number) = number {
                 counts[number] += 1;
             }

@@ -207,7 +207,9 @@ pub fn evaluate(evaluation: &Evaluation, tally: &Tally) -> Result<(Report, Vec<(
             if with_baseline {
                 rules.push(("longest_orf", baseline::longest_reading_frame(&records)));
                 if training.is_empty() {
-                    log::warn!("no k-mer regression: it learns from --baseline-training, or from what --held-out leaves");
+                    log::warn!(
+                        "no k-mer regression: it learns from --baseline-training, or from what --held-out leaves"
+                    );
                 } else {
                     rules.push(("kmer_regression", baseline::kmer_regression(&training, &records)?));
                 }

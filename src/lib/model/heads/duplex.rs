@@ -3,7 +3,7 @@
 //! A cell of the map starts as the sum of what its two bases say (miRNA and site projected apart) and of
 //! [`DUPLEX_FEATURES`] that follow from the letters: which pair they make, how long the helix around it is, how likely
 //! the pair is by free energy, and how far it lies from the ends. Residual blocks of [RMSNorm, 3x3 convolution, ReLU, 1x1]
-//! follow. Mean and largest values of the map and of the features of either sequence decide.
+//! follow. Mean and largest values of the map, and the mean features of either sequence, decide.
 
 use candle_core::{DType, Device, Tensor};
 use rayon::prelude::*;
@@ -120,10 +120,9 @@ impl DuplexHead {
             .map(|((pair, &start), (height, width))| {
                 let map = x.narrow(0, start_of_map, height * width)?;
                 start_of_map += height * width;
-                let mirna = features.narrow(0, start + 1, pair.mirna.len())?;
-                let site = features.narrow(0, start + 2 + pair.mirna.len(), pair.site.len())?;
-                let of_part = |part: &Tensor| Tensor::cat(&[part.mean(0)?, part.max(0)?], 0);
-                Ok(Tensor::cat(&[of_part(&map)?, of_part(&mirna)?, of_part(&site)?], 0)?)
+                let mirna = features.narrow(0, start + 1, pair.mirna.len())?.mean(0)?;
+                let site = features.narrow(0, start + 2 + pair.mirna.len(), pair.site.len())?.mean(0)?;
+                Ok(Tensor::cat(&[map.mean(0)?, map.max(0)?, mirna, site], 0)?)
             })
             .collect::<Result<Vec<_>>>()?;
         let [first, second] = &self.pair;
@@ -175,8 +174,7 @@ fn duplex_features(pair: &Pair, features: &mut Vec<f32>) {
     let (mirna, site) = (pair.mirna, pair.site);
     let (height, width) = (mirna.len(), site.len());
     let duplex = Duplex::new(mirna, site);
-    let kinds: Vec<Option<usize>> =
-        mirna.iter().flat_map(|&a| site.iter().map(move |&b| kind(a, b))).collect();
+    let kinds: Vec<Option<usize>> = mirna.iter().flat_map(|&a| site.iter().map(move |&b| kind(a, b))).collect();
     let pairs = |i: usize, j: usize| kinds[i * width + j].is_some();
     // Pairs that follow each other without a gap, ending at each cell.
     let (mut before, mut after) = (vec![0f32; height * width], vec![0f32; height * width]);
@@ -225,6 +223,9 @@ fn kind(a: u8, b: u8) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::heads::mirtarget::pair_tokens;
+    use crate::model::{HeadKind, Task, initialise};
+    use crate::sequence::Tokenizer;
 
     #[test]
     fn features_tell_pairs_helices_and_places() {
@@ -243,5 +244,57 @@ mod tests {
         assert!(at(5, 0)[12] > 0.0);
         assert_eq!(at(5, 0)[13..], [0.0, 1.0, 0.0, 0.2, 0.0, 0.125]);
         assert_eq!(at(0, 5)[13..], [1.0, 0.0, 0.0, 0.0, 0.125, 0.0]);
+    }
+    fn head(width: usize) -> (DuplexHead, usize) {
+        let config = ModelConfig {
+            head: HeadKind::Duplex,
+            head_blocks: 2,
+            head_width: 6,
+            embed_dim: width,
+            ..ModelConfig::published(Task::Mirtarget, 1)
+        };
+        (DuplexHead::new(&config, &initialise(&config, 5).unwrap()).unwrap(), width)
+    }
+
+    /// Features of the tokens of pairs, each the same whatever stands beside it.
+    fn features(pairs: &[Pair], width: usize) -> (Tensor, Packed) {
+        let tokenizer = Tokenizer::new(1).unwrap();
+        let packed: Packed = pairs.iter().map(|pair| pair_tokens(&tokenizer, pair)).collect();
+        let values: Vec<f32> =
+            packed.ranges().flat_map(|range| (0..range.len() * width).map(|i| ((i as f32) * 0.37).sin())).collect();
+        (Tensor::from_vec(values, (packed.tokens().len(), width), &Device::Cpu).unwrap(), packed)
+    }
+
+    #[test]
+    fn a_pair_gets_the_same_logits_in_any_batch() {
+        let (head, width) = head(16);
+        let letters = b"GAUUACAGGCUAACGUGCAUUUGCANGUCCAGUAACGGAUCCUUAGGCAUCGAUGGCAUCAAGGCUAACG";
+        let pairs: Vec<Pair> = (0..21)
+            .map(|i| Pair { mirna: &letters[i..i + 18 + i % 5], site: &letters[i..i + 7 + 2 * (i % 17)] })
+            .collect();
+        let (together, packed) = features(&pairs, width);
+        let logits = head.logits(&together, &packed, &pairs).unwrap().to_vec2::<f32>().unwrap();
+        assert_eq!(logits.len(), pairs.len());
+        for (pair, expected) in pairs.iter().zip(&logits) {
+            let (alone, packed) = features(&[*pair], width);
+            let own = head.logits(&alone, &packed, &[*pair]).unwrap().to_vec2::<f32>().unwrap();
+            assert_eq!(&own[0], expected);
+        }
+        let whole = head.forward(&together, packed.offsets(), &pairs, None).unwrap().to_vec2::<f32>().unwrap();
+        assert_eq!(whole, logits);
+        let (none, packed) = features(&[], width);
+        assert_eq!(head.logits(&none, &packed, &[]).unwrap().dims(), [0, 2]);
+    }
+
+    #[test]
+    fn letters_that_do_not_fit_the_tokens_are_refused() {
+        let (head, width) = head(16);
+        let pair = Pair { mirna: b"GGA", site: b"UCC" };
+        let (features, packed) = features(&[pair], width);
+        for wrong in [vec![], vec![pair, pair], vec![Pair { mirna: b"GG", ..pair }], vec![Pair { mirna: b"", ..pair }]]
+        {
+            assert!(head.forward(&features, packed.offsets(), &wrong, None).is_err());
+        }
+        assert!(head.logits(&features, &packed, &[pair, pair]).is_err());
     }
 }

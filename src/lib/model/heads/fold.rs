@@ -28,7 +28,9 @@ impl FoldHead {
     pub fn new(config: &ModelConfig, parameters: &Parameters) -> Result<Self> {
         Ok(match config.head {
             HeadKind::Triangle => Self::Triangle(TriangleHead::new(config, parameters)?),
-            HeadKind::Published | HeadKind::Frames | HeadKind::Duplex => Self::Published(PublishedFold::new(config, parameters)?),
+            HeadKind::Published | HeadKind::Frames | HeadKind::Duplex => {
+                Self::Published(PublishedFold::new(config, parameters)?)
+            }
         })
     }
 
