@@ -4,7 +4,12 @@
 //! Loops of more than [`LONGEST_GAP`] unpaired bases are left out, dangling ends and mismatches too, and every interior
 //! loop but the 1 x 1 takes the rule for loops of any size: enough to rank the pairs of a miRNA and its site.
 
+use std::sync::LazyLock;
+
 use super::energies::{ENERGIES, LONGEST_LOOP, base_code, pair_kind, turned};
+
+/// Stands for letters that do not pair.
+const NO_PAIR: usize = 6;
 
 /// Most unpaired bases, both strands together, between two pairs that follow each other.
 const LONGEST_GAP: usize = 6;
@@ -35,49 +40,95 @@ fn loop_factor(outer: usize, inner: usize, five: usize, three: usize, guanines: 
     }
 }
 
+/// [`loop_factor`] of every loop, laid out for sums over neighbours: by the unpaired bases of the first and of the second
+/// strand, by the pair in question, and by its neighbour, where [`NO_PAIR`] has a factor of 0.
+struct Loops {
+    /// The neighbour lies on the 5' side in the first strand.
+    before: [[[[f64; 8]; 6]; LONGEST_GAP + 1]; LONGEST_GAP + 1],
+    /// The neighbour lies on the 3' side in the first strand.
+    after: [[[[f64; 8]; 6]; LONGEST_GAP + 1]; LONGEST_GAP + 1],
+}
+
+static LOOPS: LazyLock<Loops> = LazyLock::new(|| {
+    let mut loops = Loops {
+        before: [[[[0.0; 8]; 6]; LONGEST_GAP + 1]; LONGEST_GAP + 1],
+        after: [[[[0.0; 8]; 6]; LONGEST_GAP + 1]; LONGEST_GAP + 1],
+    };
+    for five in 0..=LONGEST_GAP {
+        for three in 0..=LONGEST_GAP - five {
+            for outer in 0..6 {
+                for inner in 0..6 {
+                    let factor = loop_factor(outer, turned(inner), five, three, false);
+                    loops.before[five][three][inner][outer] = factor;
+                    loops.after[five][three][outer][inner] = factor;
+                }
+            }
+        }
+    }
+    loops
+});
+
 impl Duplex {
     /// Of two strands that both read 5'->3', letters ACGUN.
     pub fn new(first: &[u8], second: &[u8]) -> Self {
         let (height, width) = (first.len(), second.len());
         let codes: Vec<u8> = second.iter().map(|&letter| base_code(letter)).collect();
-        let kinds: Vec<Option<usize>> = first
-            .iter()
-            .flat_map(|&letter| codes.iter().map(move |&other| pair_kind(base_code(letter), other)))
-            .collect();
-        let ends = &ENERGIES.helix_end;
-        // Each pair and those that may follow it on the 3' side of i, with the factor of the loop between them.
-        let following = |i: usize, j: usize, outer: usize, visit: &mut dyn FnMut(usize, f64)| {
-            for five in 0..=LONGEST_GAP.min((height - 1 - i).saturating_sub(1)) {
-                for three in 0..=(LONGEST_GAP - five).min(j.saturating_sub(1)) {
-                    let (next, other) = (i + 1 + five, j - 1 - three);
-                    if let Some(inner) = kinds[next * width + other] {
-                        let guanines = first[i + 1] == b'G' && second[j - 1] == b'G';
-                        visit(next * width + other, loop_factor(outer, turned(inner), five, three, guanines));
-                    }
-                }
-            }
+        let mut kinds = Vec::with_capacity(height * width);
+        for &letter in first {
+            let code = base_code(letter);
+            kinds.extend(codes.iter().map(|&other| pair_kind(code, other).unwrap_or(NO_PAIR)));
+        }
+        let (ends, loops) = (&ENERGIES.helix_end, &*LOOPS);
+        // What a 1 x 1 of two G has more than another.
+        let guanines = |i: usize, j: usize, outer: usize, inner: usize| {
+            let both = first[i] == b'G' && second[j] == b'G';
+            let factor = |both| loop_factor(outer, turned(inner), 1, 1, both);
+            if both && outer != NO_PAIR && inner != NO_PAIR { factor(true) - factor(false) } else { 0.0 }
         };
-        let pairs = || (0..height).flat_map(|i| (0..width).map(move |j| (i, j)));
         let mut five = vec![0f64; height * width];
         let mut three = vec![0f64; height * width];
-        let inside = |i: usize, j: usize| i + 1 < height && j > 0;
-        for (i, j) in pairs() {
-            let Some(kind) = kinds[i * width + j] else { continue };
-            five[i * width + j] += ends[kind];
-            if inside(i, j) {
-                let sum = five[i * width + j];
-                following(i, j, kind, &mut |place, factor| five[place] += sum * factor);
+        for i in 0..height {
+            for j in (0..width).filter(|j| kinds[i * width + j] != NO_PAIR) {
+                let kind = kinds[i * width + j];
+                let mut sum = ends[kind];
+                if i > 0 && j + 1 < width {
+                    for gap in 0..=LONGEST_GAP.min(i - 1) {
+                        let start = (i - 1 - gap) * width + j + 1;
+                        let cells = start..start + (LONGEST_GAP - gap).min(width - 2 - j) + 1;
+                        for (cell, factors) in cells.zip(&loops.before[gap]) {
+                            sum += five[cell] * factors[kind][kinds[cell]];
+                        }
+                    }
+                    if i > 1 && j + 2 < width {
+                        let cell = (i - 2) * width + j + 2;
+                        sum += five[cell] * guanines(i - 1, j + 1, kinds[cell], kind);
+                    }
+                }
+                five[i * width + j] = sum;
             }
         }
-        for (i, j) in pairs().collect::<Vec<_>>().into_iter().rev() {
-            let Some(kind) = kinds[i * width + j] else { continue };
-            let mut sum = ends[kind];
-            if inside(i, j) {
-                following(i, j, kind, &mut |place, factor| sum += three[place] * factor);
+        for i in (0..height).rev() {
+            for j in (0..width).filter(|j| kinds[i * width + j] != NO_PAIR) {
+                let kind = kinds[i * width + j];
+                let mut sum = ends[kind];
+                if i + 1 < height && j > 0 {
+                    for gap in 0..=LONGEST_GAP.min(height - 2 - i) {
+                        let last = (i + 1 + gap) * width + j - 1;
+                        let cells = (last - (LONGEST_GAP - gap).min(j - 1)..=last).rev();
+                        for (cell, factors) in cells.zip(&loops.after[gap]) {
+                            sum += three[cell] * factors[kind][kinds[cell]];
+                        }
+                    }
+                    if i + 2 < height && j > 1 {
+                        let cell = (i + 2) * width + j - 2;
+                        sum += three[cell] * guanines(i + 1, j - 1, kind, kinds[cell]);
+                    }
+                }
+                three[i * width + j] = sum;
             }
-            three[i * width + j] = sum;
         }
-        let all: f64 = kinds.iter().zip(&five).filter_map(|(kind, sum)| Some(sum * ends[(*kind)?])).sum();
+        let paired = kinds.iter().zip(&five).filter(|(kind, _)| **kind != NO_PAIR);
+        let all: f64 = paired.map(|(kind, sum)| sum * ends[*kind]).sum();
         let logarithms = |sums: &[f64]| -> Vec<f32> {
             sums.iter().map(|&sum| if sum > 0.0 { sum.ln() as f32 } else { 0.0 }).collect()
         };
