@@ -12,7 +12,7 @@
 use std::time::Instant;
 
 use rnaret::model::heads::fold::FoldHead;
-use rnaret::model::heads::mirtarget::{MirtargetHead, pair_tokens};
+use rnaret::model::heads::mirtarget::{MirtargetHead, Pair, pair_tokens};
 use rnaret::model::{Backbone, ModelConfig, Packed, Task, initialise};
 use rnaret::sequence::Tokenizer;
 
@@ -65,11 +65,12 @@ fn measure(what: &str, size: usize) -> f64 {
             })
         }
         "mirtarget" => {
-            let head = MirtargetHead::new(&parameters).unwrap();
-            let packed: Packed =
-                (0..size).map(|i| pair_tokens(&tokenizer, &sequence(22, i), &sequence(40, i + 1))).collect();
+            let head = MirtargetHead::new(&config, &parameters).unwrap();
+            let sequences: Vec<_> = (0..size).map(|i| (sequence(22, i), sequence(40, i + 1))).collect();
+            let pairs: Vec<Pair> = sequences.iter().map(|(mirna, site)| Pair { mirna, site }).collect();
+            let packed: Packed = pairs.iter().map(|pair| pair_tokens(&tokenizer, pair)).collect();
             median(|| {
-                head.probabilities(&backbone.features(&packed).unwrap(), &packed).unwrap();
+                head.probabilities(&backbone.features(&packed).unwrap(), &packed, &pairs).unwrap();
             })
         }
         other => panic!("{other} is none of backbone, fold, mirtarget"),

@@ -37,18 +37,20 @@ train=${RNARET_TRAIN:-target/release/rnaret-train}
     --validation-records 600 --checkpoint-every 100 --dropout 0.1 --weight-decay 0.05 --validation-fraction 0.1
 
 "$train" mirtarget "$data/mirna_pairs.tsv.gz" --run "$runs/mirtarget" --model "$runs/pretrain/model.safetensors" \
-    --learning-rate 1.5e-3 --min-learning-rate 1e-5 --steps 12000 --cycle-steps 11800 --warmup-steps 200 --epochs 1000 \
-    --validate-every 1000 --log-every 200 --checkpoint-every 500 --dropout 0.25 --validation-fraction 0.1 --weight-decay 0.1
+    --head duplex --head-width 16 --head-blocks 3 --learning-rate 2e-3 --min-learning-rate 1e-5 --steps 2400 --cycle-steps 2300 \
+    --warmup-steps 100 --epochs 1000 --validate-every 400 --log-every 100 --checkpoint-every 500 --dropout 0.2 --weight-decay 0.05 \
+    --ema-decay 0.998 --validation-fraction 0.1
 
 "$train" coding "$data/cds_human.tsv.gz" --run "$runs/coding-second" --model "$runs/coding/model.safetensors" --max-length 2000 \
     --learning-rate 1e-3 --min-learning-rate 1e-5 --batch-records 32 --batch-tokens 65536 --fragments 0.75 --record-weight 0.7 \
     --steps 800 --epochs 100 --cycle-steps 770 --warmup-steps 30 --log-every 20 --validate-every 200 \
     --validation-records 600 --checkpoint-every 250 --dropout 0.1 --weight-decay 0.05 --validation-fraction 0.1
 
+# A second cycle, in which a few letters of every pair are masked and sites lose up to two bases at either end.
 "$train" mirtarget "$data/mirna_pairs.tsv.gz" --run "$runs/mirtarget-second" --model "$runs/mirtarget/model.safetensors" \
-    --learning-rate 1e-3 --min-learning-rate 1e-4 --steps 5000 --cycle-steps 4900 --warmup-steps 100 --epochs 1000 \
-    --validate-every 500 --log-every 200 --checkpoint-every 500 --dropout 0.3 --ema-decay 0.999 --validation-fraction 0.1 \
-    --weight-decay 0.1
+    --learning-rate 1.2e-3 --min-learning-rate 1e-5 --steps 2000 --cycle-steps 1950 --warmup-steps 50 --epochs 1000 \
+    --validate-every 400 --log-every 100 --checkpoint-every 500 --dropout 0.2 --mask-rate 0.03 --trim 2 --weight-decay 0.1 \
+    --ema-decay 0.998 --validation-fraction 0.1
 
 # A third cycle, nearly all of it on fragments.
 "$train" coding "$data/cds_human.tsv.gz" --run "$runs/coding-third" --model "$runs/coding-second/best.safetensors" --max-length 2000 \

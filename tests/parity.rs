@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use candle_core::Tensor;
 use rnaret::decode::coding::coding_potential;
 use rnaret::model::heads::coding::CodingHead;
-use rnaret::model::heads::mirtarget::{MirtargetHead, pair_tokens};
+use rnaret::model::heads::mirtarget::{MirtargetHead, Pair, pair_tokens};
 use rnaret::model::heads::published_fold::PublishedFold;
 use rnaret::model::retention::scores::LastLayer;
 use rnaret::model::{Backbone, Packed, Weights, weights};
@@ -190,19 +190,21 @@ fn mirtarget() {
         }
         let weights = read(&format!("k{k}_mirtarget.pth"));
         let backbone = Backbone::new(&weights.config, &weights.parameters).unwrap().for_inference().unwrap();
-        let head = MirtargetHead::new(&weights.parameters).unwrap();
+        let head = MirtargetHead::new(&weights.config, &weights.parameters).unwrap();
         let tokenizer = Tokenizer::new(k).unwrap();
         for pair in list.as_array().unwrap() {
             let text = |name: &str| normalised(pair[name].as_str().unwrap());
-            let tokens = pair_tokens(&tokenizer, &text("mirna"), &text("target"));
+            let (mirna, site) = (text("mirna"), text("target"));
+            let pairs = [Pair { mirna: &mirna, site: &site }];
+            let tokens = pair_tokens(&tokenizer, &pairs[0]);
             let reference: Vec<u32> = serde_json::from_value(pair["tokens"].clone()).unwrap();
             assert_eq!(tokens, reference);
             let packed: Packed = [tokens].into_iter().collect();
             let features = backbone.features(&packed).unwrap();
             let logits: Vec<f32> = serde_json::from_value(pair["logits"].clone()).unwrap();
-            close(&numbers(&head.forward(&features, &packed).unwrap()), &logits, "logits");
+            close(&numbers(&head.forward(&features, &packed, &pairs, None).unwrap()), &logits, "logits");
             let probability = pair["probability"].as_f64().unwrap() as f32;
-            close(&head.probabilities(&features, &packed).unwrap(), &[probability], "probability");
+            close(&head.probabilities(&features, &packed, &pairs).unwrap(), &[probability], "probability");
             checked += 1;
         }
     }

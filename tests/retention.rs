@@ -238,7 +238,11 @@ fn gradients_by_finite_differences() {
 /// Every weight of every task's model gets a gradient, and it is that of finite differences of the loss.
 #[test]
 fn every_weight_has_a_gradient() {
-    use rnaret::model::heads::{coding::CodingHead, fold::FoldHead, mirtarget::MirtargetHead};
+    use rnaret::model::heads::{
+        coding::CodingHead,
+        fold::FoldHead,
+        mirtarget::{MirtargetHead, Pair},
+    };
     for (task, head) in [
         (Task::Pretrain, HeadKind::Published),
         (Task::Fold, HeadKind::Published),
@@ -246,6 +250,7 @@ fn every_weight_has_a_gradient() {
         (Task::Coding, HeadKind::Published),
         (Task::Coding, HeadKind::Frames),
         (Task::Mirtarget, HeadKind::Published),
+        (Task::Mirtarget, HeadKind::Duplex),
     ] {
         let letters = b"GGGAAACCCAUGG";
         let config = ModelConfig {
@@ -283,7 +288,11 @@ fn every_weight_has_a_gradient() {
                         Some(transcripts) => Tensor::cat(&[&logits.bases, transcripts], 0).unwrap(),
                     }
                 }
-                Task::Mirtarget => MirtargetHead::new(parameters).unwrap().forward(&features, &packed).unwrap(),
+                Task::Mirtarget => {
+                    let pairs = [Pair { mirna: b"GGA", site: b"UCC" }, Pair { mirna: b"U", site: b"AG" }];
+                    let head = MirtargetHead::new(&config, parameters).unwrap();
+                    head.forward(&features, &packed, &pairs, None).unwrap()
+                }
             };
             let weight = Tensor::arange(0f32, logits.elem_count() as f32, &Device::Cpu).unwrap();
             let weight = (weight * 0.7).unwrap().sin().unwrap().reshape(logits.shape()).unwrap();

@@ -76,6 +76,8 @@ fn toy_data(task: &str, folder: &Path) -> (PathBuf, Vec<&'static str>) {
                 let target = if i % 2 == 0 { "GGGGCCCCGG" } else { "AAUUAAUUAA" };
                 rows += &format!("r{i}\tm\t{}\tt\t{target}\t{}\n", sequence(&mut random, 20), 1 - i % 2);
             }
+            arguments.extend(["--head", "duplex", "--head-blocks", "2", "--head-width", "8"]);
+            arguments.extend(["--mask-rate", "0.05", "--trim", "1"]);
             "data.tsv"
         }
         other => panic!("no such task: {other}"),
@@ -212,7 +214,7 @@ fn bf16_and_cuda_are_refused_where_they_cannot_be_had() {
 
 #[test]
 fn a_run_killed_again_and_again_ends_as_one_that_never_was() {
-    for task in ["pretrain", "coding"] {
+    for task in ["pretrain", "coding", "mirtarget"] {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let (data, own) = toy_data(task, folder.path());
         let (whole, killed) = (folder.path().join("whole"), folder.path().join("killed"));
@@ -334,4 +336,31 @@ fn a_loss_that_is_not_finite_names_the_step_and_the_checkpoint() {
     let text = String::from_utf8_lossy(&output.stderr);
     assert!(!output.status.success());
     assert!(text.contains("not finite at step"), "{text}");
+}
+
+/// Simple rules stand beside the model; what learns, learns from what is not evaluated.
+#[test]
+fn baselines_have_a_column_each() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let (data, _) = toy_data("coding", folder.path());
+    let evaluate = |arguments: &[&str]| {
+        let all = [&["evaluate", "--task", "coding", text(&data), "--baseline"], arguments].concat();
+        let output = trainer(&all).output().expect("it starts");
+        let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success(), "{errors}");
+        (String::from_utf8_lossy(&output.stdout).into_owned(), errors)
+    };
+    let (alone, warned) = evaluate(&[]);
+    assert!(alone.starts_with("figure\tmodel\tlongest_orf\naccuracy\t"), "{alone}");
+    assert!(warned.contains("--baseline-training"), "{warned}");
+    // Transcripts of GCC repeats and of UAA repeats are told apart by their letters.
+    let held_out = ["--held-out", "--validation-fraction", "0.3", "--split-by", "record"];
+    for arguments in [&held_out[..], &["--baseline-training", text(&data)]] {
+        let (figures, warned) = evaluate(arguments);
+        assert!(figures.starts_with("figure\tmodel\tlongest_orf\tkmer_regression\n"), "{figures}");
+        assert!(!warned.contains("--baseline-training"), "{warned}");
+        let auc = figures.lines().find(|line| line.starts_with("auc\t")).expect("a figure");
+        assert_eq!(auc.split('\t').nth(3), Some("1"), "{figures}");
+        assert!(figures.lines().any(|line| line.starts_with("base_f1\t") && line.ends_with("\tNA")), "{figures}");
+    }
 }

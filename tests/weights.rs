@@ -41,6 +41,27 @@ fn published_weights_become_our_own_and_stay_the_same() {
     }
 }
 
+/// Heads that have no published weights.
+#[test]
+fn own_heads_write_and_read_back() {
+    for (task, head) in
+        [(Task::Fold, HeadKind::Triangle), (Task::Coding, HeadKind::Frames), (Task::Mirtarget, HeadKind::Duplex)]
+    {
+        let sizes =
+            ModelConfig { embed_dim: 16, value_dim: 16, ffn_dim: 16, layers: 1, heads: 2, ..Default::default() };
+        let config = ModelConfig { task, head, head_blocks: 2, head_width: 6, ..sizes };
+        let parameters = initialise(&config, 3).unwrap();
+        let weights = Weights { config, parameters, ..golden("k1.pth") };
+        let read = parse(&weights::write(&weights, Storage::F32).unwrap()).unwrap();
+        assert_eq!(read.config, weights.config);
+        assert_eq!(read.parameters.len(), weights.parameters.len());
+        for (name, tensor) in &weights.parameters {
+            let numbers = |t: &Tensor| t.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+            assert_eq!(numbers(tensor), numbers(&read.parameters[name]), "{task} {name}");
+        }
+    }
+}
+
 #[test]
 fn dimensions_follow_from_the_tensors() {
     let config = golden("k3_fold.pth").config;

@@ -9,7 +9,7 @@ use rayon::ThreadPool;
 use rnaret::cli::{self, CommonArgs, InputArgs, ModelArgs, Output, OutputArgs, Tool};
 use rnaret::decode::target_site::{SeedIndex, SeedType, seed_type, seed_window, sliding_windows};
 use rnaret::format::{bed, table};
-use rnaret::model::heads::mirtarget::{MirtargetHead, pair_tokens};
+use rnaret::model::heads::mirtarget::{MirtargetHead, Pair, pair_tokens};
 use rnaret::model::memory::in_halves;
 use rnaret::model::{Model, Packed, Task};
 use rnaret::sequence::{Accept, InputFile, ReaderOptions, Record, RecordReader, SitePairReader};
@@ -108,23 +108,31 @@ struct Scorer<'a> {
     head: MirtargetHead,
     pool: ThreadPool,
     output: Output,
-    sites: Vec<(Site, Vec<u32>)>,
+    sites: Vec<Site>,
     tokens: usize,
 }
 
-/// A site that waits to be scored: its row without probability. Its tokens stand beside it.
+/// A site that waits to be scored: its row without probability, and the two sequences.
 struct Site {
     mirna: String,
+    mirna_sequence: Vec<u8>,
     target: String,
+    site_sequence: Vec<u8>,
     range: Range<usize>,
     seed_type: SeedType,
+}
+
+impl Site {
+    fn pair(&self) -> Pair<'_> {
+        Pair { mirna: &self.mirna_sequence, site: &self.site_sequence }
+    }
 }
 
 impl<'a> Scorer<'a> {
     fn new(arguments: &'a Arguments, inputs: &[PathBuf]) -> Result<Self> {
         let mut output = arguments.output.create_beside(inputs)?;
         let model = Model::load(arguments.model.model.as_deref(), Task::Mirtarget, arguments.model.device)?;
-        let head = MirtargetHead::new(&model.parameters)?;
+        let head = MirtargetHead::new(&model.weights.config, &model.parameters)?;
         if arguments.format == Format::Tsv && arguments.input.writes_header() {
             output.put(format!("{}\n", table::TARGET_SITE_HEADER).as_bytes())?;
         }
@@ -133,21 +141,21 @@ impl<'a> Scorer<'a> {
     }
 
     /// Takes a site in, and scores what has come together where that is enough.
-    fn add(&mut self, site: Site, mirna: &[u8], target: &[u8]) -> Result<()> {
-        let tokens = pair_tokens(&self.model.tokenizer, mirna, target);
-        self.tokens += tokens.len();
-        self.sites.push((site, tokens));
+    fn add(&mut self, site: Site) -> Result<()> {
+        self.tokens += site.pair().tokens();
+        self.sites.push(site);
         if self.tokens >= self.arguments.model.batch_tokens { self.score() } else { Ok(()) }
     }
 
     fn score(&mut self) -> Result<()> {
         let sites = std::mem::take(&mut self.sites);
         self.tokens = 0;
-        let work = |part: &[(Site, Vec<u32>)]| {
-            let packed: Packed = part.iter().map(|(_, tokens)| tokens).collect();
-            self.pool.install(|| self.head.probabilities(&self.model.backbone.features(&packed)?, &packed))
+        let work = |part: &[Site]| {
+            let pairs: Vec<Pair> = part.iter().map(Site::pair).collect();
+            let packed: Packed = pairs.iter().map(|pair| pair_tokens(&self.model.tokenizer, pair)).collect();
+            self.pool.install(|| self.head.probabilities(&self.model.backbone.features(&packed)?, &packed, &pairs))
         };
-        let alone = |(site, _): &(Site, Vec<u32>), error| {
+        let alone = |site: &Site, error| {
             let name = format!("{} in {}, {}-{}", site.mirna, site.target, site.range.start, site.range.end);
             cli::set_aside_or_fail(self.arguments.input.on_error, name, &error)
         };
@@ -155,11 +163,11 @@ impl<'a> Scorer<'a> {
         let fail = |error| Error::write("target sites", error);
         in_halves(&sites, work, alone, |part, probabilities| {
             let mut text = Vec::new();
-            for ((site, _), probability) in sites[part].iter().zip(probabilities) {
+            for (site, probability) in sites[part].iter().zip(probabilities) {
                 if self.arguments.pairs.is_none() && probability < self.arguments.min_prob {
                     continue;
                 }
-                let Site { mirna, target, range, seed_type } = site;
+                let Site { mirna, target, range, seed_type, .. } = site;
                 let range = range.clone();
                 match self.arguments.format {
                     Format::Tsv => table::write_target_site(&mut text, mirna, target, range, *seed_type, probability),
@@ -186,8 +194,14 @@ fn score_pairs(arguments: &Arguments, pairs: &PathBuf) -> Result<()> {
         let pair = pair.or_else(|error| scorer.score().and(Err(error)))?;
         let range = 0..pair.target_sequence.len();
         let seed_type = seed_type(&pair.mirna_sequence, &pair.target_sequence, range.clone());
-        let site = Site { mirna: pair.mirna, target: pair.target, range, seed_type };
-        scorer.add(site, &pair.mirna_sequence, &pair.target_sequence)?;
+        scorer.add(Site {
+            mirna: pair.mirna,
+            mirna_sequence: pair.mirna_sequence,
+            target: pair.target,
+            site_sequence: pair.target_sequence,
+            range,
+            seed_type,
+        })?;
     }
     scorer.finish()
 }
@@ -216,8 +230,14 @@ fn scan(arguments: &Arguments) -> Result<()> {
             break;
         }
         let mut add = |mirna: &Record, range: Range<usize>, seed_type: SeedType| {
-            let site = Site { mirna: mirna.id.clone(), target: target.id.clone(), range: range.clone(), seed_type };
-            scorer.add(site, &mirna.sequence, &target.sequence[range])
+            scorer.add(Site {
+                mirna: mirna.id.clone(),
+                mirna_sequence: mirna.sequence.clone(),
+                target: target.id.clone(),
+                site_sequence: target.sequence[range.clone()].to_vec(),
+                range,
+                seed_type,
+            })
         };
         match arguments.candidates {
             Candidates::Seed => {

@@ -110,9 +110,14 @@ struct EvaluateArgs {
     #[arg(long)]
     held_out: bool,
 
-    /// Also print what a simple rule reaches on the same records
+    /// Also print what simple rules reach on the same records: the longest open reading frame and a logistic regression
+    /// on k-mers (coding), a match of the seed (mirtarget)
     #[arg(long)]
     baseline: bool,
+
+    /// Data that the logistic regression on k-mers is fitted to, with --held-out by default the rest of DATA (coding)
+    #[arg(long, value_name = "DATA", requires = "baseline")]
+    baseline_training: Vec<PathBuf>,
 
     /// Write a row per record to this TSV
     #[arg(long, value_name = "FILE")]
@@ -201,7 +206,7 @@ fn evaluate(arguments: &EvaluateArgs, common: &CommonArgs) -> Result<Outcome> {
     }
     let mut output = Output::create(arguments.output.as_deref())?;
     let mut per_record = arguments.per_record.as_deref().map(|path| Output::create(Some(path))).transpose()?;
-    let (report, baseline) = common.thread_pool()?.install(|| {
+    let (report, rules) = common.thread_pool()?.install(|| {
         let evaluation = Evaluation {
             weights: &weights,
             config: &config,
@@ -210,10 +215,11 @@ fn evaluate(arguments: &EvaluateArgs, common: &CommonArgs) -> Result<Outcome> {
             annotation: arguments.annotation.as_deref(),
             only_held_out: arguments.held_out,
             with_baseline: arguments.baseline,
+            baseline_training: &arguments.baseline_training,
         };
         tasks::evaluate(&evaluation, &cli::tally())
     })?;
-    output.put(table(&report, baseline.as_ref()).as_bytes())?;
+    output.put(table(&report, &rules).as_bytes())?;
     if let Some(per_record) = &mut per_record {
         per_record.put(format!("{}\n", report.header).as_bytes())?;
         for row in &report.rows {
@@ -227,20 +233,20 @@ fn evaluate(arguments: &EvaluateArgs, common: &CommonArgs) -> Result<Outcome> {
     Ok(Outcome::Finished)
 }
 
-/// The figures, a row each, beside the baseline's.
-fn table(report: &Report, baseline: Option<&Report>) -> String {
-    let mut text = String::from(if baseline.is_some() { "figure\tmodel\tbaseline\n" } else { "figure\tmodel\n" });
+/// The figures, a row each, beside those of simple rules.
+fn table(report: &Report, rules: &[(&str, Report)]) -> String {
+    let names: String = rules.iter().map(|(name, _)| format!("\t{name}")).collect();
+    let mut text = format!("figure\tmodel{names}\n");
     for &(name, value) in &report.figures {
         text.push_str(&format!("{name}\t{}", rnaret::format::number::format(value)));
-        if let Some(baseline) = baseline {
-            let other = baseline.figures.iter().find(|(other, _)| *other == name);
+        for (_, rule) in rules {
+            let other = rule.figures.iter().find(|(other, _)| *other == name);
             let other = other.map_or("NA".into(), |&(_, value)| rnaret::format::number::format(value));
             text.push_str(&format!("\t{other}"));
         }
         text.push('\n');
     }
-    text.push_str(&format!("records\t{}", report.rows.len()));
-    text.push_str(if baseline.is_some() { "\tNA\n" } else { "\n" });
+    text.push_str(&format!("records\t{}{}\n", report.rows.len(), "\tNA".repeat(rules.len())));
     text
 }
 

@@ -12,7 +12,7 @@ use rayon::prelude::*;
 use super::config::ModelConfig;
 use super::memory;
 use super::ops::contiguous;
-use super::ops::dropout::Dropout;
+use super::ops::dropout::{Dropout, dropped};
 use super::ops::gates::{gelu_gate, retention_gate};
 use super::ops::linear::{arranged, linear};
 use super::ops::rms_norm::rms_norm;
@@ -307,13 +307,6 @@ fn units(offsets: &[usize]) -> Vec<Unit> {
         units.push(Unit::Together(first, sequences));
     }
     units
-}
-
-fn dropped(x: Tensor, dropout: &mut Option<&mut Dropout>) -> Result<Tensor> {
-    Ok(match dropout {
-        Some(dropout) => dropout.apply(&x)?,
-        None => x,
-    })
 }
 
 /// Keys and values of one block, and what they add up to on either side, head by head.

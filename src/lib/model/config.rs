@@ -29,7 +29,7 @@ impl std::fmt::Display for Task {
     }
 }
 
-/// How a fold or coding head is built.
+/// How a head is built.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum HeadKind {
@@ -41,6 +41,9 @@ pub enum HeadKind {
     Helices,
     /// Coding: dilated convolutions along the transcript, which also see its reading frames.
     Frames,
+    /// Mirtarget: convolutions over the map of miRNA positions x site positions, which also see what pair the letters
+    /// make and how likely it is by free energy.
+    Duplex,
 }
 
 /// Every dimension of a model. The default is the published one (RNAret, Methods: about 12 million parameters).
@@ -64,13 +67,13 @@ pub struct ModelConfig {
     /// The epsilon of every RMSNorm.
     #[serde(default = "default_norm_epsilon")]
     pub norm_epsilon: f64,
-    /// How the fold or coding head is built.
+    /// How the head is built.
     #[serde(default)]
     pub head: HeadKind,
-    /// Residual blocks of the fold and coding heads.
+    /// Residual blocks of the head; the published mirtarget head has none.
     #[serde(default)]
     pub head_blocks: usize,
-    /// Channels of the fold and coding heads.
+    /// Channels of the head; the published mirtarget head has none.
     #[serde(default)]
     pub head_width: usize,
     /// True where the coding head's blocks are left out of the forward pass although the weights hold them, which is
@@ -156,11 +159,15 @@ impl ModelConfig {
         if !self.value_dim.is_multiple_of(self.heads) {
             return wrong(format!("value_dim {} does not split into {} heads", self.value_dim, self.heads));
         }
-        if matches!(self.task, Task::Fold | Task::Coding) && self.head_width == 0 {
+        let needs_width = matches!(self.task, Task::Fold | Task::Coding) || self.head == HeadKind::Duplex;
+        if needs_width && self.head_width == 0 {
             return wrong(format!("a {} head needs head_width of at least 1", self.task));
         }
         match (self.head, self.task) {
-            (HeadKind::Published, _) | (HeadKind::Helices, Task::Fold) | (HeadKind::Frames, Task::Coding) => {}
+            (HeadKind::Published, _)
+            | (HeadKind::Helices, Task::Fold)
+            | (HeadKind::Frames, Task::Coding)
+            | (HeadKind::Duplex, Task::Mirtarget) => {}
             (head, task) => return wrong(format!("a {task} model has no head of the kind {head:?}")),
         }
         Ok(())

@@ -58,6 +58,10 @@ fn named(name: &str) -> Option<Result<Weights>> {
 #[cfg(all(test, feature = "embedded-models"))]
 mod tests {
     use super::*;
+    use crate::model::heads::mirtarget::{MirtargetHead, Pair, pair_tokens};
+    use crate::model::{Backbone, Packed};
+    use crate::sequence::Tokenizer;
+    use crate::train::data::mirtarget;
 
     #[test]
     fn every_model_has_its_name_and_every_task_a_model() -> Result<()> {
@@ -69,6 +73,24 @@ mod tests {
             assert_eq!(load(task)?.config.task, task);
         }
         assert_eq!(open(Path::new("pretrain-k5"))?.config.k, 5);
+        Ok(())
+    }
+
+    /// Of the pairs in testdata, which training may have seen: this is about the model being whole, not being good.
+    #[test]
+    fn known_sites_are_told_from_pairs_that_are_none() -> Result<()> {
+        let weights = load(Task::Mirtarget)?;
+        let backbone = Backbone::new(&weights.config, &weights.parameters)?.for_inference()?;
+        let head = MirtargetHead::new(&weights.config, &weights.parameters)?;
+        let tokenizer = Tokenizer::new(weights.config.k)?;
+        let records = mirtarget::read(include_str!("../../../testdata/mirna_pairs.tsv").as_bytes(), "mirna_pairs.tsv")?;
+        assert_eq!(records.len(), 16);
+        let pairs: Vec<Pair> =
+            records.iter().map(|record| Pair { mirna: &record.mirna, site: &record.target }).collect();
+        let packed: Packed = pairs.iter().map(|pair| pair_tokens(&tokenizer, pair)).collect();
+        let probabilities = head.probabilities(&backbone.features(&packed)?, &packed, &pairs)?;
+        let right = records.iter().zip(&probabilities).filter(|(record, p)| record.label == (**p > 0.5)).count();
+        assert!(right >= 15, "{probabilities:?}");
         Ok(())
     }
 

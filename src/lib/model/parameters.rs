@@ -7,6 +7,7 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use super::config::{HeadKind, ModelConfig, Task};
+use super::heads::duplex::DUPLEX_FEATURES;
 use super::heads::frames::{FRAME_FEATURES, TRANSCRIPT_FEATURES};
 use super::heads::helices::{VOICES, exchanges};
 use super::heads::helix_pairs::PAIR_FEATURES;
@@ -125,6 +126,17 @@ fn wanted(config: &ModelConfig) -> Vec<Wanted> {
                 add_with_bias(&format!("resnet.blocks.{block}.conv_net.4"), &[width, width, 1]);
             }
             add_with_bias("conv_out", &[1, width, 3]);
+        }
+        Task::Mirtarget if config.head == HeadKind::Duplex => {
+            add_with_bias("cells.features", &[width, DUPLEX_FEATURES]);
+            add_with_bias("cells.mirna", &[width, d]);
+            add_with_bias("cells.site", &[width, d]);
+            for block in 0..config.head_blocks {
+                add_with_bias(&format!("blocks.{block}.convolution"), &[width, width, 3, 3]);
+                add_with_bias(&format!("blocks.{block}.pointwise"), &[width, width]);
+            }
+            add_with_bias("pair.0", &[d, 2 * width + 2 * d]);
+            add_with_bias("pair.2", &[2, d]);
         }
         Task::Mirtarget => {
             add_with_bias("0", &[d, d]);

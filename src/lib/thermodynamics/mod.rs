@@ -1,9 +1,12 @@
 //! How likely each base pair is by free energy alone: the nearest-neighbour model and its partition function.
 //!
 //! The fold head reads these probabilities beside the encoder's features, so that it need not learn from structures what
-//! was measured in solution, and has something to stand on for families it has never seen.
+//! was measured in solution, and has something to stand on for families it has never seen. The mirtarget head reads those of
+//! the duplex of a miRNA and its site.
 
+mod duplex;
 mod energies;
 mod partition_function;
 
+pub use duplex::Duplex;
 pub use partition_function::{LONGEST_SPAN, pair_probabilities};

@@ -1,9 +1,13 @@
 //! Simple rules that a model has to beat, on the same records and with the same figures.
 
+use rayon::prelude::*;
+
 use super::data::coding::CodingRecord;
 use super::data::mirtarget::MirtargetRecord;
+use super::kmer_regression::KmerRegression;
 use super::metrics::{Confusion, roc_auc};
 use super::objective::Report;
+use crate::Result;
 use crate::decode::target_site::{SeedType, seed_type};
 
 /// Length of the fragments, as in the model's own evaluation.
@@ -12,15 +16,13 @@ const FRAGMENT: usize = 200;
 /// Transcripts by the length of their longest open reading frame (AUG to stop, either may be missing at the ends);
 /// 200-nt fragments by their longest stop-free stretch; bases by whether they lie in the longest open reading frame.
 /// Thresholds are the best ones for these very records, which favours the rule.
-pub fn coding(records: &[CodingRecord]) -> Report {
+pub fn longest_reading_frame(records: &[CodingRecord]) -> Report {
     let (mut transcripts, mut fragments, mut bases) = (vec![], vec![], Confusion::default());
     for record in records {
         let coding = record.cds.is_some();
         let frame = longest_open_reading_frame(&record.sequence);
         transcripts.push((frame.len() as f64, coding));
-        let start = record.sequence.len().saturating_sub(FRAGMENT) / 2;
-        let end = (start + FRAGMENT).min(record.sequence.len());
-        fragments.push((longest_stop_free(&record.sequence[start..end]) as f64, coding));
+        fragments.push((longest_stop_free(fragment(&record.sequence)) as f64, coding));
         if let Some(cds) = &record.cds {
             (0..record.sequence.len()).for_each(|i| bases.add(frame.contains(&i), cds.contains(&i)));
         }
@@ -39,8 +41,39 @@ pub fn coding(records: &[CodingRecord]) -> Report {
     }
 }
 
+/// Transcripts, and apart from them 200-nt fragments, by the k-mers they hold: logistic regressions fitted to `training`.
+///
+/// # Errors
+/// Where `training` is not of both classes.
+pub fn kmer_regression(training: &[CodingRecord], records: &[CodingRecord]) -> Result<Report> {
+    let scored = |part: fn(&[u8]) -> &[u8]| -> Result<Vec<(f64, bool)>> {
+        let labelled: Vec<(&[u8], bool)> =
+            training.iter().map(|record| (part(&record.sequence), record.messenger)).collect();
+        let fitted = KmerRegression::fit(&labelled)?;
+        Ok(records.par_iter().map(|record| (fitted.probability(part(&record.sequence)), record.messenger)).collect())
+    };
+    let (transcripts, fragments) = (scored(|sequence| sequence)?, scored(fragment)?);
+    let (transcript, fragment) = (Confusion::of_scores(&transcripts, 0.5), Confusion::of_scores(&fragments, 0.5));
+    Ok(Report {
+        figures: vec![
+            ("accuracy", transcript.accuracy()),
+            ("auc", roc_auc(&transcripts)),
+            ("f1", transcript.f1()),
+            ("fragment_accuracy", fragment.accuracy()),
+            ("fragment_auc", roc_auc(&fragments)),
+        ],
+        ..Report::default()
+    })
+}
+
+/// The middle of a transcript, as in the model's own evaluation.
+fn fragment(sequence: &[u8]) -> &[u8] {
+    let start = sequence.len().saturating_sub(FRAGMENT) / 2;
+    &sequence[start..(start + FRAGMENT).min(sequence.len())]
+}
+
 /// Pairs by whether the target matches positions 2-7 of the miRNA.
-pub fn mirtarget(records: &[MirtargetRecord]) -> Report {
+pub fn seed_match(records: &[MirtargetRecord]) -> Report {
     let scored: Vec<(f64, bool)> = records
         .iter()
         .map(|pair| {

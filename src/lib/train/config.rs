@@ -92,8 +92,10 @@ hyperparameters! {
     dropout: f64,
     /// Decay of the moving average of the weights that is kept as the result; 0 for none.
     ema_decay: f64,
-    /// Part of the tokens that is masked (pretrain).
+    /// Part of the tokens that is masked (pretrain), or of the letters that is replaced by N in training (mirtarget).
     mask_rate: f64,
+    /// Most bases that a site loses at either end in training; those below 30 bases stay whole (mirtarget).
+    trim: usize,
     /// Weight of paired bases in the loss (fold).
     positive_weight: f64,
     /// Fewest unpaired bases in a hairpin loop, as in rnaret-fold (fold).
@@ -148,6 +150,7 @@ impl TrainConfig {
             dropout: 0.2,
             ema_decay: 0.0,
             mask_rate: 0.15,
+            trim: 0,
             positive_weight: 10.0,
             min_loop: 3,
             fragments: 0.0,
@@ -190,6 +193,7 @@ impl TrainConfig {
                 epochs: 20,
                 batch_records: 64,
                 min_length: 6,
+                mask_rate: 0.0,
                 learning_rate: 1e-5,
                 min_learning_rate: 1e-6,
                 split_by: SplitBy::Pair,
@@ -315,15 +319,15 @@ pub struct Sizes {
     #[arg(long, value_name = "N", help_heading = "Model")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub heads: Option<usize>,
-    /// Kind of the head (fold: published, helices; coding: published, frames).
+    /// Kind of the head (published; fold: helices; coding: frames; mirtarget: duplex).
     #[arg(long, value_enum, help_heading = "Model")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub head: Option<HeadKind>,
-    /// Residual blocks of the fold or coding head.
+    /// Residual blocks of the head.
     #[arg(long, value_name = "N", help_heading = "Model")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub head_blocks: Option<usize>,
-    /// Channels of the fold or coding head.
+    /// Channels of the head.
     #[arg(long, value_name = "N", help_heading = "Model")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub head_width: Option<usize>,

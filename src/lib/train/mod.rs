@@ -9,6 +9,7 @@ pub mod checkpoint;
 pub mod config;
 pub mod data;
 pub mod gradients;
+pub mod kmer_regression;
 pub mod metrics;
 pub mod metrics_table;
 pub mod objective;

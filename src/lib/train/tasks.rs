@@ -10,7 +10,7 @@ use super::config::{TrainConfig, write_file};
 use super::data::Records;
 use super::data::coding::{self, Annotation, CodingRecord, CodingRecords};
 use super::data::fold::{self, FoldRecord};
-use super::data::mirtarget::{self, MirtargetRecord};
+use super::data::mirtarget::{self, MirtargetRecord, MirtargetRecords};
 use super::data::pretrain::{HeldOut, Settings, Stream, spool};
 use super::data::split::held_out;
 use super::objective::coding::Coding;
@@ -132,6 +132,8 @@ pub fn train(job: Job) -> Result<Outcome> {
             };
             count(&job.tally, training.iter().chain(&validation).map(|pair| pair.mirna.len() + pair.target.len()));
             let validation = some(validation, &job.config);
+            let training =
+                MirtargetRecords { records: training, mask_rate: job.config.mask_rate, trim: job.config.trim };
             start(job, Mirtarget { tokenizer }, &mut Repeated(training), validation)
         }
     }
@@ -151,17 +153,20 @@ pub struct Evaluation<'a> {
     pub annotation: Option<&'a Path>,
     /// Only what a run would hold out.
     pub only_held_out: bool,
-    /// Also what a simple rule reaches.
+    /// Also what simple rules reach.
     pub with_baseline: bool,
+    /// What those rules learn from that learn; what is not held out of `data` by default.
+    pub baseline_training: &'a [PathBuf],
 }
 
-/// Figures of a model on labelled data, and where asked for those of a simple rule on the same records. `tally` counts
-/// the records read.
+/// Figures of a model on labelled data, and where asked for those of simple rules on the same records, by name. `tally`
+/// counts the records read.
 ///
 /// # Errors
 /// Those of reading the data and of tensor operations.
-pub fn evaluate(evaluation: &Evaluation, tally: &Tally) -> Result<(Report, Option<Report>)> {
-    let Evaluation { weights, config, compute, data, annotation, only_held_out, with_baseline } = *evaluation;
+pub fn evaluate(evaluation: &Evaluation, tally: &Tally) -> Result<(Report, Vec<(&'static str, Report)>)> {
+    let Evaluation { weights, config, compute, data, annotation, only_held_out, with_baseline, baseline_training } =
+        *evaluation;
     let (model, parameters) = (&weights.config, &compute.place(&weights.parameters)?);
     let tokenizer = Tokenizer::new(model.k)?;
     Ok(match model.task {
@@ -174,7 +179,7 @@ pub fn evaluate(evaluation: &Evaluation, tally: &Tally) -> Result<(Report, Optio
             let folder = std::env::temp_dir();
             let (all, apart) = spool(reader, pretrain_settings(config, tokenizer), held, &folder)?;
             let records = if only_held_out { apart } else { all };
-            (Pretrain.evaluate(model, parameters, &fixed_examples(&records, config)?)?, None)
+            (Pretrain.evaluate(model, parameters, &fixed_examples(&records, config)?)?, Vec::new())
         }
         Task::Fold => {
             let mut records = fold_records(data)?;
@@ -182,17 +187,32 @@ pub fn evaluate(evaluation: &Evaluation, tally: &Tally) -> Result<(Report, Optio
             if only_held_out {
                 records = part_fold(records, config)?.1;
             }
-            (fold_objective(config, tokenizer).evaluate(model, parameters, &records)?, None)
+            (fold_objective(config, tokenizer).evaluate(model, parameters, &records)?, Vec::new())
         }
         Task::Coding => {
             let mut records = coding_records(data, annotation)?;
             count(tally, records.iter().map(|record| record.sequence.len()));
+            let mut training = coding_records(baseline_training, annotation)?;
             if only_held_out {
-                records = part_coding(records, config)?.1;
+                let (rest, held_out) = part_coding(records, config)?;
+                records = held_out;
+                if training.is_empty() {
+                    training = rest;
+                }
             }
             let objective = Coding { tokenizer, record_weight: config.record_weight };
-            let rule = with_baseline.then(|| baseline::coding(&records));
-            (objective.evaluate(model, parameters, &records)?, rule)
+            let mut rules = Vec::new();
+            if with_baseline {
+                rules.push(("longest_orf", baseline::longest_reading_frame(&records)));
+                if training.is_empty() {
+                    log::warn!(
+                        "no k-mer regression: it learns from --baseline-training, or from what --held-out leaves"
+                    );
+                } else {
+                    rules.push(("kmer_regression", baseline::kmer_regression(&training, &records)?));
+                }
+            }
+            (objective.evaluate(model, parameters, &records)?, rules)
         }
         Task::Mirtarget => {
             let mut records = mirtarget_records(data)?;
@@ -200,8 +220,8 @@ pub fn evaluate(evaluation: &Evaluation, tally: &Tally) -> Result<(Report, Optio
             if only_held_out {
                 records = part_mirtarget(records, config)?.1;
             }
-            let rule = with_baseline.then(|| baseline::mirtarget(&records));
-            (Mirtarget { tokenizer }.evaluate(model, parameters, &records)?, rule)
+            let rule = with_baseline.then(|| ("seed_match", baseline::seed_match(&records)));
+            (Mirtarget { tokenizer }.evaluate(model, parameters, &records)?, rule.into_iter().collect())
         }
     })
 }

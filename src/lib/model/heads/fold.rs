@@ -31,7 +31,9 @@ impl FoldHead {
     pub fn new(config: &ModelConfig, parameters: &Parameters) -> Result<Self> {
         Ok(match config.head {
             HeadKind::Helices => Self::Helices(HelixHead::new(config, parameters)?),
-            HeadKind::Published | HeadKind::Frames => Self::Published(PublishedFold::new(config, parameters)?),
+            HeadKind::Published | HeadKind::Frames | HeadKind::Duplex => {
+                Self::Published(PublishedFold::new(config, parameters)?)
+            }
         })
     }
 

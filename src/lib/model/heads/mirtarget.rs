@@ -1,30 +1,54 @@
-//! Whether a miRNA binds a site: [CLS] miRNA [SEQ] target, read off the first token.
+//! Whether a miRNA binds a site: [CLS] miRNA [SEQ] site.
 
 use candle_core::{DType, Device, Tensor};
 
 use super::WithBias;
+use super::duplex::DuplexHead;
 use crate::Result;
+use crate::model::ops::dropout::Dropout;
 use crate::model::ops::linear::linear_with_bias;
 use crate::model::ops::rows::select_rows;
-use crate::model::{Packed, Parameters};
+use crate::model::{HeadKind, ModelConfig, Packed, Parameters};
 use crate::sequence::Tokenizer;
 use crate::sequence::tokenizer::SEQ;
 
-/// Linear(d, d), tanh, Linear(d, 2) on the features of the first token.
-#[derive(Clone, Debug)]
-pub struct MirtargetHead {
-    dense: WithBias,
-    out: WithBias,
+/// A miRNA and a site: letters ACGUN, both read 5' to 3'.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pair<'a> {
+    /// The miRNA.
+    pub mirna: &'a [u8],
+    /// The site in its target.
+    pub site: &'a [u8],
 }
 
-/// Tokens of one pair: [CLS], the miRNA's tokens, [SEQ], the target's tokens. Both are read 5' to 3'; each has its own
-/// [FIL] ends. [CLS] and [SEQ] share an id.
-pub fn pair_tokens(tokenizer: &Tokenizer, mirna: &[u8], target: &[u8]) -> Vec<u32> {
-    let mut tokens = vec![SEQ];
-    tokens.extend(tokenizer.encode(mirna));
+impl Pair<'_> {
+    /// Number of tokens of [`pair_tokens`].
+    pub fn tokens(&self) -> usize {
+        self.mirna.len() + self.site.len() + 2
+    }
+}
+
+/// Tokens of one pair: [CLS], the miRNA's tokens, [SEQ], the site's tokens. Each sequence has its own [FIL] ends. [CLS]
+/// and [SEQ] share an id.
+pub fn pair_tokens(tokenizer: &Tokenizer, pair: &Pair) -> Vec<u32> {
+    let mut tokens = Vec::with_capacity(pair.tokens());
     tokens.push(SEQ);
-    tokens.extend(tokenizer.encode(target));
+    tokenizer.encode_into(pair.mirna, &mut tokens);
+    tokens.push(SEQ);
+    tokenizer.encode_into(pair.site, &mut tokens);
     tokens
+}
+
+/// A mirtarget head of either kind.
+#[derive(Clone, Debug)]
+pub struct MirtargetHead(Kind);
+
+#[derive(Clone, Debug)]
+enum Kind {
+    /// As published: Linear(d, d), tanh, Linear(d, 2) on the features of the first token.
+    Published { dense: WithBias, out: WithBias },
+    /// Convolutions over the map of miRNA x site.
+    Duplex(DuplexHead),
 }
 
 impl MirtargetHead {
@@ -32,32 +56,55 @@ impl MirtargetHead {
     ///
     /// # Errors
     /// Where a tensor is missing.
-    pub fn new(parameters: &Parameters) -> Result<Self> {
-        Ok(Self { dense: WithBias::new(parameters, "0")?, out: WithBias::new(parameters, "2")? })
+    pub fn new(config: &ModelConfig, parameters: &Parameters) -> Result<Self> {
+        Ok(Self(match config.head {
+            HeadKind::Duplex => Kind::Duplex(DuplexHead::new(config, parameters)?),
+            HeadKind::Published | HeadKind::Triangle | HeadKind::Frames => {
+                Kind::Published { dense: WithBias::new(parameters, "0")?, out: WithBias::new(parameters, "2")? }
+            }
+        }))
     }
 
-    /// Logits [sequences, 2] (no target, target) from the features [tokens, d] of packed pairs. Differentiable.
+    /// Logits [pairs, 2] (no target, target) from the features [tokens, d] of packed pairs and from their letters.
+    /// Differentiable; `dropout` is for training alone.
     ///
     /// # Errors
-    /// Where a tensor operation fails.
-    pub fn forward(&self, features: &Tensor, packed: &Packed) -> Result<Tensor> {
-        let starts: Vec<u32> = packed.offsets()[..packed.sequences()].iter().map(|&start| start as u32).collect();
-        let first = select_rows(features, starts)?;
-        let hidden = linear_with_bias(&first, &self.dense.weight, &self.dense.bias)?.tanh()?;
-        Ok(linear_with_bias(&hidden, &self.out.weight, &self.out.bias)?)
+    /// Where letters and tokens do not fit each other, or a tensor operation fails.
+    pub fn forward(
+        &self,
+        features: &Tensor,
+        packed: &Packed,
+        pairs: &[Pair],
+        dropout: Option<&mut Dropout>,
+    ) -> Result<Tensor> {
+        match &self.0 {
+            Kind::Published { dense, out } => published(dense, out, features, packed),
+            Kind::Duplex(head) => head.forward(features, packed.offsets(), pairs, dropout),
+        }
     }
 
-    /// Probability that each pair is a target.
+    /// Probability that each pair is a target, by all threads of the current rayon pool.
     ///
     /// # Errors
-    /// Where a tensor operation fails.
-    pub fn probabilities(&self, features: &Tensor, packed: &Packed) -> Result<Vec<f32>> {
+    /// As [`MirtargetHead::forward`].
+    pub fn probabilities(&self, features: &Tensor, packed: &Packed, pairs: &[Pair]) -> Result<Vec<f32>> {
         // candle's softmax fails on no rows.
         if packed.sequences() == 0 {
             return Ok(Vec::new());
         }
-        let logits = self.forward(features, packed)?.to_dtype(DType::F32)?.to_device(&Device::Cpu)?;
+        let logits = match &self.0 {
+            Kind::Published { dense, out } => published(dense, out, features, packed)?,
+            Kind::Duplex(head) => head.logits(features, packed, pairs)?,
+        };
+        let logits = logits.to_dtype(DType::F32)?.to_device(&Device::Cpu)?;
         let of_classes = candle_nn::ops::softmax_last_dim(&logits.contiguous()?)?;
         Ok(of_classes.narrow(1, 1, 1)?.flatten_all()?.to_vec1::<f32>()?)
     }
+}
+
+fn published(dense: &WithBias, out: &WithBias, features: &Tensor, packed: &Packed) -> Result<Tensor> {
+    let starts: Vec<u32> = packed.offsets()[..packed.sequences()].iter().map(|&start| start as u32).collect();
+    let first = select_rows(features, starts)?;
+    let hidden = linear_with_bias(&first, &dense.weight, &dense.bias)?.tanh()?;
+    Ok(linear_with_bias(&hidden, &out.weight, &out.bias)?)
 }

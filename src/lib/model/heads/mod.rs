@@ -1,6 +1,7 @@
 //! The heads on top of the backbone: one file per task.
 
 pub mod coding;
+pub mod duplex;
 pub mod fold;
 pub mod frames;
 pub mod helices;

@@ -34,7 +34,19 @@ pub fn convolution_1d(input: &Tensor, weight: &Tensor, offsets: &[usize], dilati
 /// # Errors
 /// Where the shapes do not fit each other.
 pub fn convolution_2d(input: &Tensor, weight: &Tensor, height: usize, width: usize, dilation: usize) -> Result<Tensor> {
-    let maps = vec![(height, width)];
+    convolution_of_maps(input, weight, vec![(height, width)], dilation)
+}
+
+/// As [`convolution_2d`], of several maps (height, width) laid end to end.
+///
+/// # Errors
+/// Where the shapes do not fit each other.
+pub fn convolution_of_maps(
+    input: &Tensor,
+    weight: &Tensor,
+    maps: Vec<(usize, usize)>,
+    dilation: usize,
+) -> Result<Tensor> {
     input.contiguous()?.apply_op2(&weight.contiguous()?, Convolution { maps, dilation, flipped: false })
 }
 
@@ -285,10 +297,10 @@ mod tests {
 
     #[test]
     fn kernels_give_what_the_cpu_gives() {
-        let (height, width) = (9, 14);
-        let map = |x: &Tensor, w: &Tensor| convolution_2d(x, w, height, width, 2).unwrap();
-        let maps = [(height, width)];
-        let (sizes, kernel) = ((height * width, 7, 5), (3, 3));
+        let maps = [(9, 14), (1, 1), (4, 3)];
+        let map = |x: &Tensor, w: &Tensor| convolution_of_maps(x, w, maps.to_vec(), 2).unwrap();
+        let positions: usize = maps.iter().map(|(height, width)| height * width).sum();
+        let (sizes, kernel) = ((positions, 7, 5), (3, 3));
         agree::<f32>(|m, work| gathered(m, &maps, kernel, 2, work).unwrap(), map, sizes, &[3, 3], 3e-6);
         agree::<half::bf16>(|m, work| gathered(m, &maps, kernel, 2, work).unwrap(), map, sizes, &[3, 3], 5e-3);
         let offsets = [0, 40, 40, 41, 150];

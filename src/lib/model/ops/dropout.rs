@@ -39,6 +39,17 @@ impl Dropout {
     }
 }
 
+/// `input` with dropout in training, as it is otherwise.
+///
+/// # Errors
+/// As [`Dropout::apply`].
+pub fn dropped(input: Tensor, dropout: &mut Option<&mut Dropout>) -> Result<Tensor> {
+    match dropout {
+        Some(dropout) => dropout.apply(&input),
+        None => Ok(input),
+    }
+}
+
 /// The finaliser of SplitMix64: every bit of the input moves every bit of the output.
 #[inline(always)]
 fn mix(x: u64) -> u64 {

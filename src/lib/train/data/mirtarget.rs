@@ -2,6 +2,7 @@
 
 use std::io::BufRead;
 
+use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 
 use super::Records;
@@ -77,20 +78,46 @@ pub fn group(record: &MirtargetRecord, by: SplitBy) -> Result<Vec<u8>> {
     }
 }
 
-impl Records for Vec<MirtargetRecord> {
+/// The training data: every pair of every epoch is changed a little, so that a model does not learn pairs by heart.
+pub struct MirtargetRecords {
+    /// The pairs.
+    pub records: Vec<MirtargetRecord>,
+    /// Part of the letters that is replaced by N.
+    pub mask_rate: f64,
+    /// Most bases that a site loses at either end.
+    pub trim: usize,
+}
+
+/// Sites are not trimmed below this length.
+const SHORTEST_TRIMMED: usize = 30;
+
+impl Records for MirtargetRecords {
     type Example = MirtargetRecord;
 
     fn len(&self) -> usize {
-        self.as_slice().len()
+        self.records.len()
     }
 
     /// miRNA and target, and the special token before each.
     fn tokens(&self, index: usize) -> usize {
-        self[index].mirna.len() + self[index].target.len() + 2
+        self.records[index].mirna.len() + self.records[index].target.len() + 2
     }
 
-    fn example(&self, index: usize, _random: &mut ChaCha8Rng) -> Result<MirtargetRecord> {
-        Ok(self[index].clone())
+    fn example(&self, index: usize, random: &mut ChaCha8Rng) -> Result<MirtargetRecord> {
+        let mut record = self.records[index].clone();
+        if self.trim > 0 && record.target.len() >= SHORTEST_TRIMMED + 2 * self.trim {
+            let end = record.target.len() - random.random_range(0..=self.trim);
+            record.target.truncate(end);
+            record.target.drain(..random.random_range(0..=self.trim));
+        }
+        if self.mask_rate > 0.0 {
+            for letter in record.mirna.iter_mut().chain(&mut record.target) {
+                if random.random_bool(self.mask_rate) {
+                    *letter = b'N';
+                }
+            }
+        }
+        Ok(record)
     }
 }
 
@@ -108,9 +135,35 @@ mod tests {
         assert_eq!(records[0].mirna, b"UGAGGUAG");
         assert_eq!(records[0].target, b"ACGUNN");
         assert_eq!((records[0].label, records[1].label), (true, false));
+        let records = MirtargetRecords { records, mask_rate: 0.0, trim: 0 };
         assert_eq!(records.tokens(0), 16);
         let plain = PAIRS.replace("id\tmirna_name", "x\tmirna");
         assert_eq!(read(plain.as_bytes(), "pairs.tsv").expect("valid pairs")[0].id, "let-7:ENSG1");
+    }
+
+    #[test]
+    fn training_sees_pairs_with_masked_letters_and_trimmed_sites() {
+        use rand::SeedableRng;
+        let mut random = ChaCha8Rng::seed_from_u64(3);
+        let mut record = read(PAIRS.as_bytes(), "pairs.tsv").expect("valid pairs").remove(0);
+        record.target = [b"GGG".as_slice(), &[b'A'; 34], b"CCC"].concat();
+        let changed = MirtargetRecords { records: vec![record.clone()], mask_rate: 0.1, trim: 3 };
+        let examples: Vec<MirtargetRecord> =
+            (0..300).map(|_| changed.example(0, &mut random).expect("an example")).collect();
+        let (mut letters, mut masked) = (0, 0);
+        for example in &examples {
+            assert!((34..=40).contains(&example.target.len()));
+            letters += example.mirna.len() + example.target.len();
+            masked += example.mirna.iter().chain(&example.target).filter(|letter| **letter == b'N').count();
+        }
+        assert!((0.08..0.12).contains(&(masked as f64 / letters as f64)), "{masked} of {letters}");
+        assert!(examples.iter().any(|example| !example.target.contains(&b'G')));
+        assert!(examples.iter().any(|example| !example.target.contains(&b'C')));
+        let as_is = MirtargetRecords { mask_rate: 0.0, trim: 0, ..changed };
+        assert_eq!(as_is.example(0, &mut random).expect("an example"), record);
+        // A site that would become short stays whole.
+        let short = MirtargetRecords { trim: 6, ..as_is };
+        assert_eq!(short.example(0, &mut random).expect("an example"), record);
     }
 
     #[test]

@@ -6,12 +6,12 @@ use rayon::prelude::*;
 use super::losses::cross_entropy;
 use super::{Loss, Objective, Report, named, surrogate};
 use crate::Result;
-use crate::model::heads::mirtarget::{MirtargetHead, pair_tokens};
+use crate::model::heads::mirtarget::{MirtargetHead, Pair, pair_tokens};
 use crate::model::memory::in_halves;
 use crate::model::ops::dropout::Dropout;
 use crate::model::{Backbone, ModelConfig, Packed, Parameters};
 use crate::sequence::Tokenizer;
-use crate::train::data::mirtarget::MirtargetRecord;
+use crate::train::data::mirtarget::{MirtargetRecord, MirtargetRecords};
 use crate::train::metrics::{Confusion, precision_recall_auc, roc_auc};
 
 /// Cross entropy of the two classes.
@@ -21,14 +21,16 @@ pub struct Mirtarget {
 }
 
 impl Mirtarget {
-    fn pack<'a>(&self, examples: impl IntoIterator<Item = &'a MirtargetRecord>) -> Packed {
-        examples.into_iter().map(|pair| pair_tokens(&self.tokenizer, &pair.mirna, &pair.target)).collect()
+    fn pack<'a>(&self, examples: impl IntoIterator<Item = &'a MirtargetRecord>) -> (Packed, Vec<Pair<'a>>) {
+        let pairs: Vec<Pair> =
+            examples.into_iter().map(|record| Pair { mirna: &record.mirna, site: &record.target }).collect();
+        (pairs.iter().map(|pair| pair_tokens(&self.tokenizer, pair)).collect(), pairs)
     }
 }
 
 impl Objective for Mirtarget {
     type Example = MirtargetRecord;
-    type Data = Vec<MirtargetRecord>;
+    type Data = MirtargetRecords;
 
     fn loss(
         &self,
@@ -37,9 +39,10 @@ impl Objective for Mirtarget {
         examples: &[&MirtargetRecord],
         dropout: &mut Dropout,
     ) -> Result<Loss> {
-        let packed = self.pack(examples.iter().copied());
-        let features = Backbone::new(config, parameters)?.forward(&packed, Some(dropout))?;
-        let logits = MirtargetHead::new(parameters)?.forward(&features, &packed)?.to_dtype(DType::F32)?;
+        let (packed, pairs) = self.pack(examples.iter().copied());
+        let features = Backbone::new(config, parameters)?.forward(&packed, Some(&mut *dropout))?;
+        let head = MirtargetHead::new(config, parameters)?;
+        let logits = head.forward(&features, &packed, &pairs, Some(dropout))?.to_dtype(DType::F32)?;
         let mut gradient = vec![0f32; 2 * examples.len()];
         let mut loss = 0.0;
         for ((row, gradient), pair) in logits.to_vec2::<f32>()?.iter().zip(gradient.chunks_exact_mut(2)).zip(examples) {
@@ -55,13 +58,13 @@ impl Objective for Mirtarget {
 
     fn evaluate(&self, config: &ModelConfig, parameters: &Parameters, examples: &[MirtargetRecord]) -> Result<Report> {
         let backbone = Backbone::new(config, parameters)?.for_inference()?;
-        let head = MirtargetHead::new(parameters)?;
+        let head = MirtargetHead::new(config, parameters)?;
         let probabilities = examples
             .par_chunks(64)
             .map(|chunk| {
                 let work = |part: &[MirtargetRecord]| {
-                    let packed = self.pack(part);
-                    head.probabilities(&backbone.features(&packed)?, &packed)
+                    let (packed, pairs) = self.pack(part);
+                    head.probabilities(&backbone.features(&packed)?, &packed, &pairs)
                 };
                 let mut probabilities = Vec::with_capacity(chunk.len());
                 let alone = |pair: &MirtargetRecord, error| named(&pair.id, Err(error));

@@ -1,0 +1,300 @@
+//! A mirtarget head that looks at the duplex: residual convolutions over the map of miRNA positions x site positions.
+//!
+//! A cell of the map starts as the sum of what its two bases say (miRNA and site projected apart) and of
+//! [`DUPLEX_FEATURES`] that follow from the letters: which pair they make, how long the helix around it is, how likely
+//! the pair is by free energy, and how far it lies from the ends. Residual blocks of [RMSNorm, 3x3 convolution, ReLU, 1x1]
+//! follow. Mean and largest values of the map, and the mean features of either sequence, decide.
+
+use candle_core::{DType, Device, Tensor};
+use rayon::prelude::*;
+
+use super::mirtarget::Pair;
+use super::{WithBias, constant, tensor};
+use crate::model::ops::bias::add_bias_and_cut;
+use crate::model::ops::convolution::convolution_of_maps;
+use crate::model::ops::dropout::{Dropout, dropped};
+use crate::model::ops::linear::linear;
+use crate::model::ops::rms_norm::rms_norm;
+use crate::model::ops::rows::select_rows;
+use crate::model::{ModelConfig, Packed, Parameters};
+use crate::thermodynamics::Duplex;
+use crate::{Error, Result};
+
+/// Numbers per cell that follow from the letters alone.
+pub const DUPLEX_FEATURES: usize = 19;
+
+/// Pairs computed at a time for inference: few enough that their maps stay in the second-level cache.
+const PAIRS: usize = 8;
+
+/// The head's weights.
+#[derive(Clone, Debug)]
+pub struct DuplexHead {
+    mirna: WithBias,
+    site: WithBias,
+    features: WithBias,
+    blocks: Vec<Block>,
+    norm: Tensor,
+    pair: [WithBias; 2],
+    norm_epsilon: f64,
+}
+
+#[derive(Clone, Debug)]
+struct Block {
+    norm: Tensor,
+    convolution: WithBias,
+    pointwise: WithBias,
+}
+
+impl DuplexHead {
+    /// Picks the head's tensors out of `parameters`.
+    ///
+    /// # Errors
+    /// Where a tensor is missing.
+    pub fn new(config: &ModelConfig, parameters: &Parameters) -> Result<Self> {
+        let blocks = (0..config.head_blocks)
+            .map(|i| {
+                Ok(Block {
+                    norm: tensor(parameters, &format!("classifier.blocks.{i}.norm.weight"))?,
+                    convolution: WithBias::new(parameters, &format!("blocks.{i}.convolution"))?,
+                    pointwise: WithBias::new(parameters, &format!("blocks.{i}.pointwise"))?,
+                })
+            })
+            .collect::<Result<_>>()?;
+        Ok(Self {
+            mirna: WithBias::new(parameters, "cells.mirna")?,
+            site: WithBias::new(parameters, "cells.site")?,
+            features: WithBias::new(parameters, "cells.features")?,
+            blocks,
+            norm: tensor(parameters, "classifier.norm.weight")?,
+            pair: [WithBias::new(parameters, "pair.0")?, WithBias::new(parameters, "pair.2")?],
+            norm_epsilon: config.norm_epsilon,
+        })
+    }
+
+    /// Logits [pairs, 2] (no target, target) from the features [tokens, d] of the tokens of pairs, laid out as
+    /// [`super::mirtarget::pair_tokens`] does, each at its offset, and from their letters. Differentiable.
+    ///
+    /// # Errors
+    /// Where letters and tokens do not fit each other, or a tensor operation fails.
+    pub fn forward(
+        &self,
+        features: &Tensor,
+        offsets: &[usize],
+        pairs: &[Pair],
+        mut dropout: Option<&mut Dropout>,
+    ) -> Result<Tensor> {
+        let fits = |(bounds, pair): (&[usize], &Pair)| {
+            bounds[1] - bounds[0] == pair.tokens() && !pair.mirna.is_empty() && !pair.site.is_empty()
+        };
+        if offsets.len() != pairs.len() + 1 || !offsets.windows(2).zip(pairs).all(fits) {
+            return Err(Error::Usage("pairs of a miRNA and a site do not fit their tokens, or are empty".into()));
+        }
+        let maps: Vec<(usize, usize)> = pairs.iter().map(|pair| (pair.mirna.len(), pair.site.len())).collect();
+        let cells: usize = maps.iter().map(|(height, width)| height * width).sum();
+        let (mut of_mirnas, mut of_sites) = (Vec::with_capacity(cells), Vec::with_capacity(cells));
+        let mut numbers = Vec::with_capacity(cells * DUPLEX_FEATURES);
+        for (pair, &start) in pairs.iter().zip(offsets) {
+            let (mirna, site) = (start + 1, start + 2 + pair.mirna.len());
+            for i in 0..pair.mirna.len() {
+                of_mirnas.extend(std::iter::repeat_n((mirna + i) as u32, pair.site.len()));
+                of_sites.extend((site..site + pair.site.len()).map(|row| row as u32));
+            }
+            duplex_features(pair, &mut numbers);
+        }
+        let numbers = constant(numbers, (cells, DUPLEX_FEATURES), features)?;
+        let mut x = self.features.apply(&numbers)?;
+        x = (x + select_rows(&self.mirna.apply(features)?, of_mirnas)?)?;
+        x = (x + select_rows(&self.site.apply(features)?, of_sites)?)?;
+        for block in &self.blocks {
+            let h = rms_norm(&x, &block.norm, self.norm_epsilon)?;
+            let h = convolution_of_maps(&h, &block.convolution.weight, maps.clone(), 1)?;
+            let h = add_bias_and_cut(&h, &block.convolution.bias)?;
+            x = (x + dropped(block.pointwise.apply(&h)?, &mut dropout)?)?;
+        }
+        let x = rms_norm(&x, &self.norm, self.norm_epsilon)?;
+        let mut start_of_map = 0;
+        let summaries = pairs
+            .iter()
+            .zip(offsets)
+            .zip(&maps)
+            .map(|((pair, &start), (height, width))| {
+                let map = x.narrow(0, start_of_map, height * width)?;
+                start_of_map += height * width;
+                let mirna = features.narrow(0, start + 1, pair.mirna.len())?.mean(0)?;
+                let site = features.narrow(0, start + 2 + pair.mirna.len(), pair.site.len())?.mean(0)?;
+                Ok(Tensor::cat(&[map.mean(0)?, map.max(0)?, mirna, site], 0)?)
+            })
+            .collect::<Result<Vec<_>>>()?;
+        let [first, second] = &self.pair;
+        let summaries = dropped(Tensor::stack(&summaries, 0)?, &mut dropout)?;
+        let hidden = add_bias_and_cut(&linear(&summaries, &first.weight)?, &first.bias)?;
+        second.apply(&dropped(hidden, &mut dropout)?)
+    }
+
+    /// The logits for inference, [pairs][2] end to end, by all threads of the current rayon pool.
+    ///
+    /// # Errors
+    /// As [`DuplexHead::forward`].
+    pub fn logits(&self, features: &Tensor, packed: &Packed, pairs: &[Pair]) -> Result<Tensor> {
+        let features = features.detach();
+        if !features.device().is_cpu() {
+            return self.forward(&features, packed.offsets(), pairs, None);
+        }
+        let parts = pairs
+            .par_chunks(PAIRS)
+            .enumerate()
+            .map(|(chunk, pairs)| {
+                let offsets = packed.offsets().get(chunk * PAIRS..=chunk * PAIRS + pairs.len()).unwrap_or_default();
+                let (Some(&start), Some(&end)) = (offsets.first(), offsets.last()) else {
+                    return Err(Error::Usage("more pairs of a miRNA and a site than tokens of pairs".into()));
+                };
+                let offsets: Vec<usize> = offsets.iter().map(|offset| offset - start).collect();
+                self.forward(&features.narrow(0, start, end - start)?, &offsets, pairs, None)
+            })
+            .collect::<Result<Vec<_>>>()?;
+        match parts.is_empty() {
+            true => Ok(Tensor::zeros((0, 2), DType::F32, &Device::Cpu)?),
+            false => Ok(Tensor::cat(&parts, 0)?),
+        }
+    }
+}
+
+/// Probabilities closer to 0 or 1 than this look the same.
+const SURE: f32 = 1e-6;
+
+/// The logarithm of the odds of [`SURE`].
+const SURE_LOG_ODDS: f32 = 13.8;
+
+/// Appends [`DUPLEX_FEATURES`] numbers for every cell: the six canonical pairs one by one; of a canonical pair the length
+/// of the uninterrupted helix on either side, the logarithms of the sums over the duplexes on either side, its
+/// probability by free energy and the logarithm of its odds; how well the two sequences pair as a whole; whether the cell
+/// is at the miRNA's first position, in the seed (2-8) or where supplementary pairing is common (13-16); and how far it
+/// is from the 5' end of the miRNA and from both ends of the site.
+fn duplex_features(pair: &Pair, features: &mut Vec<f32>) {
+    let (mirna, site) = (pair.mirna, pair.site);
+    let (height, width) = (mirna.len(), site.len());
+    let duplex = Duplex::new(mirna, site);
+    let kinds: Vec<Option<usize>> = mirna.iter().flat_map(|&a| site.iter().map(move |&b| kind(a, b))).collect();
+    let pairs = |i: usize, j: usize| kinds[i * width + j].is_some();
+    // Pairs that follow each other without a gap, ending at each cell.
+    let (mut before, mut after) = (vec![0f32; height * width], vec![0f32; height * width]);
+    for i in 1..height {
+        for j in (0..width.saturating_sub(1)).filter(|&j| pairs(i - 1, j + 1)) {
+            before[i * width + j] = before[(i - 1) * width + j + 1] + 1.0;
+        }
+    }
+    for i in (0..height.saturating_sub(1)).rev() {
+        for j in (1..width).filter(|&j| pairs(i + 1, j - 1)) {
+            after[i * width + j] = after[(i + 1) * width + j - 1] + 1.0;
+        }
+    }
+    let flag = |set: bool| if set { 1.0 } else { 0.0 };
+    for i in 0..height {
+        for j in 0..width {
+            let cell = i * width + j;
+            let mut row = [0f32; DUPLEX_FEATURES];
+            if let Some(kind) = kinds[cell] {
+                let probability = duplex.probability[cell];
+                row[kind] = 1.0;
+                row[6] = before[cell] / 6.0;
+                row[7] = after[cell] / 6.0;
+                row[8] = duplex.toward_five_prime[cell] / 20.0;
+                row[9] = duplex.toward_three_prime[cell] / 20.0;
+                row[10] = probability;
+                row[11] = ((probability + SURE) / (1.0 - probability + SURE)).ln() / SURE_LOG_ODDS;
+            }
+            row[12] = duplex.logarithm / 20.0;
+            row[13] = flag(i == 0);
+            row[14] = flag((1..8).contains(&i));
+            row[15] = flag((12..16).contains(&i));
+            row[16] = i as f32 / 25.0;
+            row[17] = j as f32 / 40.0;
+            row[18] = (width - 1 - j) as f32 / 40.0;
+            features.extend_from_slice(&row);
+        }
+    }
+}
+
+/// Which of the six canonical pairs two letters make.
+fn kind(a: u8, b: u8) -> Option<usize> {
+    [b"AU", b"UA", b"GC", b"CG", b"GU", b"UG"].iter().position(|pair| **pair == [a, b])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::heads::mirtarget::pair_tokens;
+    use crate::model::{HeadKind, Task, initialise};
+    use crate::sequence::Tokenizer;
+
+    #[test]
+    fn features_tell_pairs_helices_and_places() {
+        // UGAGG of the miRNA pairs with the end of the site.
+        let pair = Pair { mirna: b"UGAGGN", site: b"ACCUCA" };
+        let mut features = Vec::new();
+        duplex_features(&pair, &mut features);
+        assert_eq!(features.len(), 36 * DUPLEX_FEATURES);
+        let at = |i: usize, j: usize| &features[(i * 6 + j) * DUPLEX_FEATURES..][..DUPLEX_FEATURES];
+        // Position 1, U, on the last A: the helix goes on for four pairs.
+        assert_eq!(at(0, 5)[..8], [0.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 4.0 / 6.0]);
+        assert_eq!(at(4, 1)[..8], [0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 4.0 / 6.0, 0.0]);
+        assert!(at(2, 3)[10] > 0.9 && at(2, 3)[11] > 0.0);
+        // No pair: nothing but places and the whole.
+        assert!(at(5, 0)[..12].iter().all(|&x| x == 0.0));
+        assert!(at(5, 0)[12] > 0.0);
+        assert_eq!(at(5, 0)[13..], [0.0, 1.0, 0.0, 0.2, 0.0, 0.125]);
+        assert_eq!(at(0, 5)[13..], [1.0, 0.0, 0.0, 0.0, 0.125, 0.0]);
+    }
+    fn head(width: usize) -> (DuplexHead, usize) {
+        let config = ModelConfig {
+            head: HeadKind::Duplex,
+            head_blocks: 2,
+            head_width: 6,
+            embed_dim: width,
+            ..ModelConfig::published(Task::Mirtarget, 1)
+        };
+        (DuplexHead::new(&config, &initialise(&config, 5).unwrap()).unwrap(), width)
+    }
+
+    /// Features of the tokens of pairs, each the same whatever stands beside it.
+    fn features(pairs: &[Pair], width: usize) -> (Tensor, Packed) {
+        let tokenizer = Tokenizer::new(1).unwrap();
+        let packed: Packed = pairs.iter().map(|pair| pair_tokens(&tokenizer, pair)).collect();
+        let values: Vec<f32> =
+            packed.ranges().flat_map(|range| (0..range.len() * width).map(|i| ((i as f32) * 0.37).sin())).collect();
+        (Tensor::from_vec(values, (packed.tokens().len(), width), &Device::Cpu).unwrap(), packed)
+    }
+
+    #[test]
+    fn a_pair_gets_the_same_logits_in_any_batch() {
+        let (head, width) = head(16);
+        let letters = b"GAUUACAGGCUAACGUGCAUUUGCANGUCCAGUAACGGAUCCUUAGGCAUCGAUGGCAUCAAGGCUAACG";
+        let pairs: Vec<Pair> = (0..21)
+            .map(|i| Pair { mirna: &letters[i..i + 18 + i % 5], site: &letters[i..i + 7 + 2 * (i % 17)] })
+            .collect();
+        let (together, packed) = features(&pairs, width);
+        let logits = head.logits(&together, &packed, &pairs).unwrap().to_vec2::<f32>().unwrap();
+        assert_eq!(logits.len(), pairs.len());
+        for (pair, expected) in pairs.iter().zip(&logits) {
+            let (alone, packed) = features(&[*pair], width);
+            let own = head.logits(&alone, &packed, &[*pair]).unwrap().to_vec2::<f32>().unwrap();
+            assert_eq!(&own[0], expected);
+        }
+        let whole = head.forward(&together, packed.offsets(), &pairs, None).unwrap().to_vec2::<f32>().unwrap();
+        assert_eq!(whole, logits);
+        let (none, packed) = features(&[], width);
+        assert_eq!(head.logits(&none, &packed, &[]).unwrap().dims(), [0, 2]);
+    }
+
+    #[test]
+    fn letters_that_do_not_fit_the_tokens_are_refused() {
+        let (head, width) = head(16);
+        let pair = Pair { mirna: b"GGA", site: b"UCC" };
+        let (features, packed) = features(&[pair], width);
+        for wrong in [vec![], vec![pair, pair], vec![Pair { mirna: b"GG", ..pair }], vec![Pair { mirna: b"", ..pair }]]
+        {
+            assert!(head.forward(&features, packed.offsets(), &wrong, None).is_err());
+        }
+        assert!(head.logits(&features, &packed, &[pair, pair]).is_err());
+    }
+}
