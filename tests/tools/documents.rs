@@ -74,11 +74,8 @@ fn expect_full_files(folder: &Path) {
 fn blocks(document: &str, language: &str) -> Vec<String> {
     let text = fs::read_to_string(Path::new(PACKAGE).join(document)).unwrap();
     let opening = format!("```{language}\n");
-    let blocks: Vec<String> = text
-        .split(&opening)
-        .skip(1)
-        .map(|rest| rest.split("```").next().unwrap_or_default().to_owned())
-        .collect();
+    let blocks: Vec<String> =
+        text.split(&opening).skip(1).map(|rest| rest.split("```").next().unwrap_or_default().to_owned()).collect();
     assert!(!blocks.is_empty(), "{document} has no blocks of {language}");
     blocks
 }
