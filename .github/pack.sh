@@ -18,6 +18,9 @@ for tool in rna-kmerize rna-mask rnaret-embed rnaret-fold rnaret-coding rnaret-m
     "$folder/bin/$tool" --completions zsh >"$folder/share/zsh/site-functions/_$tool"
     "$folder/bin/$tool" --completions fish >"$folder/share/fish/vendor_completions.d/$tool.fish"
 done
+for task in pretrain fold coding mirtarget evaluate import; do
+    "$folder/bin/rnaret-train" --man "$task" >"$folder/share/man/man1/rnaret-train-$task.1"
+done
 cp README.md CHANGELOG.md CITATION.cff LICENSE-MIT LICENSE-APACHE "$folder/"
 cp -r models "$folder/models"
 rm -f "$folder"/models/*.safetensors "$folder"/models/*.sh

@@ -16,4 +16,7 @@ if [ "${build_platform:-${target_platform:-}}" = "${target_platform:-}" ]; then
         "${PREFIX}/bin/${tool}" --completions zsh > "${PREFIX}/share/zsh/site-functions/_${tool}"
         "${PREFIX}/bin/${tool}" --completions fish > "${PREFIX}/share/fish/vendor_completions.d/${tool}.fish"
     done
+    for task in pretrain fold coding mirtarget evaluate import; do
+        "${PREFIX}/bin/rnaret-train" --man "${task}" > "${PREFIX}/share/man/man1/rnaret-train-${task}.1"
+    done
 fi

@@ -3,11 +3,14 @@
     python containers/conda/build.py BINARIES OUTPUT
 
 BINARIES is the folder of the seven tools (target/release), OUTPUT becomes a local conda channel. Needs py-rattler-build.
-Also checks that the Bioconda recipe, which is not built here, asks for the same tests and the same version.
+Also checks that the Bioconda recipe, which is not built here, asks for the same tests and the same version, and that
+containers/bioconda/fill.py fills it in.
 """
 
+import hashlib
 import re
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 
@@ -27,6 +30,23 @@ def bioconda_recipe(path):
     return yaml.safe_load(text)
 
 
+def check_filled(root, template):
+    """What fill.py makes of an archive of this source names its owner and its checksum, and is otherwise the template."""
+    archive, folder = root / "target" / "source.tar.gz", root / "target" / "bioconda"
+    subprocess.run(["git", "archive", "--format=tar.gz", "--prefix=rnaret-0/", f"--output={archive}", "HEAD"], cwd=root, check=True)
+    fill = [sys.executable, str(root / "containers" / "bioconda" / "fill.py")]
+    subprocess.run([*fill, "some-lab", str(archive), str(folder)], check=True)
+    text = (folder / "meta.yaml").read_text()
+    assert not re.search("OWNER|0{64}|RELEASE", text), "everything is filled in"
+    filled = bioconda_recipe(folder / "meta.yaml")
+    assert filled["source"]["sha256"] == hashlib.sha256(archive.read_bytes()).hexdigest()
+    assert filled["source"]["url"].startswith("https://github.com/some-lab/rnaret/archive/v")
+    assert {**filled, "source": 0, "about": 0, "extra": 0} == {**template, "source": 0, "about": 0, "extra": 0}
+    assert filled["extra"]["recipe-maintainers"] == ["some-lab"]
+    wrong = subprocess.run([*fill, "not a name", str(archive), str(folder)], capture_output=True, text=True)
+    assert wrong.returncode != 0 and "is not the name" in wrong.stderr
+
+
 def main():
     binaries, output = (Path(argument).resolve() for argument in sys.argv[1:])
     here = Path(__file__).resolve().parent
@@ -38,6 +58,8 @@ def main():
     assert ours["context"]["version"] == theirs["package"]["version"] == version, "the recipes and Cargo.toml have one version"
     assert ours["tests"][0]["script"] == theirs["test"]["commands"], "the recipes have the same tests"
     assert ours["tests"][1]["package_contents"]["bin"] == TOOLS
+
+    check_filled(root, theirs)
 
     source = root / "target" / "conda-source"
     shutil.rmtree(source, ignore_errors=True)

@@ -35,7 +35,19 @@ impl Run {
 
     /// A tool without arguments.
     pub fn bare(tool: &Tool) -> Self {
-        let mut command = Command::new(binaries().join(tool.name));
+        Self::by(Command::new(binaries().join(tool.name)), tool)
+    }
+
+    /// As [`Run::new`], with the signals that end a process neither ignored nor blocked: nohup and a shell's `&` start
+    /// the tests, and whatever these start, to ignore some.
+    pub fn with_default_signals(tool: &Tool, format: &Format) -> Self {
+        // Of GNU coreutils. A shell cannot do this: what it was started to ignore stays ignored.
+        let mut command = Command::new("env");
+        command.arg("--default-signal=HUP,INT,TERM").arg(binaries().join(tool.name));
+        Self::by(command, tool).args(format.arguments).args(["-t", "1"])
+    }
+
+    fn by(mut command: Command, tool: &Tool) -> Self {
         command.current_dir(PACKAGE).stdout(Stdio::piped()).stderr(Stdio::piped());
         // No array job or batch system around the tests may change what they see.
         for (name, _) in std::env::vars()

@@ -8,7 +8,7 @@ ViennaRNA reads the structures (pseudoknots included), numpy, safetensors and pa
 gzip the compressed output; every format of a tool must tell the same story. Small published-layout models in
 testdata/golden make the numbers known: probabilities, features and scores are compared with what the published code
 computed. Any check that fails, any program that is missing, and any module that cannot be imported ends with exit
-status 1. BED is also read by pybedtools where that is installed, BED and GFF3 by bedtools.
+status 1. BED and GFF3 are read by bedtools too, BED by pybedtools where that is installed.
 """
 
 import argparse
@@ -522,9 +522,7 @@ def coding_sequences():
                 same("end_range" in attributes, not has_stop, f"{own}: end_range")
                 same(letters[own], protein.removesuffix("*") if has_stop else protein, f"{own}: protein")
                 require("*" not in letters[own], f"{own}: a stop within")
-            if shutil.which("bedtools") is None:
-                print("skipped bedtools getfasta: bedtools is not installed (apt-get install bedtools)")
-                continue
+            require(shutil.which("bedtools"), "bedtools is not installed (apt-get install bedtools)")
             # bedtools cuts the same sequences out of the transcripts, from BED and from GFF3.
             for form, data in (("bed", "\n".join("\t".join(row) for row in bed) + "\n"), ("gff", text.decode())):
                 path = folder / f"cds.{form}"

@@ -4,6 +4,7 @@
 mod common;
 
 mod coding_sequences;
+mod documents;
 mod failures;
 mod input;
 mod kmerize;

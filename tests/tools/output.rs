@@ -280,7 +280,7 @@ fn a_killed_run_leaves_no_file() {
     for_each_format(|tool, format| {
         for (signal, number) in [("TERM", 15), ("INT", 2), ("HUP", 1)] {
             let folder = tempfile::tempdir().unwrap();
-            let mut run = Run::new(tool, format).arg("-o").arg(folder.path().join("out.tsv"));
+            let mut run = Run::with_default_signals(tool, format).arg("-o").arg(folder.path().join("out.tsv"));
             for (flag, _) in format.besides {
                 run = run.arg(*flag).arg(folder.path().join(format!("beside{flag}")));
             }

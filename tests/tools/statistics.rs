@@ -108,6 +108,31 @@ fn failed_runs_have_their_row() {
 }
 
 #[test]
+fn records_that_memory_refuses_are_rejected() {
+    for_each_format(|tool, format| {
+        // It holds sites in memory, not records.
+        if !tool.has_model || tool.name == "rnaret-mirtarget" {
+            return;
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let stats = folder.path().join("stats.tsv");
+        let run = |on_error: &str| {
+            let run = Run::new(tool, format).arg("--stats").arg(&stats).args(["--on-error", on_error, "-q"]);
+            run.env("RNARET_MEMORY_TOKENS", "120").stdin(&Sample::few().for_tool(tool))
+        };
+        run("skip").ok();
+        run("fail").fails(1, &["record long"]);
+        let rows = rows(&stats);
+        assert_eq!(rows.len(), 2);
+        for (row, status) in rows.iter().zip(["0", "1"]) {
+            let what = format!("{} {:?}: {row:?}", tool.name, format.arguments);
+            assert_eq!((row["rejected"].as_str(), row["status"].as_str()), ("1", status), "{what}");
+        }
+        assert_eq!(rows[0]["records"], "5", "{} {:?}", tool.name, format.arguments);
+    });
+}
+
+#[test]
 fn shards_count_their_own_records() {
     for_each_format(|tool, format| {
         let folder = tempfile::tempdir().unwrap();
@@ -186,7 +211,7 @@ fn cells_are_one_line_and_can_be_pasted_into_a_shell() {
 fn a_signal_is_a_status_too() {
     let (tool, folder) = (model_tool("rna-kmerize"), tempfile::tempdir().unwrap());
     let stats = folder.path().join("stats.tsv");
-    let mut child = Run::new(tool, &tool.formats[0]).arg("--stats").arg(&stats).spawn();
+    let mut child = Run::with_default_signals(tool, &tool.formats[0]).arg("--stats").arg(&stats).spawn();
     // The table is made before the first record is read, and signals are watched for by then.
     while !stats.exists() {
         std::thread::sleep(std::time::Duration::from_millis(2));

@@ -30,6 +30,8 @@ if number "${SLURM_ARRAY_TASK_ID:-}"; then
 elif number "${SGE_TASK_ID:-}"; then
     task=$SGE_TASK_ID first=$SGE_TASK_FIRST last=$SGE_TASK_LAST count=$SGE_TASK_LAST
     [ "${SGE_TASK_STEPSIZE:-1}" = 1 ] || first=0
+    # SGE starts a login shell, whose profile may set PATH anew; what was on it at the submission is to be found all the same.
+    PATH=$PATH${SGE_O_PATH:+:$SGE_O_PATH}
 elif number "${PBS_ARRAY_INDEX:-${PBS_ARRAYID:-}}"; then
     task=${PBS_ARRAY_INDEX:-$PBS_ARRAYID} first=1 last=${PBS_ARRAY_COUNT:-0} count=${PBS_ARRAY_COUNT:-0}
 elif number "${LSB_JOBINDEX:-}"; then

@@ -4,11 +4,12 @@
 #   submit-slurm.sh RNAS.fa MIRNAS.fa RESULTS SHARDS [SBATCH_ARGUMENT]...
 #
 # Submits, prints the number of the job that ends it all, and returns. Run it again after failures: parts that are there are left
-# alone. RESULTS has to be on a file system that all nodes share, and the tools on PATH.
+# alone. Every task adds its row to RESULTS/rnaret.stats.tsv. RESULTS has to be on a file system that all nodes share, and the tools
+# on PATH.
 set -euo pipefail
 
 if [ $# -lt 4 ]; then
-    sed -n '2,7s/^# \{0,1\}//p' "$0" >&2
+    sed -n '2,8s/^# \{0,1\}//p' "$0" >&2
     exit 2
 fi
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -20,7 +21,7 @@ options=("$@")
 
 array() { # NAME EXTENSION TOOL ARGUMENT...
     sbatch --parsable --array="1-$shards" --job-name="rnaret-$1" --output="$results/logs/$1.%a.log" "${options[@]}" \
-        "$here/array-task.sh" "$results/parts/$1" "${@:2}"
+        "$here/array-task.sh" "$results/parts/$1" "${@:2}" --stats "$results/rnaret.stats.tsv"
 }
 jobs=$(array structures tsv.gz rnaret-fold --format tsv "$rnas")
 jobs+=:$(array cds bed.gz rnaret-coding --summary "$results/parts/potential.{part}.tsv.gz" "$rnas")

@@ -63,11 +63,16 @@ workflow RNARET {
         .mix(RNARET_CODING.out.versions_rnaretcoding)
         .mix(RNARET_MIRTARGET.out.versions_rnaretmirtarget)
         .mix(RNARET_EMBED.out.versions_rnaretembed)
+    tool_stats = RNARET_FOLD.out.stats
+        .mix(RNARET_CODING.out.stats)
+        .mix(RNARET_MIRTARGET.out.stats)
+        .mix(RNARET_EMBED.out.stats)
 
     emit:
     summary  = SUMMARY.out.table // channel of [ meta, tsv ]
     joined   = JOIN.out.whole    // channel of [ meta, file ]: meta.kind is structures, potential, cds, sites or embeddings
-    versions = tool_versions          // channel of [ process, tool, version ]
+    stats    = tool_stats        // channel of [ meta, tsv ]: what `--stats` says of each task
+    versions = tool_versions     // channel of [ process, tool, version ]
 }
 
 workflow {
@@ -88,6 +93,10 @@ workflow {
 
     RNARET(channel.fromList(samples), file(params.mirnas, checkIfExists: true).normalize(), shards)
 
+    // One table about all tasks, as if they had shared it: provenance, and MultiQC's custom content (docs/multiqc_config.yaml).
+    RNARET.out.stats
+        .map { _meta, table -> table }
+        .collectFile(name: 'rnaret.stats.tsv', storeDir: params.outdir, keepHeader: true, skip: 1, sort: { table -> table.name })
     RNARET.out.versions
         .map { row -> "${row[0].tokenize(':').last()}\t${row[1]}\t${row[2]}\n".toString() }
         .unique()

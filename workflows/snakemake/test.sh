@@ -50,8 +50,8 @@ pass "a shard that is killed fails the run, and the rest is done"
 
 before=$(stat -c %Y.%i "$scratch/run/results/rnas.embeddings.tsv.gz")
 pipeline >"$scratch/second" 2>&1 || { cat "$scratch/second"; fail "the second run"; }
-[ "$(planned "$scratch/second" fold)" = 1 ] && [ "$(planned "$scratch/second" join)" = 1 ] && [ "$(planned "$scratch/second" total)" = 4 ] ||
-    { cat "$scratch/second"; fail "the second run does more than what was missing: one shard, its join, the summary"; }
+[ "$(planned "$scratch/second" fold)" = 1 ] && [ "$(planned "$scratch/second" join)" = 1 ] && [ "$(planned "$scratch/second" total)" = 5 ] ||
+    { cat "$scratch/second"; fail "the second run does more than what was missing: one shard, its join, the summary, the table of runs"; }
 [ "$before" = "$(stat -c %Y.%i "$scratch/run/results/rnas.embeddings.tsv.gz")" ] || fail "the second run wrote again what was there"
 pass "the second run does what was missing, and no more"
 
@@ -71,6 +71,12 @@ pass "three shards, joined, are byte for byte what one run writes"
 awk -F '\t' 'NF != 11 { exit 1 } END { exit NR != 7 }' rnas.summary.tsv || fail "the summary has 7 rows of 11 columns"
 awk -F '\t' '$1 == "HBE1" && $5 == "mRNA" && $6 > 0 { found = 1 } END { exit !found }' rnas.summary.tsv || fail "HBE1 codes"
 pass "the summary"
+
+# A header, and a row for each of three shards of four tools.
+awk -F '\t' 'NR > 1 { rows[$2]++; records[$2] += $6; names[$1] } NF != 15 || (NR > 1 && $15 != 0) { bad = 1 }
+    END { for (tool in rows) tools += rows[tool] == 3 && records[tool] == 6; for (name in names) different++
+        exit bad || NR != 13 || tools != 4 || different != 12 }' rnaret.stats.tsv || { cat rnaret.stats.tsv; fail "the table of runs"; }
+pass "the table of runs has a row for each job"
 
 # What must not be joined: the embeddings lack a record.
 gzip -dc rnas.embeddings.tsv.gz | sed 3d >"$scratch/embeddings.tsv"

@@ -20,8 +20,9 @@ pub fn in_memory<R>(
     in_halves(batch, work, alone, |part, result| take(&batch[part], result))
 }
 
-/// What becomes of a record that does not fit in memory alone.
+/// What becomes of a record that does not fit in memory alone. Either way it counts as rejected.
 pub fn set_aside_or_fail(on_error: OnError, name: String, error: &Error) -> Result<()> {
+    super::tally().reject();
     let error = Error::OutOfMemory(format!("{name} does not fit in memory alone: {error}"));
     if on_error == OnError::Fail {
         return Err(error);

@@ -38,6 +38,10 @@ cmp <(gzip -dc results/cds.bed.gz) <(rnaret-coding -q --summary potential.tsv "$
 cmp <(gzip -dc results/potential.tsv.gz) potential.tsv || fail "coding potential"
 pass "four arrays of three tasks, joined with cat, are byte for byte what one run writes"
 
+[ "$(wc -l < results/rnaret.stats.tsv)" = 13 ] && [ "$(cut -f 1 results/rnaret.stats.tsv | sort -u | wc -l)" = 13 ] ||
+    { cat results/rnaret.stats.tsv; fail "a row for each of twelve tasks under one header"; }
+pass "the tasks share one table of runs"
+
 cp results/summary.tsv first.tsv
 rm results/parts/structures.002of3.tsv.gz results/parts/potential.003of3.tsv.gz
 kept=$(stat -c %i results/parts/structures.001of3.tsv.gz)
@@ -46,6 +50,7 @@ grep -q 'structures.tsv.gz: not all of the 3 parts' message || fail "join.sh say
 job=$(bash "$here/submit-slurm.sh" "$testdata/rnas.fa.gz" "$testdata/mirnas.fa" results 3 "${small[@]}")
 finished "$job" 120
 cmp results/summary.tsv first.tsv || fail "the summary after a rerun"
+[ "$(wc -l < results/rnaret.stats.tsv)" = 15 ] || { cat results/rnaret.stats.tsv; fail "two tasks more have their rows"; }
 [ "$kept" = "$(stat -c %i results/parts/structures.001of3.tsv.gz)" ] || fail "a part that was there was written again"
 grep -q complete results/logs/structures.1.log || fail "a task whose part is there says so"
 pass "the same command again does only what is missing"

@@ -39,7 +39,13 @@ class Items {
     Items collectFile(Map options) {
         def file = Paths.get(options.storeDir.toString(), options.name)
         Files.createDirectories(file.parent)
-        file.toFile().text = options.seed + (options.sort ? items.toSorted() : items).join('')
+        def sorted = options.sort instanceof Closure ? items.toSorted(options.sort) : options.sort ? items.toSorted() : items
+        def lines = sorted.collect { item -> item instanceof Path ? item.toFile().readLines() : null }
+        // Files with `skip` lines of header, of which that of the first is kept; or texts.
+        def joined = sorted && lines.every()
+            ? ((options.keepHeader ? lines[0].take(options.skip ?: 0) : []) + lines.collectMany { it.drop(options.skip ?: 0) }).join('\n') + '\n'
+            : sorted.join('')
+        file.toFile().text = (options.seed ?: '') + joined
         new Items([file])
     }
 }

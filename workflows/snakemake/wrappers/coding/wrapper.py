@@ -23,9 +23,14 @@ track = snakemake.output.get("track", "")
 if track:
     track = "--track " + quoted(track)
 
+stats = snakemake.output.get("stats", "")
+if stats:
+    stats = "--stats " + quoted(stats)
+
 shell(
     "rnaret-coding"
     " --threads {snakemake.threads}"
+    " {stats}"
     " {summary}"
     " {track}"
     " {extra}"

@@ -20,9 +20,14 @@ name = str(snakemake.output[0])
 name = name.removesuffix(".gz")
 form = snakemake.params.get("format", name.rsplit(".", 1)[-1])
 
+stats = snakemake.output.get("stats", "")
+if stats:
+    stats = "--stats " + quoted(stats)
+
 shell(
     "rnaret-embed --format {form}"
     " --threads {snakemake.threads}"
+    " {stats}"
     " {extra}"
     " --output {snakemake.output[0]:q}"
     " " + quoted(snakemake.input.rnas) + " {log}"

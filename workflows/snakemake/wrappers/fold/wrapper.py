@@ -24,9 +24,14 @@ pairs = snakemake.output.get("pairs", "")
 if pairs:
     pairs = "--pairs " + quoted(pairs)
 
+stats = snakemake.output.get("stats", "")
+if stats:
+    stats = "--stats " + quoted(stats)
+
 shell(
     "rnaret-fold --format {form}"
     " --threads {snakemake.threads}"
+    " {stats}"
     " {pairs}"
     " {extra}"
     " --output {snakemake.output.structures:q}"

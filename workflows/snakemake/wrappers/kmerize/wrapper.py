@@ -15,9 +15,14 @@ def quoted(paths):
 extra = snakemake.params.get("extra", "")
 log = snakemake.log_fmt_shell(stdout=False, stderr=True)
 
+stats = snakemake.output.get("stats", "")
+if stats:
+    stats = "--stats " + quoted(stats)
+
 shell(
     "rna-kmerize -k {snakemake.params.k}"
     " --threads {snakemake.threads}"
+    " {stats}"
     " {extra}"
     " --output {snakemake.output.tokens:q}"
     " " + quoted(snakemake.input.rnas) + " {log}"

@@ -26,9 +26,14 @@ if pairs:
 else:
     query = "--mirna " + quoted(snakemake.input.mirnas) + " " + quoted(snakemake.input.targets)
 
+stats = snakemake.output.get("stats", "")
+if stats:
+    stats = "--stats " + quoted(stats)
+
 shell(
     "rnaret-mirtarget --format {form}"
     " --threads {snakemake.threads}"
+    " {stats}"
     " {extra}"
     " --output {snakemake.output.sites:q}"
     " {query} {log}"

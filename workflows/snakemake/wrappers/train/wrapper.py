@@ -27,9 +27,14 @@ if model:
 # checkpoint, and the result is copied out when it is complete.
 run = snakemake.params.get("run", str(snakemake.output.model) + ".run")
 
+stats = snakemake.output.get("stats", "")
+if stats:
+    stats = "--stats " + quoted(stats)
+
 shell(
     "(rnaret-train {snakemake.params.objective} --run {run:q}"
     " --threads {snakemake.threads}"
+    " {stats}"
     " {validation}"
     " {model}"
     " {extra}"

@@ -14,6 +14,7 @@ process RNARET_CODING {
     tuple val(meta), path("${prefix}.bed.gz"), emit: bed
     tuple val(meta), path("${prefix}.potential.tsv.gz"), emit: potential
     tuple val(meta), path("${prefix}.bedgraph.gz"), emit: track, optional: true
+    tuple val(meta), path("${prefix}.rnaret.stats.tsv"), emit: stats
     tuple val("${task.process}"), val('rnaret-coding'), eval('rnaret-coding --version | sed "s/^rnaret-coding //"'), emit: versions_rnaretcoding, topic: versions
 
     when:
@@ -28,6 +29,7 @@ process RNARET_CODING {
     rnaret-coding \\
         --device ${device} \\
         --threads ${task.cpus} \\
+        --stats ${prefix}.rnaret.stats.tsv \\
         --summary ${prefix}.potential.tsv.gz \\
         ${track} \\
         ${args} \\
@@ -42,5 +44,6 @@ process RNARET_CODING {
     printf '' | gzip > ${prefix}.bed.gz
     printf 'id\\tlength\\tcoding_potential\\tlabel\\n' | gzip > ${prefix}.potential.tsv.gz
     ${write_track}
+    printf 'run\\ttool\\n' > ${prefix}.rnaret.stats.tsv
     """
 }

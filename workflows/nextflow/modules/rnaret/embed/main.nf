@@ -13,6 +13,7 @@ process RNARET_EMBED {
     output:
     tuple val(meta), path("${prefix}.{tsv.gz,npy,safetensors,parquet}"), emit: embeddings
     tuple val(meta), path("${prefix}.npy.ids.tsv"), emit: ids, optional: true
+    tuple val(meta), path("${prefix}.rnaret.stats.tsv"), emit: stats
     tuple val("${task.process}"), val('rnaret-embed'), eval('rnaret-embed --version | sed "s/^rnaret-embed //"'), emit: versions_rnaretembed, topic: versions
 
     when:
@@ -31,6 +32,7 @@ process RNARET_EMBED {
         --format ${format} \\
         --device ${device} \\
         --threads ${task.cpus} \\
+        --stats ${prefix}.rnaret.stats.tsv \\
         ${args} \\
         --output ${prefix}.${extension} \\
         ${rnas}
@@ -47,5 +49,6 @@ process RNARET_EMBED {
     """
     ${write} ${prefix}.${extension}
     ${write_ids}
+    printf 'run\\ttool\\n' > ${prefix}.rnaret.stats.tsv
     """
 }

@@ -14,6 +14,7 @@ process RNARET_FOLD {
     output:
     tuple val(meta), path("${prefix}.{dbn,ct,bpseq,tsv}.gz"), emit: structures
     tuple val(meta), path("${prefix}.pairs.tsv.gz"), emit: pairs, optional: true
+    tuple val(meta), path("${prefix}.rnaret.stats.tsv"), emit: stats
     tuple val("${task.process}"), val('rnaret-fold'), eval('rnaret-fold --version | sed "s/^rnaret-fold //"'), emit: versions_rnaretfold, topic: versions
 
     when:
@@ -32,6 +33,7 @@ process RNARET_FOLD {
         --format ${format} \\
         --device ${device} \\
         --threads ${task.cpus} \\
+        --stats ${prefix}.rnaret.stats.tsv \\
         ${pairs} \\
         ${args} \\
         --output ${prefix}.${format}.gz \\
@@ -48,5 +50,6 @@ process RNARET_FOLD {
     """
     ${header} | gzip > ${prefix}.${format}.gz
     ${write_pairs}
+    printf 'run\\ttool\\n' > ${prefix}.rnaret.stats.tsv
     """
 }

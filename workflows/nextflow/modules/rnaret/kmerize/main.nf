@@ -11,6 +11,7 @@ process RNARET_KMERIZE {
 
     output:
     tuple val(meta), path("${prefix}.tsv.gz"), emit: tokens
+    tuple val(meta), path("${prefix}.rnaret.stats.tsv"), emit: stats
     tuple val("${task.process}"), val('rna-kmerize'), eval('rna-kmerize --version | sed "s/^rna-kmerize //"'), emit: versions_rnakmerize, topic: versions
 
     when:
@@ -26,6 +27,7 @@ process RNARET_KMERIZE {
     rna-kmerize \\
         -k ${k} \\
         --threads ${task.cpus} \\
+        --stats ${prefix}.rnaret.stats.tsv \\
         ${args} \\
         --output ${prefix}.tsv.gz \\
         ${rnas}
@@ -38,5 +40,6 @@ process RNARET_KMERIZE {
     }
     """
     printf 'id\\tlength\\ttokens\\n' | gzip > ${prefix}.tsv.gz
+    printf 'run\\ttool\\n' > ${prefix}.rnaret.stats.tsv
     """
 }

@@ -10,6 +10,7 @@ process RNARET_MASK {
 
     output:
     tuple val(meta), path("${prefix}.tsv.gz"), emit: masked
+    tuple val(meta), path("${prefix}.rnaret.stats.tsv"), emit: stats
     tuple val("${task.process}"), val('rna-mask'), eval('rna-mask --version | sed "s/^rna-mask //"'), emit: versions_rnamask, topic: versions
 
     when:
@@ -24,6 +25,7 @@ process RNARET_MASK {
     """
     rna-mask \\
         --threads ${task.cpus} \\
+        --stats ${prefix}.rnaret.stats.tsv \\
         ${args} \\
         --output ${prefix}.tsv.gz \\
         ${tokens}
@@ -36,5 +38,6 @@ process RNARET_MASK {
     }
     """
     printf 'id\\tlength\\ttokens\\tlabels\\n' | gzip > ${prefix}.tsv.gz
+    printf 'run\\ttool\\n' > ${prefix}.rnaret.stats.tsv
     """
 }

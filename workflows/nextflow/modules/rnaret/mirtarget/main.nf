@@ -13,6 +13,7 @@ process RNARET_MIRTARGET {
 
     output:
     tuple val(meta), path("${prefix}.{tsv,bed}.gz"), emit: sites
+    tuple val(meta), path("${prefix}.rnaret.stats.tsv"), emit: stats
     tuple val("${task.process}"), val('rnaret-mirtarget'), eval('rnaret-mirtarget --version | sed "s/^rnaret-mirtarget //"'), emit: versions_rnaretmirtarget, topic: versions
 
     when:
@@ -32,6 +33,7 @@ process RNARET_MIRTARGET {
         --format ${format} \\
         --device ${device} \\
         --threads ${task.cpus} \\
+        --stats ${prefix}.rnaret.stats.tsv \\
         ${args} \\
         --output ${prefix}.${format}.gz \\
         ${query}
@@ -45,5 +47,6 @@ process RNARET_MIRTARGET {
     def header = format == 'tsv' ? "printf 'mirna\\ttarget\\tstart\\tend\\tseed_type\\tprobability\\n'" : 'printf ""'
     """
     ${header} | gzip > ${prefix}.${format}.gz
+    printf 'run\\ttool\\n' > ${prefix}.rnaret.stats.tsv
     """
 }

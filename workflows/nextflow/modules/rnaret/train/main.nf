@@ -14,6 +14,7 @@ process RNARET_TRAIN {
     tuple val(meta), path("${prefix}.safetensors"), emit: model
     tuple val(meta), path("${prefix}.metrics.tsv"), emit: metrics
     tuple val(meta), path("${prefix}.config.toml"), emit: config
+    tuple val(meta), path("${prefix}.rnaret.stats.tsv"), emit: stats
     tuple val("${task.process}"), val('rnaret-train'), eval('rnaret-train --version | sed "s/^rnaret-train //"'), emit: versions_rnarettrain, topic: versions
 
     when:
@@ -27,17 +28,18 @@ process RNARET_TRAIN {
     def device = task.accelerator ? '--device cuda' : ''
     """
     rnaret-train ${objective} \\
-        --run run \\
+        --run ${prefix}.run \\
         --threads ${task.cpus} \\
+        --stats ${prefix}.rnaret.stats.tsv \\
         ${validate} \\
         ${start} \\
         ${device} \\
         ${args} \\
         ${data}
 
-    mv run/model.safetensors ${prefix}.safetensors
-    mv run/metrics.tsv ${prefix}.metrics.tsv
-    mv run/config.toml ${prefix}.config.toml
+    mv ${prefix}.run/model.safetensors ${prefix}.safetensors
+    mv ${prefix}.run/metrics.tsv ${prefix}.metrics.tsv
+    mv ${prefix}.run/config.toml ${prefix}.config.toml
     """
 
     stub:
@@ -46,5 +48,6 @@ process RNARET_TRAIN {
     touch ${prefix}.safetensors
     printf 'step\\tepoch\\trecords\\ttokens\\tloss\\n' > ${prefix}.metrics.tsv
     touch ${prefix}.config.toml
+    printf 'run\\ttool\\n' > ${prefix}.rnaret.stats.tsv
     """
 }
