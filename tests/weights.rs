@@ -45,7 +45,7 @@ fn published_weights_become_our_own_and_stay_the_same() {
 #[test]
 fn own_heads_write_and_read_back() {
     for (task, head) in
-        [(Task::Fold, HeadKind::Triangle), (Task::Coding, HeadKind::Frames), (Task::Mirtarget, HeadKind::Duplex)]
+        [(Task::Fold, HeadKind::Helices), (Task::Coding, HeadKind::Frames), (Task::Mirtarget, HeadKind::Duplex)]
     {
         let sizes =
             ModelConfig { embed_dim: 16, value_dim: 16, ffn_dim: 16, layers: 1, heads: 2, ..Default::default() };

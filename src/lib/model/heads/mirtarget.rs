@@ -59,7 +59,7 @@ impl MirtargetHead {
     pub fn new(config: &ModelConfig, parameters: &Parameters) -> Result<Self> {
         Ok(Self(match config.head {
             HeadKind::Duplex => Kind::Duplex(DuplexHead::new(config, parameters)?),
-            HeadKind::Published | HeadKind::Triangle | HeadKind::Frames => {
+            HeadKind::Published | HeadKind::Helices | HeadKind::Frames => {
                 Kind::Published { dense: WithBias::new(parameters, "0")?, out: WithBias::new(parameters, "2")? }
             }
         }))
