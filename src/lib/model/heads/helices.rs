@@ -41,8 +41,8 @@ const LOUDEST: f64 = 5.0;
 /// Logit of a pair that is none of the helix pairs.
 const IMPOSSIBLE: f32 = -100.0;
 
-/// Pairs computed at a time by one thread, in inference: 16 MB per map of 32 columns. Of the rows around
-/// a strip, which are computed anew, there are few beside its own up to 5,000 nt.
+/// Pairs computed at a time by one thread, in inference: 16 MB per map of 32 columns. Up to 5,000 nt
+/// the rows around a strip, which are computed anew, are few beside its own.
 const STRIP: usize = 1 << 17;
 
 /// Number of exchanges in a head of `blocks` blocks.
@@ -351,7 +351,10 @@ impl<'a> Strips<'a> {
         let (mut rest, mut parts) = (values.as_mut_slice(), Vec::new());
         for strip in &self.strips {
             let (part, after) = rest.split_at_mut(self.list.pairs_of(strip.clone()).len() * width);
-            parts.push((strip, part));
+            // The last rows may be without pairs.
+            if !part.is_empty() {
+                parts.push((strip, part));
+            }
             rest = after;
         }
         let copy = |tensor: &Tensor, part: &mut [f32]| -> Result<()> {
@@ -383,9 +386,10 @@ mod tests {
             ..ModelConfig::published(Task::Fold, 1)
         };
         let head = HelixHead::new(&config, &initialise(&config, 3).unwrap()).unwrap();
-        let sequence: Vec<u8> = numbers(300, 5, 2.0).iter().map(|x| b"ACGU"[(x + 2.0) as usize % 4]).collect();
-        let features = numbers(300 * 16, 6, 1.0).iter().map(|x| *x as f32).collect();
-        let features = Tensor::from_vec(features, (300, 16), &Device::Cpu).unwrap();
+        let sequence: Vec<u8> =
+            numbers(300, 5, 2.0).iter().map(|x| b"ACGU"[(x + 2.0) as usize % 4]).chain([b'A'; 20]).collect();
+        let features = numbers(320 * 16, 6, 1.0).iter().map(|x| *x as f32).collect();
+        let features = Tensor::from_vec(features, (320, 16), &Device::Cpu).unwrap();
         let pairs = HelixPairs::new(&sequence);
         assert!(pairs.list().count() > 5000, "too short to be cut");
         let whole = head.forward(&features, &pairs).unwrap().to_vec1::<f32>().unwrap();
