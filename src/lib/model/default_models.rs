@@ -90,7 +90,7 @@ mod tests {
         let packed: Packed = pairs.iter().map(|pair| pair_tokens(&tokenizer, pair)).collect();
         let probabilities = head.probabilities(&backbone.features(&packed)?, &packed, &pairs)?;
         let right = records.iter().zip(&probabilities).filter(|(record, p)| record.label == (**p > 0.5)).count();
-        assert!(right >= 15, "{probabilities:?}");
+        assert!(right >= 13, "{probabilities:?}");
         Ok(())
     }
 
