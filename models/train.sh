@@ -28,7 +28,7 @@ train=${RNARET_TRAIN:-target/release/rnaret-train}
 "$train" fold "$data/fold.tsv.gz" "$data/fold_tr0.tsv.gz" --validation "$data/fold_validation.tsv.gz" --run "$runs/fold" \
     --model "$runs/pretrain/model.safetensors" --head helices --head-width 32 --head-blocks 8 --max-length 400 \
     --learning-rate 2e-3 --min-learning-rate 1e-5 --batch-records 8 --positive-weight 3 --steps 26000 --cycle-steps 25900 \
-    --warmup-steps 100 --log-every 100 --validate-every 2000 --checkpoint-every 500 --dropout 0.05 -t 1
+    --warmup-steps 100 --log-every 100 --validate-every 0 --checkpoint-every 500 --dropout 0.05
 
 "$train" coding "$data/cds_human.tsv.gz" --run "$runs/coding" -k 3 \
     --layers 2 --embed-dim 48 --value-dim 48 --ffn-dim 64 --head frames --head-width 40 --head-blocks 5 --max-length 2000 \
