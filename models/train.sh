@@ -52,12 +52,16 @@ train=${RNARET_TRAIN:-target/release/rnaret-train}
     --validate-every 400 --log-every 100 --checkpoint-every 500 --dropout 0.2 --mask-rate 0.03 --trim 2 --weight-decay 0.1 \
     --ema-decay 0.998 --validation-fraction 0.1
 
-# A third cycle, nearly all of it on fragments.
-"$train" coding "$data/cds_human.tsv.gz" --run "$runs/coding-third" --model "$runs/coding-second/best.safetensors" --max-length 2000 \
+# A third cycle, nearly all of it on fragments: its last weights. A short fourth with more whole transcripts: its best.
+"$train" coding "$data/cds_human.tsv.gz" --run "$runs/coding-third" --model "$runs/coding-second/model.safetensors" --max-length 2000 \
     --learning-rate 1.5e-3 --min-learning-rate 1e-5 --batch-records 64 --batch-tokens 65536 --fragments 0.92 --record-weight 1 \
-    --steps 4000 --epochs 1000 --cycle-steps 3950 --warmup-steps 50 --log-every 50 --validate-every 500 \
+    --steps 4000 --epochs 1000 --cycle-steps 3950 --warmup-steps 50 --log-every 50 --validate-every 0 \
     --validation-records 1500 --checkpoint-every 250 --dropout 0.1 --weight-decay 0.05 --ema-decay 0.998 --validation-fraction 0.1
+"$train" coding "$data/cds_human.tsv.gz" --run "$runs/coding-fourth" --model "$runs/coding-third/model.safetensors" --max-length 2000 \
+    --learning-rate 6e-4 --min-learning-rate 1e-5 --batch-records 48 --batch-tokens 65536 --fragments 0.8 --record-weight 1 \
+    --steps 400 --epochs 1000 --cycle-steps 390 --warmup-steps 10 --log-every 20 --validate-every 100 \
+    --validation-records 1500 --checkpoint-every 100 --dropout 0.1 --weight-decay 0.05 --ema-decay 0.98 --validation-fraction 0.1
 
-for pair in pretrain:pretrain pretrain-k5:pretrain-k5 fold:fold coding-third:coding mirtarget-second:mirtarget; do
+for pair in pretrain:pretrain pretrain-k5:pretrain-k5 fold:fold coding-fourth:coding mirtarget-second:mirtarget; do
     "$train" import --half "$runs/${pair%:*}/model.safetensors" -o "models/${pair#*:}.safetensors"
 done
