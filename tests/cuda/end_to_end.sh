@@ -38,9 +38,12 @@ refused "finds no CUDA device" STAND_IN_DEVICES=0 "$embed" --device cuda "$scrat
 refused "there are 1 CUDA devices" "$embed" --device cuda:1 "$scratch/rnas.fa"
 refused "its memory is used up" STAND_IN_MEMORY=1000000 "$embed" --device cuda "$scratch/rnas.fa"
 
-for tool in embed coding fold; do
-    "$programs/rnaret-$tool" --device cpu -q "$scratch/rnas.fa" >"$scratch/cpu"
-    on_device "$programs/rnaret-$tool" --device cuda "$scratch/rnas.fa" >"$scratch/gpu"
+head -n 3 testdata/mirna_pairs.tsv >"$scratch/pairs.tsv"
+for tool in embed coding fold mirtarget; do
+    input=("$scratch/rnas.fa")
+    [ "$tool" != mirtarget ] || input=(--pairs "$scratch/pairs.tsv")
+    "$programs/rnaret-$tool" --device cpu -q "${input[@]}" >"$scratch/cpu"
+    on_device "$programs/rnaret-$tool" --device cuda "${input[@]}" >"$scratch/gpu"
     python3 - "$scratch/cpu" "$scratch/gpu" "$tool" <<'PYTHON'
 import sys
 cpu, gpu = (open(path).read().split() for path in sys.argv[1:3])

@@ -109,6 +109,7 @@ bool run_candle(const std::string &name, Arguments a) {
     if (head == "uneg") return unary([](double x) { return -x; }, type, type);
     if (head == "utanh") return unary([](double x) { return tanh(x); }, type, type);
     if (head == "uexp") return unary([](double x) { return exp(x); }, type, type);
+    if (head == "ulog") return unary([](double x) { return log(x); }, type, type);
     if (head == "uabs") return unary([](double x) { return fabs(x); }, type, type);
     if (head == "usqr") return unary([](double x) { return x * x; }, type, type);
     if (head == "usqrt") return unary([](double x) { return sqrt(x); }, type, type);
