@@ -31,7 +31,7 @@ def speed(threads, task, flags, steps):
         command = [PROGRAM, "-q", "-t", str(threads), task, *flags, "--run", run, *every, "--epochs", "0"]
         done = subprocess.run(command, capture_output=True, text=True)
         if done.returncode != 0:
-            sys.exit(f"{' '.join(map(str, command))} failed:\\n{done.stderr}")
+            sys.exit(f"{' '.join(map(str, command))} failed:\n{done.stderr}")
         with open(run / "metrics.tsv") as table:
             rows = csv.DictReader(table, delimiter="\t")
             return max(float(row["tokens_per_second"]) for row in rows if row["tokens_per_second"] != "NA")
