@@ -4,6 +4,7 @@ use candle_core::{DType, Tensor};
 use rayon::prelude::*;
 
 use super::frames::{FRAME_FEATURES, frame_features, transcript_features};
+use super::residual_block::ResidualBlock;
 use super::{WithBias, constant, tensor};
 use crate::Result;
 use crate::decode::coding::coding_potential;
@@ -36,7 +37,7 @@ enum Kind {
 struct FramesHead {
     features: WithBias,
     frames: WithBias,
-    blocks: Vec<FramesBlock>,
+    blocks: Vec<ResidualBlock>,
     norm: Tensor,
     out: WithBias,
     transcript: [WithBias; 2],
@@ -59,14 +60,6 @@ pub struct CodingProbabilities {
     pub transcripts: Option<Vec<f32>>,
 }
 
-#[derive(Clone, Debug)]
-struct FramesBlock {
-    norm: Tensor,
-    convolution: WithBias,
-    pointwise: WithBias,
-    dilation: usize,
-}
-
 impl CodingProbabilities {
     /// The coding potential of the sequence `index`, whose bases are `range`: its own probability where the head tells,
     /// else the mean probability of its best window of `window` bases.
@@ -86,20 +79,10 @@ impl CodingHead {
     /// Where a tensor is missing.
     pub fn new(config: &ModelConfig, parameters: &Parameters) -> Result<Self> {
         if config.head == HeadKind::Frames {
-            let blocks = (0..config.head_blocks)
-                .map(|i| {
-                    Ok(FramesBlock {
-                        norm: tensor(parameters, &format!("classifier.blocks.{i}.norm.weight"))?,
-                        convolution: WithBias::new(parameters, &format!("blocks.{i}.convolution"))?,
-                        pointwise: WithBias::new(parameters, &format!("blocks.{i}.pointwise"))?,
-                        dilation: DILATIONS[i % DILATIONS.len()],
-                    })
-                })
-                .collect::<Result<_>>()?;
             return Ok(Self(Kind::Frames(FramesHead {
                 features: WithBias::new(parameters, "features")?,
                 frames: WithBias::new(parameters, "frames")?,
-                blocks,
+                blocks: ResidualBlock::all(config, parameters, &DILATIONS)?,
                 norm: tensor(parameters, "classifier.norm.weight")?,
                 out: WithBias::new(parameters, "out")?,
                 transcript: [WithBias::new(parameters, "transcript.0")?, WithBias::new(parameters, "transcript.2")?],
@@ -275,10 +258,7 @@ impl FramesHead {
         let letters = constant(frame_features.to_vec(), (tokens, FRAME_FEATURES), features)?;
         let mut x = (self.features.apply(features)? + self.frames.apply(&letters)?)?;
         for block in &self.blocks {
-            let h = rms_norm(&x, &block.norm, self.epsilon)?;
-            let h = convolution_1d(&h, &block.convolution.weight, offsets, block.dilation)?;
-            let h = add_bias_and_cut(&h, &block.convolution.bias)?;
-            x = (x + block.pointwise.apply(&h)?)?;
+            x = (&x + block.change(&x, |x, weight| convolution_1d(x, weight, offsets, block.dilation))?)?;
         }
         Ok(rms_norm(&x, &self.norm, self.epsilon)?)
     }

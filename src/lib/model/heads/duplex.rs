@@ -9,6 +9,7 @@ use candle_core::{DType, Device, Tensor};
 use rayon::prelude::*;
 
 use super::mirtarget::Pair;
+use super::residual_block::ResidualBlock;
 use super::{WithBias, constant, tensor};
 use crate::model::ops::bias::add_bias_and_cut;
 use crate::model::ops::convolution::convolution_of_maps;
@@ -32,17 +33,10 @@ pub struct DuplexHead {
     mirna: WithBias,
     site: WithBias,
     features: WithBias,
-    blocks: Vec<Block>,
+    blocks: Vec<ResidualBlock>,
     norm: Tensor,
     pair: [WithBias; 2],
     norm_epsilon: f64,
-}
-
-#[derive(Clone, Debug)]
-struct Block {
-    norm: Tensor,
-    convolution: WithBias,
-    pointwise: WithBias,
 }
 
 impl DuplexHead {
@@ -51,20 +45,11 @@ impl DuplexHead {
     /// # Errors
     /// Where a tensor is missing.
     pub fn new(config: &ModelConfig, parameters: &Parameters) -> Result<Self> {
-        let blocks = (0..config.head_blocks)
-            .map(|i| {
-                Ok(Block {
-                    norm: tensor(parameters, &format!("classifier.blocks.{i}.norm.weight"))?,
-                    convolution: WithBias::new(parameters, &format!("blocks.{i}.convolution"))?,
-                    pointwise: WithBias::new(parameters, &format!("blocks.{i}.pointwise"))?,
-                })
-            })
-            .collect::<Result<_>>()?;
         Ok(Self {
             mirna: WithBias::new(parameters, "cells.mirna")?,
             site: WithBias::new(parameters, "cells.site")?,
             features: WithBias::new(parameters, "cells.features")?,
-            blocks,
+            blocks: ResidualBlock::all(config, parameters, &[1])?,
             norm: tensor(parameters, "classifier.norm.weight")?,
             pair: [WithBias::new(parameters, "pair.0")?, WithBias::new(parameters, "pair.2")?],
             norm_epsilon: config.norm_epsilon,
@@ -106,10 +91,8 @@ impl DuplexHead {
         x = (x + select_rows(&self.mirna.apply(features)?, of_mirnas)?)?;
         x = (x + select_rows(&self.site.apply(features)?, of_sites)?)?;
         for block in &self.blocks {
-            let h = rms_norm(&x, &block.norm, self.norm_epsilon)?;
-            let h = convolution_of_maps(&h, &block.convolution.weight, maps.clone(), 1)?;
-            let h = add_bias_and_cut(&h, &block.convolution.bias)?;
-            x = (x + dropped(block.pointwise.apply(&h)?, &mut dropout)?)?;
+            let change = block.change(&x, |x, weight| convolution_of_maps(x, weight, maps.clone(), block.dilation))?;
+            x = (x + dropped(change, &mut dropout)?)?;
         }
         let x = rms_norm(&x, &self.norm, self.norm_epsilon)?;
         let mut start_of_map = 0;

@@ -15,6 +15,7 @@ use candle_core::{DType, Device, Tensor};
 use rayon::prelude::*;
 
 use super::helix_pairs::{HelixPairs, PAIR_FEATURES};
+use super::residual_block::ResidualBlock;
 use super::{WithBias, constant, tensor};
 use crate::Result;
 use crate::decode::pair_map::PairMap;
@@ -56,19 +57,11 @@ pub struct HelixHead {
     first: WithBias,
     second: WithBias,
     features: WithBias,
-    blocks: Vec<Block>,
+    blocks: Vec<ResidualBlock>,
     exchanges: Vec<Exchange>,
     norm: Tensor,
     out: WithBias,
     norm_epsilon: f64,
-}
-
-#[derive(Clone, Debug)]
-struct Block {
-    norm: Tensor,
-    convolution: WithBias,
-    pointwise: WithBias,
-    dilation: usize,
 }
 
 /// What the bases gather from their pairs and tell them.
@@ -89,16 +82,6 @@ impl HelixHead {
     /// # Errors
     /// Where a tensor is missing.
     pub fn new(config: &ModelConfig, parameters: &Parameters) -> Result<Self> {
-        let blocks = (0..config.head_blocks)
-            .map(|i| {
-                Ok(Block {
-                    norm: tensor(parameters, &format!("classifier.blocks.{i}.norm.weight"))?,
-                    convolution: WithBias::new(parameters, &format!("blocks.{i}.convolution"))?,
-                    pointwise: WithBias::new(parameters, &format!("blocks.{i}.pointwise"))?,
-                    dilation: DILATIONS[i % DILATIONS.len()],
-                })
-            })
-            .collect::<Result<_>>()?;
         let exchanges = (0..exchanges(config.head_blocks))
             .map(|i| {
                 let with_bias = |part: &str| WithBias::new(parameters, &format!("exchanges.{i}.{part}"));
@@ -116,7 +99,7 @@ impl HelixHead {
             first: WithBias::new(parameters, "pair.first")?,
             second: WithBias::new(parameters, "pair.second")?,
             features: WithBias::new(parameters, "pair.features")?,
-            blocks,
+            blocks: ResidualBlock::all(config, parameters, &DILATIONS)?,
             exchanges,
             norm: tensor(parameters, "classifier.norm.weight")?,
             out: WithBias::new(parameters, "out")?,
@@ -126,12 +109,6 @@ impl HelixHead {
 
     /// The same head without gradients.
     pub fn detached(&self) -> Self {
-        let blocks = self.blocks.iter().map(|block| Block {
-            norm: block.norm.detach(),
-            convolution: block.convolution.detached(),
-            pointwise: block.pointwise.detached(),
-            dilation: block.dilation,
-        });
         let exchanges = self.exchanges.iter().map(|exchange| Exchange {
             norm: exchange.norm.detach(),
             loudness: exchange.loudness.detach(),
@@ -144,7 +121,7 @@ impl HelixHead {
             first: self.first.detached(),
             second: self.second.detached(),
             features: self.features.detached(),
-            blocks: blocks.collect(),
+            blocks: self.blocks.iter().map(ResidualBlock::detached).collect(),
             exchanges: exchanges.collect(),
             norm: self.norm.detach(),
             out: self.out.detached(),
@@ -229,7 +206,7 @@ impl HelixHead {
     }
 
     /// The blocks between an exchange and the next.
-    fn blocks_of(&self, stage: usize) -> &[Block] {
+    fn blocks_of(&self, stage: usize) -> &[ResidualBlock] {
         let end = if stage == self.exchanges.len() { self.blocks.len() } else { (stage + 1) * BLOCKS_BETWEEN };
         &self.blocks[stage * BLOCKS_BETWEEN..end]
     }
@@ -245,10 +222,7 @@ impl HelixHead {
         for block in self.blocks_of(stage) {
             let new = || Arc::new(Neighbours::new(list, block.dilation));
             let neighbours = neighbours.entry(block.dilation).or_insert_with(new);
-            let h = rms_norm(&x, &block.norm, self.norm_epsilon)?;
-            let h = pair_convolution(&h, &block.convolution.weight, neighbours)?;
-            let h = add_bias_and_cut(&h, &block.convolution.bias)?;
-            x = (x + block.pointwise.apply(&h)?)?;
+            x = (&x + block.change(&x, |x, weight| pair_convolution(x, weight, neighbours))?)?;
         }
         Ok(x)
     }

@@ -2,7 +2,6 @@
 
 use std::ops::Range;
 
-use crate::decode::pair_map::PairMap;
 use crate::model::ops::pair_list::PairList;
 use crate::thermodynamics::pair_probabilities;
 
@@ -51,14 +50,15 @@ const SURE_LOG_ODDS: f32 = 13.8;
 impl<'a> HelixPairs<'a> {
     /// Those of a sequence of the letters ACGUN.
     pub fn new(sequence: &'a [u8]) -> Self {
-        Self::with_probabilities(sequence, Self::probabilities(sequence))
+        let list = list(sequence);
+        let probabilities = probabilities(sequence, &list);
+        Self::of_list(sequence, list, probabilities)
     }
 
     /// The probability of each helix pair by free energy: most of the work of [`HelixPairs::new`], and worth keeping
     /// where the same sequence is folded again and again.
     pub fn probabilities(sequence: &[u8]) -> Vec<f32> {
-        let map: PairMap = pair_probabilities(sequence);
-        list(sequence).iter().map(|(i, j)| map.row(j)[i]).collect()
+        probabilities(sequence, &list(sequence))
     }
 
     /// As [`HelixPairs::new`], with what [`HelixPairs::probabilities`] gave for the sequence.
@@ -66,7 +66,10 @@ impl<'a> HelixPairs<'a> {
     /// # Panics
     /// Where there is not one for each pair.
     pub fn with_probabilities(sequence: &'a [u8], probabilities: Vec<f32>) -> Self {
-        let list = list(sequence);
+        Self::of_list(sequence, list(sequence), probabilities)
+    }
+
+    fn of_list(sequence: &'a [u8], list: PairList, probabilities: Vec<f32>) -> Self {
         assert_eq!(list.count(), probabilities.len(), "probabilities of another sequence");
         let mut alone = vec![1f32; sequence.len()];
         for ((i, j), probability) in list.iter().zip(&probabilities) {
@@ -99,6 +102,11 @@ impl<'a> HelixPairs<'a> {
         }
         features
     }
+}
+
+fn probabilities(sequence: &[u8], list: &PairList) -> Vec<f32> {
+    let map = pair_probabilities(sequence);
+    list.iter().map(|(i, j)| map.row(j)[i]).collect()
 }
 
 fn list(sequence: &[u8]) -> PairList {

@@ -8,6 +8,7 @@ pub mod helices;
 pub mod helix_pairs;
 pub mod mirtarget;
 pub mod published_fold;
+mod residual_block;
 
 use candle_core::Tensor;
 

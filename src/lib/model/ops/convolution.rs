@@ -11,6 +11,7 @@ use super::contiguous;
 #[cfg(any(feature = "cuda", test))]
 use super::gathered::Gathered;
 use super::gemm::{Matrix, product};
+use super::taps::{by_channel, by_tap};
 #[cfg(feature = "cuda")]
 use crate::model::cuda::on_gpu;
 #[cfg(any(feature = "cuda", test))]
@@ -142,19 +143,7 @@ impl CustomOp2 for Convolution {
         let weight = contiguous::<f32>(s2, l2, "convolution")?;
         // [kernel row][kernel column][in][out]: the taps of a kernel row make one matrix.
         let taps = kernel_rows * kernel_columns;
-        let mut arranged = vec![0f32; taps * channels * out_channels];
-        for tap in 0..taps {
-            for c in 0..channels {
-                for o in 0..out_channels {
-                    let source = if self.flipped {
-                        (c * out_channels + o) * taps + (taps - 1 - tap)
-                    } else {
-                        (o * channels + c) * taps + tap
-                    };
-                    arranged[(tap * channels + c) * out_channels + o] = weight[source];
-                }
-            }
-        }
+        let arranged = by_tap(weight, taps, channels, out_channels, self.flipped);
         let border = (kernel_rows / 2 * self.dilation, kernel_columns / 2 * self.dilation);
         let positions: usize = self.maps.iter().map(|(height, width)| height * width).sum();
         let mut out = vec![0f32; positions * out_channels];
@@ -266,14 +255,7 @@ impl CustomOp2 for WeightGradient {
             }
             start = end;
         }
-        let mut out = vec![0f32; sums.len()];
-        for tap in 0..taps {
-            for c in 0..channels {
-                for o in 0..out_channels {
-                    out[(o * channels + c) * taps + tap] = sums[(tap * channels + c) * out_channels + o];
-                }
-            }
-        }
+        let out = by_channel(&sums, taps, channels, out_channels);
         Ok((CpuStorage::F32(out), Shape::from((out_channels, channels, kernel_rows, kernel_columns))))
     }
 

@@ -18,6 +18,7 @@ pub mod recompute;
 pub mod rms_norm;
 pub mod rotation;
 pub mod rows;
+mod taps;
 #[cfg(test)]
 pub mod testing;
 

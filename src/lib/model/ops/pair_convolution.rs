@@ -12,6 +12,7 @@ use super::contiguous;
 use super::gathered::Gathered;
 use super::listed_products::{add_outer_products, add_products};
 use super::pair_list::{Neighbours, TAPS};
+use super::taps::{by_channel, by_tap};
 #[cfg(any(feature = "cuda", test))]
 use crate::model::cuda::Machine;
 #[cfg(feature = "cuda")]
@@ -76,20 +77,7 @@ impl CustomOp2 for PairConvolution {
         let (channels, out_channels) = self.dimensions(l1, l2)?;
         let input = contiguous::<f32>(s1, l1, "pairs")?;
         let weight = contiguous::<f32>(s2, l2, "pairs")?;
-        // [tap][in][out]
-        let mut arranged = vec![0f32; weight.len()];
-        for tap in 0..TAPS {
-            for c in 0..channels {
-                for o in 0..out_channels {
-                    let source = if self.flipped {
-                        (c * out_channels + o) * TAPS + (TAPS - 1 - tap)
-                    } else {
-                        (o * channels + c) * TAPS + tap
-                    };
-                    arranged[(tap * channels + c) * out_channels + o] = weight[source];
-                }
-            }
-        }
+        let arranged = by_tap(weight, TAPS, channels, out_channels, self.flipped);
         let mut out = vec![0f32; self.neighbours.count() * out_channels];
         for group in self.neighbours.groups() {
             let out = &mut out[group.pairs.start * out_channels..group.pairs.end * out_channels];
@@ -143,14 +131,7 @@ impl CustomOp2 for WeightGradient {
                 add_outer_products(list, input, slopes, (channels, out_channels), sums);
             }
         }
-        let mut out = vec![0f32; sums.len()];
-        for tap in 0..TAPS {
-            for c in 0..channels {
-                for o in 0..out_channels {
-                    out[(o * channels + c) * TAPS + tap] = sums[(tap * channels + c) * out_channels + o];
-                }
-            }
-        }
+        let out = by_channel(&sums, TAPS, channels, out_channels);
         Ok((CpuStorage::F32(out), Shape::from((out_channels, channels, 3, 3))))
     }
 
