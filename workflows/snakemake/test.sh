@@ -14,7 +14,10 @@ for tool in snakemake snakefmt rna-kmerize rna-mask rnaret-embed rnaret-fold rna
     command -v "$tool" >/dev/null || fail "$tool is not on PATH"
 done
 
-snakefmt --check -l 140 "$here" 2>"$scratch/format" || { cat "$scratch/format"; fail "snakefmt --check"; }
+# From its own folder: given a path, snakefmt matches all of it with .gitignore, so that a clone in a folder called work
+# would pass because no file is looked at.
+(cd "$here" && snakefmt --check -l 140 .) 2>"$scratch/format" || { cat "$scratch/format"; fail "snakefmt --check"; }
+grep -q "All [1-9][0-9]* file" "$scratch/format" || { cat "$scratch/format"; fail "snakefmt --check found no file"; }
 pass "snakefmt --check"
 
 pipeline() { # ARGUMENTS...
