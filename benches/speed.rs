@@ -57,11 +57,11 @@ fn measure(what: &str, size: usize) -> f64 {
         }
         "fold" => {
             let packed: Packed = [tokenizer.encode(&sequence(size, 1))].into_iter().collect();
-            let head = FoldHead::new(&config, &parameters).unwrap().for_inference().unwrap();
+            let head = FoldHead::new(&config, &parameters).unwrap().for_inference(None).unwrap();
             let features = backbone.features(&packed).unwrap();
             let letters = sequence(size, 1);
             median(|| {
-                head.logits(&features, &letters).unwrap();
+                head.logits(&features, &letters, &head.facts(&letters)).unwrap();
             })
         }
         "mirtarget" => {

@@ -30,6 +30,17 @@ train=${RNARET_TRAIN:-target/release/rnaret-train}
     --learning-rate 2e-3 --min-learning-rate 1e-5 --batch-records 8 --positive-weight 3 --steps 26000 --cycle-steps 25900 \
     --warmup-steps 100 --log-every 100 --validate-every 0 --checkpoint-every 500 --dropout 0.05
 
+# The known structures among which the fold model finds relatives: the records of Rfam's families.
+zcat "$data/fold.tsv.gz" | awk -F '\t' 'NR == 1 || (/^(RF[0-9]|bpRNA_RFAM_)/ && $3 !~ /N/ && !seen[$1]++)' |
+    "$train" condense -o "$runs/known-structures.dbn" /dev/stdin
+zstd --ultra -22 -qf "$runs/known-structures.dbn" -o models/known-structures.dbn.zst
+
+# It learns to read them.
+"$train" fold "$data/fold.tsv.gz" "$data/fold_tr0.tsv.gz" --validation "$data/fold_validation.tsv.gz" --run "$runs/fold-second" \
+    --model "$runs/fold/model.safetensors" --known-structures "$runs/known-structures.dbn" --max-length 400 \
+    --learning-rate 1e-3 --min-learning-rate 1e-5 --batch-records 8 --positive-weight 3 --steps 9000 --cycle-steps 8950 \
+    --warmup-steps 50 --log-every 50 --validate-every 0 --checkpoint-every 250 --dropout 0.05
+
 "$train" coding "$data/cds_human.tsv.gz" --run "$runs/coding" -k 3 \
     --layers 2 --embed-dim 48 --value-dim 48 --ffn-dim 64 --head frames --head-width 40 --head-blocks 5 --max-length 2000 \
     --learning-rate 2e-3 --min-learning-rate 2e-5 --batch-records 32 --batch-tokens 65536 --fragments 0.6 --record-weight 0.5 \
@@ -62,6 +73,6 @@ train=${RNARET_TRAIN:-target/release/rnaret-train}
     --steps 400 --epochs 1000 --cycle-steps 390 --warmup-steps 10 --log-every 20 --validate-every 100 \
     --validation-records 1500 --checkpoint-every 100 --dropout 0.1 --weight-decay 0.05 --ema-decay 0.98 --validation-fraction 0.1
 
-for pair in pretrain:pretrain pretrain-k5:pretrain-k5 fold:fold coding-fourth:coding mirtarget-second:mirtarget; do
+for pair in pretrain:pretrain pretrain-k5:pretrain-k5 fold-second:fold coding-fourth:coding mirtarget-second:mirtarget; do
     "$train" import --half "$runs/${pair%:*}/model.safetensors" -o "models/${pair#*:}.safetensors"
 done

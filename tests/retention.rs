@@ -4,9 +4,12 @@ use std::sync::Arc;
 
 use candle_core::{DType, Device, Tensor, Var};
 use proptest::prelude::*;
+use rnaret::format::dot_bracket::parse_structure_line;
+use rnaret::format::structure::Structure;
 use rnaret::model::retention::kernel::{decay, decay_roots, decay_total};
 use rnaret::model::retention::operation::{retention, retention_in_chunks};
 use rnaret::model::{Backbone, HeadKind, ModelConfig, Packed, Task, initialise};
+use rnaret::relatives::KnownStructures;
 
 const HEADS: usize = 2;
 const KEY_WIDTH: usize = 4;
@@ -263,8 +266,15 @@ fn every_weight_has_a_gradient() {
             heads: 2,
             head_blocks: 3,
             head_width: 6,
+            relatives: head == HeadKind::Helices,
             ..ModelConfig::published(task, 1)
         };
+        let known = Structure {
+            id: "relative".into(),
+            sequence: b"AGGGAAACCC".to_vec(),
+            partners: parse_structure_line(b".(((...)))").unwrap(),
+        };
+        let known = KnownStructures::new([known]);
         let parameters = initialise(&config, 7).unwrap();
         let packed: Packed = [vec![6u32, 7, 8, 9, 9, 1, 6, 8], vec![7, 7, 9, 6, 3]].into_iter().collect();
         let loss = |parameters: &rnaret::model::Parameters| -> Tensor {
@@ -273,12 +283,11 @@ fn every_weight_has_a_gradient() {
             let logits = match task {
                 Task::Pretrain => backbone.logits(&features).unwrap(),
                 Task::Fold => {
-                    FoldHead::new(&config, parameters)
-                        .unwrap()
-                        .forward(&features.narrow(0, 0, 8).unwrap(), &letters[..8], &Default::default())
-                        .unwrap()
-                        .unwrap()
-                        .logits
+                    let head = FoldHead::new(&config, parameters).unwrap();
+                    let (features, letters) = (features.narrow(0, 0, 8).unwrap(), &letters[..8]);
+                    let facts = head.facts(letters, Some(&known));
+                    assert_eq!(facts.relatives.len(), usize::from(config.relatives));
+                    head.forward(&features, letters, &facts, 1.0).unwrap().unwrap().logits
                 }
                 Task::Coding => {
                     let head = CodingHead::new(&config, parameters).unwrap();

@@ -19,7 +19,7 @@ use rnaret::decode::base_pairs::PairRules;
 use rnaret::format::structure::Structure;
 use rnaret::model::device::{Compute, Purpose, select};
 use rnaret::model::heads::fold::FoldHead;
-use rnaret::model::heads::helix_pairs::HelixPairs;
+use rnaret::model::heads::helix_pairs::{Facts, HelixPairs};
 use rnaret::model::ops::dropout::Dropout;
 use rnaret::model::retention::operation::retention;
 use rnaret::model::{Backbone, HeadKind, ModelConfig, Packed, Parameters, Task, initialise};
@@ -195,7 +195,7 @@ fn check(compute: &Compute, tiny: bool) -> bool {
     };
     let structures: Vec<FoldRecord> = (0..2).map(|i| hairpin(if tiny { 14 } else { 60 + 37 * i }, i).into()).collect();
     for (head, name) in [(published, "fold (published head)"), (HeadKind::Helices, "fold (helices head)")] {
-        let objective = Fold { tokenizer, positive_weight: 10.0, rules: PairRules::default() };
+        let objective = Fold { tokenizer, positive_weight: 10.0, rules: PairRules::default(), known: None };
         good &= compare(name, objective, &size(Task::Fold, head), compute, &structures);
     }
     let transcript = |i: usize| {
@@ -243,8 +243,8 @@ fn check(compute: &Compute, tiny: bool) -> bool {
                         .features(&packed)
                         .unwrap();
                     let map = (length <= 700).then(|| {
-                        let head = FoldHead::new(&config, &parameters).unwrap().for_inference().unwrap();
-                        let map = head.logits(&features, &letters).unwrap();
+                        let head = FoldHead::new(&config, &parameters).unwrap().for_inference(None).unwrap();
+                        let map = head.logits(&features, &letters, &head.facts(&letters)).unwrap();
                         let rows: Vec<f32> = (0..length).flat_map(|j| map.row(j).to_vec()).collect();
                         Tensor::new(rows, &Device::Cpu).unwrap()
                     });
@@ -348,14 +348,14 @@ fn measure(what: &str, sizes: &[usize], compute: &Compute, tiny: bool) {
             }
             let parameters = compute.place(&initialise(&config, 1).unwrap()).unwrap();
             let backbone = Backbone::new(&config, &parameters).unwrap().for_inference().unwrap();
-            let head = FoldHead::new(&config, &parameters).unwrap().for_inference().unwrap();
+            let head = FoldHead::new(&config, &parameters).unwrap().for_inference(None).unwrap();
             let letters = sequence(length, 1);
             let seconds = median(device, || {
-                head.logits(&backbone.features(&packed).unwrap(), &letters).unwrap();
+                head.logits(&backbone.features(&packed).unwrap(), &letters, &head.facts(&letters)).unwrap();
             });
             // 9 + 2 (published) or 9 + 1 taps per channel and pair; the map of the published head is whole.
             let (taps, pairs) = match what == "fold-helices" {
-                true => (10, HelixPairs::new(&letters).list().count()),
+                true => (10, HelixPairs::new(&letters, &Facts::new(&letters, None)).list().count()),
                 false => (11, length * length),
             };
             let width = config.head_width;

@@ -13,6 +13,7 @@ use rnaret::format::structure::{Structure, StructureFormat};
 use rnaret::format::{dot_bracket, table};
 use rnaret::model::heads::fold::{FoldHead, FoldInference};
 use rnaret::model::{Model, Task};
+use rnaret::relatives::Source;
 use rnaret::sequence::{Accept, Record};
 use rnaret::{Error, Result};
 
@@ -43,6 +44,18 @@ struct Arguments {
     /// Also write every pair that may form and is more probable than --min-prob: TSV `id i j probability`, 1-based
     #[arg(long, value_name = "FILE")]
     pairs: Option<PathBuf>,
+
+    /// Known structures among which relatives of each RNA are looked for: built-in (Rfam's families), none, or a file of
+    /// structures (dot-bracket, CT, BPSEQ or TSV). What relatives have in common is evidence beside letters and free
+    /// energies [default: built-in, for models that read them]
+    #[arg(long, value_name = "FILE")]
+    known_structures: Option<Source>,
+
+    /// Also write the known structures that were heard about each RNA: TSV `id relative identity aligned covered kept`,
+    /// the parts of the aligned letters that are equal, of the RNA and of the relative that are aligned, and of the
+    /// relative's pairs that the RNA can form
+    #[arg(long, value_name = "FILE")]
+    relatives: Option<PathBuf>,
 
     /// Least probability in the --pairs table and in --dot-plot
     #[arg(long, value_name = "P", default_value_t = 0.01, value_parser = parse_probability)]
@@ -93,6 +106,7 @@ fn main() -> ExitCode {
 fn fold(arguments: Arguments) -> Result<()> {
     let mut output = arguments.output.create(&arguments.input)?;
     let mut pairs = arguments.input.create_other_output(arguments.pairs.as_deref())?;
+    let mut relatives = arguments.input.create_other_output(arguments.relatives.as_deref())?;
     let [drawings, dot_plots] =
         [&arguments.svg, &arguments.dot_plot].map(|folder| folder.as_deref().map(PictureFolder::create).transpose());
     let (drawings, dot_plots) = (drawings?, dot_plots?);
@@ -102,7 +116,8 @@ fn fold(arguments: Arguments) -> Result<()> {
         false => arguments.input.open(Accept::Any, &arguments.common)?,
     };
     let model = Model::load(arguments.model.model.as_deref(), Task::Fold, arguments.model.device)?;
-    let head = FoldHead::new(&model.weights.config, &model.parameters)?.for_inference()?;
+    let known = model.weights.config.known_structures(arguments.known_structures.as_ref())?.load()?;
+    let head = FoldHead::new(&model.weights.config, &model.parameters)?.for_inference(known)?;
     let pool = arguments.common.thread_pool()?;
     if arguments.input.writes_header() {
         let mut header = Vec::new();
@@ -110,6 +125,9 @@ fn fold(arguments: Arguments) -> Result<()> {
         output.put(&header)?;
         if let Some(pairs) = &mut pairs {
             pairs.put(format!("{}\n", table::PAIR_HEADER).as_bytes())?;
+        }
+        if let Some(relatives) = &mut relatives {
+            relatives.put(format!("{}\n", table::RELATIVE_HEADER).as_bytes())?;
         }
     }
     cli::ahead(cli::batches(records, arguments.model.batch_tokens), |batch| {
@@ -119,6 +137,9 @@ fn fold(arguments: Arguments) -> Result<()> {
                 output.put(&folded.structure)?;
                 if let Some(pairs) = &mut pairs {
                     pairs.put(&folded.pairs)?;
+                }
+                if let Some(relatives) = &mut relatives {
+                    relatives.put(&folded.relatives)?;
                 }
                 for (folder, kind, picture) in
                     [(&drawings, "structure", &folded.drawing), (&dot_plots, "pairs", &folded.dot_plot)]
@@ -131,8 +152,8 @@ fn fold(arguments: Arguments) -> Result<()> {
             Ok(())
         })
     })?;
-    if let Some(pairs) = pairs {
-        pairs.finish()?;
+    for other in [pairs, relatives].into_iter().flatten() {
+        other.finish()?;
     }
     output.finish()
 }
@@ -143,6 +164,8 @@ struct Folded {
     structure: Vec<u8>,
     /// Rows of the pair table.
     pairs: Vec<u8>,
+    /// Rows of the table of relatives.
+    relatives: Vec<u8>,
     drawing: String,
     dot_plot: String,
 }
@@ -155,8 +178,16 @@ fn fold_batch(arguments: &Arguments, model: &Model, head: &FoldInference, batch:
         .par_iter()
         .zip(packed.ranges().collect::<Vec<_>>())
         .map(|(record, range)| {
-            let probabilities = head.probabilities(&features.narrow(0, range.start, range.len())?, &record.sequence)?;
-            describe(arguments, record, &probabilities)
+            let facts = head.facts(&record.sequence);
+            let features = features.narrow(0, range.start, range.len())?;
+            let mut folded = describe(arguments, record, &head.probabilities(&features, &record.sequence, &facts)?)?;
+            if arguments.relatives.is_some() {
+                for relative in &facts.relatives {
+                    table::write_relative(&mut folded.relatives, &record.id, relative)
+                        .map_err(|error| Error::write("relatives", error))?;
+                }
+            }
+            Ok(folded)
         })
         .collect()
 }

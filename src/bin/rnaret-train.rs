@@ -5,9 +5,12 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use rnaret::cli::{self, CommonArgs, DeviceArgs, Output, Termination, Tool};
+use rnaret::format::{dot_bracket, structure_reader};
 use rnaret::model::device::{self, Purpose};
 use rnaret::model::weights::{self, Storage};
-use rnaret::model::{Task, default_model, open_weights};
+use rnaret::model::{ModelConfig, Task, default_model, open_weights};
+use rnaret::relatives::{Source, representatives};
+use rnaret::sequence::{InputFile, open_text};
 use rnaret::train::config::{Hyperparameters, Sizes, TrainConfig, read_file};
 use rnaret::train::objective::Report;
 use rnaret::train::run::Outcome;
@@ -47,6 +50,9 @@ enum Command {
     Mirtarget(TrainArgs),
     /// Figures of a model on labelled data
     Evaluate(EvaluateArgs),
+    /// Known structures for --known-structures: those of the given files, of near-identical sequences the first, as
+    /// dot-bracket
+    Condense(CondenseArgs),
     /// Turn published PyTorch weights (.pth) into a model file, or a model file into one of 16 bits
     Import(ImportArgs),
 }
@@ -69,6 +75,11 @@ struct TrainArgs {
     /// GFF3 or BED (transcript coordinates) that says where the CDS of each FASTA record is (coding)
     #[arg(long, value_name = "FILE")]
     annotation: Option<PathBuf>,
+
+    /// Known structures among which fold models look for relatives of a record that are no copies of it: built-in, none,
+    /// or a file of structures in any format that is read. By default as the model to start from had it
+    #[arg(long, value_name = "FILE")]
+    known_structures: Option<Source>,
 
     /// Weights whose encoder to start from (a pretrained model, or one of another task); its sizes are taken over
     #[arg(long, value_name = "PATH")]
@@ -106,6 +117,11 @@ struct EvaluateArgs {
     #[arg(long, value_name = "FILE")]
     annotation: Option<PathBuf>,
 
+    /// Known structures among which fold models look for relatives of a record that are no copies of it: built-in, none,
+    /// or a file of structures in any format that is read. By default built-in, for models that read them
+    #[arg(long, value_name = "FILE")]
+    known_structures: Option<Source>,
+
     /// Evaluate only what a run with this seed, --validation-fraction and --split-by would hold out
     #[arg(long)]
     held_out: bool,
@@ -132,6 +148,17 @@ struct EvaluateArgs {
 
     #[command(flatten)]
     hyperparameters: Hyperparameters,
+}
+
+#[derive(clap::Args)]
+struct CondenseArgs {
+    /// Structures: dot-bracket, CT, BPSEQ, or TSV with columns id, seq, dotbracket
+    #[arg(required = true, value_name = "DATA")]
+    data: Vec<PathBuf>,
+
+    /// The file to write
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
 }
 
 #[derive(clap::Args)]
@@ -167,6 +194,7 @@ fn main() -> ExitCode {
             Command::Coding(arguments) => train(Task::Coding, arguments, &common)?,
             Command::Mirtarget(arguments) => train(Task::Mirtarget, arguments, &common)?,
             Command::Evaluate(arguments) => evaluate(&arguments, &common)?,
+            Command::Condense(arguments) => condense(&arguments)?,
             Command::Import(arguments) => import(&arguments)?,
         };
         Ok(if outcome == Outcome::Interrupted { INTERRUPTED } else { 0 })
@@ -174,18 +202,23 @@ fn main() -> ExitCode {
 }
 
 fn train(task: Task, arguments: TrainArgs, common: &CommonArgs) -> Result<Outcome> {
-    let TrainArgs { data, run, validation, annotation, model, config, device, sizes, hyperparameters } = arguments;
+    let TrainArgs { data, run, validation, annotation, known_structures, model, config, .. } = arguments;
+    let TrainArgs { device, sizes, hyperparameters, .. } = arguments;
     let (file, file_sizes) = config.as_deref().map(read_file).transpose()?.unwrap_or_default();
     let config = TrainConfig::resolve(task, &file, &hyperparameters)?;
     let start = model.as_deref().map(open_weights).transpose()?;
     let model = sizes.or(file_sizes).model(task, start.as_ref().map(|weights| &weights.config))?;
+    let known = known_structures.unwrap_or(if model.relatives { Source::BuiltIn } else { Source::None });
+    let model = ModelConfig { relatives: known != Source::None, ..model };
+    model.validate()?;
     let compute = device::select(device, Purpose::Training)?;
     cli::note_run(&run);
     if let Some(weights) = &start {
         cli::note_model(&weights.source, &weights.checksum);
     }
     let (quiet, tally) = (common.quiet, cli::tally());
-    let job = Job { task, data, validation, annotation, start, model, config, compute, folder: run, quiet, tally };
+    let job =
+        Job { task, data, validation, annotation, known, start, model, config, compute, folder: run, quiet, tally };
     common.thread_pool()?.install(|| tasks::train(job))
 }
 
@@ -199,6 +232,7 @@ fn evaluate(arguments: &EvaluateArgs, common: &CommonArgs) -> Result<Outcome> {
         let message = format!("holds a {} model where a {} model is needed", weights.config.task, arguments.task);
         return Err(Error::weights(&weights.source, message));
     }
+    let known = weights.config.known_structures(arguments.known_structures.as_ref())?;
     let compute = device::select(arguments.device, Purpose::Inference)?;
     cli::note_model(&weights.source, &weights.checksum);
     if let Some(path) = arguments.output.as_deref().or(arguments.data.first().map(PathBuf::as_path)) {
@@ -213,6 +247,7 @@ fn evaluate(arguments: &EvaluateArgs, common: &CommonArgs) -> Result<Outcome> {
             compute: &compute,
             data: &arguments.data,
             annotation: arguments.annotation.as_deref(),
+            known: &known,
             only_held_out: arguments.held_out,
             with_baseline: arguments.baseline,
             baseline_training: &arguments.baseline_training,
@@ -248,6 +283,28 @@ fn table(report: &Report, rules: &[(&str, Report)]) -> String {
     }
     text.push_str(&format!("records\t{}{}\n", report.rows.len(), "\tNA".repeat(rules.len())));
     text
+}
+
+fn condense(arguments: &CondenseArgs) -> Result<Outcome> {
+    let mut output = Output::create(arguments.output.as_deref())?;
+    let mut structures = Vec::new();
+    for path in &arguments.data {
+        let input = InputFile::from(path.as_path());
+        for structure in structure_reader::read(open_text(&input)?, &input.name())? {
+            structures.push(structure?);
+        }
+    }
+    let read = structures.len();
+    let kept = representatives(structures);
+    let mut record = Vec::new();
+    for structure in &kept {
+        record.clear();
+        dot_bracket::write(&mut record, structure).map_err(|error| output.error(error))?;
+        output.put(&record)?;
+    }
+    log::info!("{} of {read} structures kept", kept.len());
+    output.finish()?;
+    Ok(Outcome::Finished)
 }
 
 fn import(arguments: &ImportArgs) -> Result<Outcome> {

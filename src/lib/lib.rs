@@ -4,6 +4,7 @@
 //!
 //! - [`sequence`]: records in, the alphabet, the k-mer tokenizer, masking;
 //! - [`format`]: what goes out and comes back: dot-bracket, CT, BPSEQ, BED, TSV, embeddings;
+//! - [`relatives`]: known structures of related RNAs, and what they say about a sequence;
 //! - [`model`]: the bidirectional retentive encoder and its heads;
 //! - [`decode`]: from logits to biology: base pairs, coding regions, target sites;
 //! - [`draw`]: pictures of results as SVG;
@@ -18,6 +19,7 @@ pub mod draw;
 mod error;
 pub mod format;
 pub mod model;
+pub mod relatives;
 pub mod sequence;
 pub mod thermodynamics;
 pub mod train;

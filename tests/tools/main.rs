@@ -8,6 +8,7 @@ mod documents;
 mod failures;
 mod input;
 mod kmerize;
+mod known_structures;
 mod mask;
 mod output;
 mod pictures;

@@ -38,7 +38,8 @@ fn stream(tool: &Tool, bytes: usize) {
     drop(stdin);
     assert!(child.wait().unwrap().success(), "{}", tool.name);
     // Short inputs fit into the pipe: then the tool may not even have started.
-    let most = after_a_quarter.max(24 << 20) + (8 << 20);
+    let loaded = if tool.has_model { 80 << 20 } else { 24 << 20 };
+    let most = after_a_quarter.max(loaded) + (8 << 20);
     assert!(at_the_end <= most, "{}: {after_a_quarter} bytes grew to {at_the_end}", tool.name);
     if !tool.has_model {
         assert!(at_the_end <= 64 << 20, "{}: {at_the_end} bytes", tool.name);

@@ -95,6 +95,7 @@ for wrapper in "$here"/wrappers/*/; do
     name=$(basename "$wrapper")
     mkdir -p "$scratch/test/$name/data"
     cp "$root"/testdata/{rnas.fa.gz,mirnas.fa,mirna_pairs.tsv} "$scratch/test/$name/data/"
+    cp "$root"/testdata/structures/known.dbn "$scratch/test/$name/data/known.dbn"
     targets=$(awk '/^rule /{ sub(":", "", $2); printf "%s ", $2 }' "$wrapper/test/Snakefile")
     # shellcheck disable=SC2086 # the names of rules are words
     snakemake -s "$wrapper/test/Snakefile" --directory "$scratch/test/$name" --cores 2 --nocolor \

@@ -5,6 +5,7 @@
 //! | --- | --- |
 //! | structures | `id` `length` `sequence` `structure` (dot-bracket) `pairs` (their number) |
 //! | pairs | `id` `i` `j` `probability` (i < j, 1-based) |
+//! | relatives | `id` `relative` (a known structure's id) `identity` `aligned` `covered` `kept` (parts, 0 to 1) |
 //! | coding summary | `id` `length` `coding_potential` `label` (`mRNA` or `lncRNA`) |
 //! | target sites | `mirna` `target` `start` `end` (0-based, half-open) `seed_type` `probability` |
 
@@ -19,12 +20,15 @@ use super::{
 use crate::{
     Result,
     decode::{base_pairs::Candidate, coding::TranscriptLabel, target_site::SeedType},
+    relatives::Relative,
 };
 
 /// Header row of the table of structures.
 pub const STRUCTURE_HEADER: &str = "id\tlength\tsequence\tstructure\tpairs";
 /// Header row of the table of pairs.
 pub const PAIR_HEADER: &str = "id\ti\tj\tprobability";
+/// Header row of the table of relatives.
+pub const RELATIVE_HEADER: &str = "id\trelative\tidentity\taligned\tcovered\tkept";
 /// Header row of the coding summary.
 pub const CODING_HEADER: &str = "id\tlength\tcoding_potential\tlabel";
 /// Header row of the table of target sites.
@@ -68,6 +72,21 @@ pub fn write_coding(
     number::append(&mut row, coding_potential);
     writeln!(row, "\t{label}")?;
     output.write_all(&row)
+}
+
+/// Writes a row of the table of relatives: an RNA, the id of a known structure, and how they are alike.
+///
+/// # Errors
+/// Those of the output.
+pub fn write_relative(output: &mut impl Write, id: &str, relative: &Relative) -> io::Result<()> {
+    write!(output, "{id}\t{}", relative.id())?;
+    for part in [relative.identity, relative.aligned, relative.covered] {
+        let mut text = vec![b'\t'];
+        number::append(&mut text, part);
+        output.write_all(&text)?;
+    }
+    write!(output, "\t")?;
+    end_with_number(output, relative.kept)
 }
 
 /// Writes a row of the table of target sites.

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::relatives::Source;
 use crate::{Error, Result};
 
 /// What the head on top of the backbone predicts.
@@ -80,6 +81,9 @@ pub struct ModelConfig {
     /// what the published code does with its published weights.
     #[serde(default)]
     pub skip_head_blocks: bool,
+    /// True where the fold head `helices` also reads what known structures of related RNAs say.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub relatives: bool,
 }
 
 fn default_norm_epsilon() -> f64 {
@@ -101,6 +105,7 @@ impl Default for ModelConfig {
             head_blocks: 0,
             head_width: 0,
             skip_head_blocks: false,
+            relatives: false,
         }
     }
 }
@@ -128,6 +133,22 @@ impl ModelConfig {
     /// Tokens in the vocabulary: 4^k k-mers and six special ones.
     pub fn vocabulary_size(&self) -> usize {
         4usize.pow(self.k as u32) + 6
+    }
+
+    /// Where a model looks for known structures if `wanted` is what the user wants, if anything.
+    ///
+    /// # Errors
+    /// Where the user wants some and the model does not read them.
+    pub fn known_structures(&self, wanted: Option<&Source>) -> Result<Source> {
+        match (wanted, self.relatives) {
+            (None, true) => Ok(Source::BuiltIn),
+            (Some(source), true) => Ok(source.clone()),
+            (None | Some(Source::None), false) => Ok(Source::None),
+            (Some(_), false) => Err(Error::Usage(
+                "--known-structures: this model was trained without; leave it out, or give a model that reads them"
+                    .into(),
+            )),
+        }
     }
 
     /// Checks that the dimensions fit each other.
@@ -162,6 +183,9 @@ impl ModelConfig {
         let needs_width = matches!(self.task, Task::Fold | Task::Coding) || self.head == HeadKind::Duplex;
         if needs_width && self.head_width == 0 {
             return wrong(format!("a {} head needs head_width of at least 1", self.task));
+        }
+        if self.relatives && self.head != HeadKind::Helices {
+            return wrong("known structures are for fold models with the head helices".into());
         }
         match (self.head, self.task) {
             (HeadKind::Published, _)

@@ -10,7 +10,7 @@ use super::config::{HeadKind, ModelConfig, Task};
 use super::heads::duplex::DUPLEX_FEATURES;
 use super::heads::frames::{FRAME_FEATURES, TRANSCRIPT_FEATURES};
 use super::heads::helices::{VOICES, exchanges};
-use super::heads::helix_pairs::PAIR_FEATURES;
+use super::heads::helix_pairs::pair_features;
 use crate::Result;
 
 /// Tensors by name. Names are those of the published weights.
@@ -83,7 +83,7 @@ fn wanted(config: &ModelConfig) -> Vec<Wanted> {
     match config.task {
         Task::Pretrain => {}
         Task::Fold if config.head == HeadKind::Helices => {
-            add_with_bias("pair.features", &[width, PAIR_FEATURES]);
+            add_with_bias("pair.features", &[width, pair_features(config.relatives)]);
             add_with_bias("pair.first", &[width, d]);
             add_with_bias("pair.second", &[width, d]);
             for block in 0..config.head_blocks {

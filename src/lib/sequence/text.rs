@@ -17,6 +17,18 @@ pub fn open_text(input: &InputFile) -> Result<Box<dyn BufRead + Send>> {
         InputFile::Stdin => Box::new(io::stdin()),
         InputFile::Path(path) => Box::new(File::open(path).map_err(fail)?),
     };
-    let (stream, _) = decompress(raw).map_err(fail)?;
+    text(raw, &input.name())
+}
+
+/// The text of a file inside the program, which errors call `name`.
+///
+/// # Errors
+/// Where it is not whole.
+pub(crate) fn decompressed(bytes: &'static [u8], name: &str) -> Result<Box<dyn BufRead + Send>> {
+    text(Box::new(bytes), name)
+}
+
+fn text(raw: Box<dyn Read + Send>, name: &str) -> Result<Box<dyn BufRead + Send>> {
+    let (stream, _) = decompress(raw).map_err(|error| Error::read(name, error))?;
     Ok(Box::new(BufReader::with_capacity(256 * 1024, stream)))
 }

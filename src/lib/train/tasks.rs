@@ -26,6 +26,7 @@ use crate::format::structure_reader;
 use crate::model::device::Compute;
 use crate::model::parameters::backbone_prefix;
 use crate::model::{ModelConfig, Parameters, Task, Weights, initialise};
+use crate::relatives::{KnownStructures, Source};
 use crate::sequence::{InputFile, ReaderOptions, RecordReader, Tally, Tokenizer, open_text};
 use crate::{Error, Result};
 
@@ -39,6 +40,8 @@ pub struct Job {
     pub validation: Option<PathBuf>,
     /// Where the CDS of FASTA records are (coding).
     pub annotation: Option<PathBuf>,
+    /// Where records find relatives (fold).
+    pub known: Source,
     /// Weights to start from.
     pub start: Option<Weights>,
     /// The model to train.
@@ -103,7 +106,7 @@ pub fn train(job: Job) -> Result<Outcome> {
             count(&job.tally, training.iter().chain(&validation).map(|record| record.structure.length()));
             let validation = some(usable(validation), &job.config);
             let training = usable(training);
-            let objective = fold_objective(&job.config, tokenizer);
+            let objective = fold_objective(&job.config, tokenizer, &job.known)?;
             start(job, objective, &mut Repeated(training), validation)
         }
         Task::Coding => {
@@ -151,6 +154,8 @@ pub struct Evaluation<'a> {
     pub data: &'a [PathBuf],
     /// Where the CDS of FASTA records are (coding).
     pub annotation: Option<&'a Path>,
+    /// Where records find relatives (fold).
+    pub known: &'a Source,
     /// Only what a run would hold out.
     pub only_held_out: bool,
     /// Also what simple rules reach.
@@ -165,8 +170,8 @@ pub struct Evaluation<'a> {
 /// # Errors
 /// Those of reading the data and of tensor operations.
 pub fn evaluate(evaluation: &Evaluation, tally: &Tally) -> Result<(Report, Vec<(&'static str, Report)>)> {
-    let Evaluation { weights, config, compute, data, annotation, only_held_out, with_baseline, baseline_training } =
-        *evaluation;
+    let Evaluation { weights, config, compute, data, annotation, known, .. } = *evaluation;
+    let Evaluation { only_held_out, with_baseline, baseline_training, .. } = *evaluation;
     let (model, parameters) = (&weights.config, &compute.place(&weights.parameters)?);
     let tokenizer = Tokenizer::new(model.k)?;
     Ok(match model.task {
@@ -187,7 +192,7 @@ pub fn evaluate(evaluation: &Evaluation, tally: &Tally) -> Result<(Report, Vec<(
             if only_held_out {
                 records = part_fold(records, config)?.1;
             }
-            (fold_objective(config, tokenizer).evaluate(model, parameters, &records)?, Vec::new())
+            (fold_objective(config, tokenizer, known)?.evaluate(model, parameters, &records)?, Vec::new())
         }
         Task::Coding => {
             let mut records = coding_records(data, annotation)?;
@@ -243,6 +248,10 @@ fn start<O: Objective>(
         .iter()
         .chain(&job.validation)
         .chain(&job.annotation)
+        .chain(match &job.known {
+            Source::File(path) => Some(path),
+            Source::BuiltIn | Source::None => None,
+        })
         .map(PathBuf::as_path)
         .filter(|path| *path != Path::new("-"))
         .collect();
@@ -283,6 +292,9 @@ fn start<O: Objective>(
     run.run(training)
 }
 
+/// The tensor that is wider in fold models that read what relatives say.
+const PAIR_FEATURES: &str = "classifier.pair.features.weight";
+
 /// Fresh parameters, with what the weights to start from have of them.
 fn starting_parameters(job: &Job) -> Result<Parameters> {
     let mut parameters = initialise(&job.model, job.config.seed)?;
@@ -297,6 +309,11 @@ fn starting_parameters(job: &Job) -> Result<Parameters> {
         };
         match parameters.get_mut(&own) {
             Some(target) if target.shape() == tensor.shape() => *target = tensor.clone(),
+            // A fold model learns to read what relatives say; at first it is as it was without.
+            Some(target) if own == PAIR_FEATURES && target.dims()[0] == tensor.dims()[0] => {
+                let more = target.dim(1)?.saturating_sub(tensor.dim(1)?);
+                *target = tensor.pad_with_zeros(1, 0, more)?;
+            }
             _ => {
                 let message = format!("tensor {name} {:?} does not fit the model to train", tensor.dims());
                 return Err(Error::weights(&start.source, message));
@@ -310,9 +327,11 @@ fn pretrain_settings(config: &TrainConfig, tokenizer: Tokenizer) -> Settings {
     Settings { tokenizer, mask_rate: config.mask_rate, max_length: config.max_length, min_length: config.min_length }
 }
 
-fn fold_objective(config: &TrainConfig, tokenizer: Tokenizer) -> Fold {
+/// Near-identical copies of a record are no evidence about it, since those of what users fold are seldom known.
+fn fold_objective(config: &TrainConfig, tokenizer: Tokenizer, known: &Source) -> Result<Fold> {
     let rules = PairRules { min_loop: config.min_loop, ..PairRules::default() };
-    Fold { tokenizer, positive_weight: config.positive_weight, rules }
+    let known = known.load()?.map(KnownStructures::without_copies);
+    Ok(Fold { tokenizer, positive_weight: config.positive_weight, rules, known })
 }
 
 /// At most `validation_records` records, evenly spread.

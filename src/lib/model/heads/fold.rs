@@ -1,18 +1,17 @@
 //! Which bases pair: one logit per pair of bases {i < j}.
 
-use std::sync::OnceLock;
-
 use candle_core::Tensor;
 use multiversion::multiversion;
 
 use super::helices::HelixHead;
-use super::helix_pairs::HelixPairs;
+use super::helix_pairs::Facts;
 use super::published_fold::{PublishedFold, PublishedFoldInference};
 use crate::Result;
 use crate::decode::pair_map::PairMap;
 use crate::model::ops::math::sigmoid;
 use crate::model::ops::rows::select_rows;
 use crate::model::{HeadKind, ModelConfig, Parameters};
+use crate::relatives::KnownStructures;
 
 /// A fold head of either kind.
 #[derive(Clone, Debug)]
@@ -37,16 +36,31 @@ impl FoldHead {
         })
     }
 
-    /// Logits of the pairs that may form, from the features [L, d] and the letters (ACGUN) of one sequence.
-    /// Differentiable. `None` where no two bases could pair. What takes long and follows from the letters alone is kept in `kept` and found there again.
+    /// What the head wants to know about a sequence, which [`FoldHead::forward`] is given. Relatives are looked for among
+    /// `known` where it reads them.
+    pub fn facts(&self, sequence: &[u8], known: Option<&KnownStructures>) -> Facts {
+        match self {
+            Self::Helices(head) => Facts::new(sequence, known.filter(|_| head.reads_relatives())),
+            Self::Published(_) => Facts::default(),
+        }
+    }
+
+    /// Logits of the pairs that may form, from the features [L, d] and the letters (ACGUN) of one sequence and the facts
+    /// about it. Differentiable. `None` where no two bases could pair. Relatives of more than the identity `most_alike` are
+    /// passed over.
     ///
     /// # Errors
     /// Where a tensor operation fails.
-    pub fn forward(&self, features: &Tensor, sequence: &[u8], kept: &OnceLock<Vec<f32>>) -> Result<Option<PairLogits>> {
+    pub fn forward(
+        &self,
+        features: &Tensor,
+        sequence: &[u8],
+        facts: &Facts,
+        most_alike: f32,
+    ) -> Result<Option<PairLogits>> {
         match self {
             Self::Helices(head) => {
-                let probabilities = kept.get_or_init(|| HelixPairs::probabilities(sequence));
-                let pairs = HelixPairs::with_probabilities(sequence, probabilities.clone());
+                let pairs = head.pairs(sequence, facts, most_alike);
                 if pairs.list().count() == 0 {
                     return Ok(None);
                 }
@@ -65,14 +79,14 @@ impl FoldHead {
         }
     }
 
-    /// The head with its weights laid out for folding.
+    /// The head with its weights laid out for folding, and with the structures among which it looks for relatives.
     ///
     /// # Errors
     /// Where a tensor operation fails.
-    pub fn for_inference(&self) -> Result<FoldInference> {
+    pub fn for_inference(&self, known: Option<KnownStructures>) -> Result<FoldInference> {
         Ok(match self {
             Self::Published(head) => FoldInference::Published(head.for_inference()?),
-            Self::Helices(head) => FoldInference::Helices(head.detached()),
+            Self::Helices(head) => FoldInference::Helices(head.detached(), known.filter(|_| head.reads_relatives())),
         })
     }
 }
@@ -91,19 +105,27 @@ pub enum FoldInference {
     /// As published.
     Published(PublishedFoldInference),
     /// Dilated convolutions over the pairs that could be part of a helix.
-    Helices(HelixHead),
+    Helices(HelixHead, Option<KnownStructures>),
 }
 
 impl FoldInference {
-    /// Logits of all pairs {i < j} from the features [L, d] and the letters of one sequence, by all threads of the
-    /// current rayon pool; how many there are does not change a bit.
+    /// What the head wants to know about a sequence.
+    pub fn facts(&self, sequence: &[u8]) -> Facts {
+        match self {
+            Self::Helices(_, known) => Facts::new(sequence, known.as_ref()),
+            Self::Published(_) => Facts::default(),
+        }
+    }
+
+    /// Logits of all pairs {i < j} from the features [L, d], the letters of one sequence and the facts about it, by all
+    /// threads of the current rayon pool; how many there are does not change a bit.
     ///
     /// # Errors
     /// Where a tensor operation fails.
-    pub fn logits(&self, features: &Tensor, sequence: &[u8]) -> Result<PairMap> {
+    pub fn logits(&self, features: &Tensor, sequence: &[u8], facts: &Facts) -> Result<PairMap> {
         match self {
             Self::Published(head) => head.logits(features),
-            Self::Helices(head) => head.logits(features, sequence),
+            Self::Helices(head, _) => head.logits(features, sequence, facts),
         }
     }
 
@@ -111,8 +133,8 @@ impl FoldInference {
     ///
     /// # Errors
     /// As [`FoldInference::logits`].
-    pub fn probabilities(&self, features: &Tensor, sequence: &[u8]) -> Result<PairMap> {
-        let mut map = self.logits(features, sequence)?;
+    pub fn probabilities(&self, features: &Tensor, sequence: &[u8], facts: &Facts) -> Result<PairMap> {
+        let mut map = self.logits(features, sequence, facts)?;
         sigmoids(map.values_mut());
         Ok(map)
     }

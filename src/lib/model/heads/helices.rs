@@ -2,7 +2,8 @@
 //!
 //! The pairs are those of [`HelixPairs`], between a fifth and a quarter of all. One starts as the sum of what its two
 //! bases say (5' and 3' base projected apart) and of its features: which letters pair, how far apart they are, how long
-//! and strong the helix is that could form around them, and how likely the pair is by free energy alone. Residual blocks
+//! and strong the helix is that could form around them, how likely the pair is by free energy alone, and what known
+//! structures of related RNAs say of it. Residual blocks
 //! of [RMSNorm, 3x3 convolution, ReLU, 1x1] with dilations 1, 2, 4, 8, 16, 1, 2, 1 let every pair see those up to 35
 //! bases off each way; between them every base gathers what its possible pairs say and tells them all, since it will
 //! form one of them at most. Pairs below the diagonal mirror those above.
@@ -14,7 +15,7 @@ use std::sync::Arc;
 use candle_core::{DType, Device, Tensor};
 use rayon::prelude::*;
 
-use super::helix_pairs::{HelixPairs, PAIR_FEATURES};
+use super::helix_pairs::{Facts, HelixPairs};
 use super::residual_block::ResidualBlock;
 use super::{WithBias, constant, tensor};
 use crate::Result;
@@ -62,6 +63,7 @@ pub struct HelixHead {
     norm: Tensor,
     out: WithBias,
     norm_epsilon: f64,
+    relatives: bool,
 }
 
 /// What the bases gather from their pairs and tell them.
@@ -104,6 +106,7 @@ impl HelixHead {
             norm: tensor(parameters, "classifier.norm.weight")?,
             out: WithBias::new(parameters, "out")?,
             norm_epsilon: config.norm_epsilon,
+            relatives: config.relatives,
         })
     }
 
@@ -126,6 +129,22 @@ impl HelixHead {
             norm: self.norm.detach(),
             out: self.out.detached(),
             norm_epsilon: self.norm_epsilon,
+            relatives: self.relatives,
+        }
+    }
+
+    /// Whether the head reads what known structures of related RNAs say.
+    pub fn reads_relatives(&self) -> bool {
+        self.relatives
+    }
+
+    /// The pairs of a sequence with all that the head reads about them; relatives of more than the identity
+    /// `most_alike` are passed over.
+    pub fn pairs<'a>(&self, sequence: &'a [u8], facts: &'a Facts, most_alike: f32) -> HelixPairs<'a> {
+        let pairs = HelixPairs::new(sequence, facts);
+        match self.relatives {
+            true => pairs.with_relatives(facts.relatives.iter().filter(|relative| relative.identity <= most_alike)),
+            false => pairs,
         }
     }
 
@@ -154,10 +173,10 @@ impl HelixHead {
     ///
     /// # Errors
     /// Where a tensor operation fails.
-    pub fn logits(&self, features: &Tensor, sequence: &[u8]) -> Result<PairMap> {
+    pub fn logits(&self, features: &Tensor, sequence: &[u8], facts: &Facts) -> Result<PairMap> {
         let mut map = PairMap::new(sequence.len());
         map.values_mut().fill(IMPOSSIBLE);
-        let pairs = HelixPairs::new(sequence);
+        let pairs = self.pairs(sequence, facts, f32::INFINITY);
         let list = pairs.list();
         if list.count() == 0 {
             return Ok(map);
@@ -201,7 +220,7 @@ impl HelixHead {
 
     /// What the pairs are before the first block, [pairs, width], from what the bases say as 5' and as 3' base.
     fn opening(&self, first: &Tensor, second: &Tensor, pairs: &HelixPairs, ends: &Ends) -> Result<Tensor> {
-        let letters = constant(pairs.features(ends.rows.clone()), (ends.firsts.len(), PAIR_FEATURES), first)?;
+        let letters = constant(pairs.features(ends.rows.clone()), (ends.firsts.len(), pairs.width()), first)?;
         ends.add(&self.features.apply(&letters)?, first, second)
     }
 
@@ -364,14 +383,15 @@ mod tests {
             numbers(300, 5, 2.0).iter().map(|x| b"ACGU"[(x + 2.0) as usize % 4]).chain([b'A'; 20]).collect();
         let features = numbers(320 * 16, 6, 1.0).iter().map(|x| *x as f32).collect();
         let features = Tensor::from_vec(features, (320, 16), &Device::Cpu).unwrap();
-        let pairs = HelixPairs::new(&sequence);
+        let facts = Facts::new(&sequence, None);
+        let pairs = head.pairs(&sequence, &facts, 1.0);
         assert!(pairs.list().count() > 5000, "too short to be cut");
         let whole = head.forward(&features, &pairs).unwrap().to_vec1::<f32>().unwrap();
         for strip in [100, 3000] {
             let strips = head.logits_of_strips(&features, &pairs, strip).unwrap();
             assert_eq!(whole, strips.to_vec1::<f32>().unwrap(), "strips of {strip}");
         }
-        let map = head.logits(&features, &sequence).unwrap();
+        let map = head.logits(&features, &sequence, &facts).unwrap();
         assert!(pairs.list().iter().zip(&whole).all(|((i, j), logit)| map.get(i, j) == *logit));
     }
 }

@@ -1,12 +1,19 @@
-//! The pairs of bases that could be part of a helix, and what the letters of the sequence say about each.
+//! The pairs of bases that could be part of a helix, and what the letters of the sequence, the free energies and related
+//! RNAs say about each.
 
 use std::ops::Range;
 
 use crate::model::ops::pair_list::PairList;
+use crate::relatives::{Evidence, KnownStructures, RELATIVE_FEATURES, Relative};
 use crate::thermodynamics::pair_probabilities;
 
 /// Numbers per pair that follow from the letters alone.
-pub const PAIR_FEATURES: usize = 17;
+const LETTER_FEATURES: usize = 17;
+
+/// Numbers per pair, with or without what related RNAs say.
+pub const fn pair_features(with_relatives: bool) -> usize {
+    LETTER_FEATURES + if with_relatives { RELATIVE_FEATURES } else { 0 }
+}
 
 /// Bases between the two of a pair, at least.
 const LOOP: usize = 3;
@@ -36,9 +43,32 @@ pub struct HelixPairs<'a> {
     sequence: &'a [u8],
     list: PairList,
     /// The probability of each pair by free energy.
-    probabilities: Vec<f32>,
+    probabilities: &'a [f32],
     /// How likely each base is in no helix, by free energy.
     alone: Vec<f32>,
+    /// What related RNAs say, where the head reads it.
+    evidence: Option<Evidence<'a>>,
+}
+
+/// What is looked up about a sequence before it is folded: most of the work besides the network, and worth keeping where the
+/// same sequence is folded again and again.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Facts {
+    /// The probability of each helix pair by free energy.
+    pub free_energy: Vec<f32>,
+    /// Known structures of related RNAs, the best first.
+    pub relatives: Vec<Relative>,
+}
+
+impl Facts {
+    /// Those of a sequence of the letters ACGUN, with relatives among `known`.
+    pub fn new(sequence: &[u8], known: Option<&KnownStructures>) -> Self {
+        let map = pair_probabilities(sequence);
+        Self {
+            free_energy: list(sequence).iter().map(|(i, j)| map.row(j)[i]).collect(),
+            relatives: known.map_or(Vec::new(), |known| known.related(sequence)),
+        }
+    }
 }
 
 /// Probabilities closer to 0 or 1 than this look the same.
@@ -48,35 +78,25 @@ const SURE: f32 = 1e-6;
 const SURE_LOG_ODDS: f32 = 13.8;
 
 impl<'a> HelixPairs<'a> {
-    /// Those of a sequence of the letters ACGUN.
-    pub fn new(sequence: &'a [u8]) -> Self {
-        let list = list(sequence);
-        let probabilities = probabilities(sequence, &list);
-        Self::of_list(sequence, list, probabilities)
-    }
-
-    /// The probability of each helix pair by free energy: most of the work of [`HelixPairs::new`], and worth keeping
-    /// where the same sequence is folded again and again.
-    pub fn probabilities(sequence: &[u8]) -> Vec<f32> {
-        probabilities(sequence, &list(sequence))
-    }
-
-    /// As [`HelixPairs::new`], with what [`HelixPairs::probabilities`] gave for the sequence.
+    /// Those of a sequence of the letters ACGUN, with the facts about it.
     ///
     /// # Panics
-    /// Where there is not one for each pair.
-    pub fn with_probabilities(sequence: &'a [u8], probabilities: Vec<f32>) -> Self {
-        Self::of_list(sequence, list(sequence), probabilities)
-    }
-
-    fn of_list(sequence: &'a [u8], list: PairList, probabilities: Vec<f32>) -> Self {
-        assert_eq!(list.count(), probabilities.len(), "probabilities of another sequence");
+    /// Where the facts are about another sequence.
+    pub fn new(sequence: &'a [u8], facts: &'a Facts) -> Self {
+        let list = list(sequence);
+        assert_eq!(list.count(), facts.free_energy.len(), "facts about another sequence");
         let mut alone = vec![1f32; sequence.len()];
-        for ((i, j), probability) in list.iter().zip(&probabilities) {
+        for ((i, j), probability) in list.iter().zip(&facts.free_energy) {
             alone[i] -= probability;
             alone[j] -= probability;
         }
-        Self { sequence, list, probabilities, alone }
+        Self { sequence, list, probabilities: &facts.free_energy, alone, evidence: None }
+    }
+
+    /// The same with what `relatives`, the best first, say.
+    pub fn with_relatives<'r>(self, relatives: impl Iterator<Item = &'r Relative> + Clone) -> Self {
+        let evidence = Evidence::new(relatives, self.sequence);
+        Self { evidence: Some(evidence), ..self }
     }
 
     /// The pairs.
@@ -84,29 +104,34 @@ impl<'a> HelixPairs<'a> {
         &self.list
     }
 
-    /// [`PAIR_FEATURES`] numbers for every pair of some rows: the six canonical pairs one by one, three of the distance, length and
-    /// hydrogen bonds of the uninterrupted helix outward and inward, and by free energy the pair's probability, the
-    /// logarithm of its odds, and how likely either base is in no helix.
+    /// [`pair_features`] of every pair.
+    pub fn width(&self) -> usize {
+        pair_features(self.evidence.is_some())
+    }
+
+    /// [`HelixPairs::width`] numbers for every pair of some rows: the six canonical pairs one by one, three of the
+    /// distance, length and hydrogen bonds of the uninterrupted helix outward and inward; by free energy the pair's
+    /// probability, the logarithm of its odds, and how likely either base is in no helix; and what relatives say.
     pub fn features(&self, rows: Range<usize>) -> Vec<f32> {
-        let mut features = Vec::with_capacity(self.list.pairs_of(rows.clone()).len() * PAIR_FEATURES);
+        let width = self.width();
+        let mut features = vec![0f32; self.list.pairs_of(rows.clone()).len() * width];
+        let mut next = features.chunks_exact_mut(width);
         for j in rows {
-            for (&i, &probability) in self.list.row(j).iter().zip(&self.probabilities[self.list.range(j)]) {
-                let (i, mut row) = (i as usize, [0f32; PAIR_FEATURES]);
-                letter_features(self.sequence, i, j, &mut row);
+            let pairs = self.list.row(j).iter().zip(&self.probabilities[self.list.range(j)]);
+            for ((&i, &probability), row) in pairs.zip(&mut next) {
+                let i = i as usize;
+                letter_features(self.sequence, i, j, row);
                 row[13] = probability;
                 row[14] = ((probability + SURE) / (1.0 - probability + SURE)).ln() / SURE_LOG_ODDS;
                 row[15] = self.alone[i];
                 row[16] = self.alone[j];
-                features.extend_from_slice(&row);
+                if let Some(evidence) = &self.evidence {
+                    evidence.features(i, j, &mut row[LETTER_FEATURES..]);
+                }
             }
         }
         features
     }
-}
-
-fn probabilities(sequence: &[u8], list: &PairList) -> Vec<f32> {
-    let map = pair_probabilities(sequence);
-    list.iter().map(|(i, j)| map.row(j)[i]).collect()
 }
 
 fn list(sequence: &[u8]) -> PairList {
@@ -118,7 +143,7 @@ fn list(sequence: &[u8]) -> PairList {
 }
 
 /// The first 13 features, of the letters themselves.
-fn letter_features(sequence: &[u8], i: usize, j: usize, row: &mut [f32; PAIR_FEATURES]) {
+fn letter_features(sequence: &[u8], i: usize, j: usize, row: &mut [f32]) {
     let (a, b) = (sequence[i], sequence[j]);
     let kind = match (a, b) {
         (b'A', b'U') => Some(0),
@@ -163,32 +188,58 @@ fn letter_features(sequence: &[u8], i: usize, j: usize, row: &mut [f32; PAIR_FEA
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::format::dot_bracket::parse_structure_line;
+    use crate::format::structure::Structure;
 
     #[test]
     fn pairs_are_those_that_could_stack() {
         // G0-C7 and G1-C6 stack, G1-C7 and G2-C6 too; G0-C6 and G2-C7 have nothing beside them.
-        let pairs = HelixPairs::new(b"GGGAAACC");
-        assert_eq!(pairs.list().iter().collect::<Vec<_>>(), [(1, 6), (2, 6), (0, 7), (1, 7)]);
-        assert_eq!(HelixPairs::new(b"").list().count(), 0);
-        assert_eq!(HelixPairs::new(b"GNNNNNC").list().count(), 0);
+        let pairs = |sequence| list(sequence).iter().collect::<Vec<_>>();
+        assert_eq!(pairs(b"GGGAAACC"), [(1, 6), (2, 6), (0, 7), (1, 7)]);
+        assert_eq!(pairs(b""), []);
+        assert_eq!(pairs(b"GNNNNNC"), []);
     }
 
     #[test]
     fn features_say_what_the_letters_say() {
         let sequence = b"GGGAAACC";
-        let pairs = HelixPairs::new(sequence);
+        let facts = Facts::new(sequence, None);
+        let pairs = HelixPairs::new(sequence, &facts);
         let features = pairs.features(0..8);
-        assert_eq!(features.len(), 4 * PAIR_FEATURES);
-        for (row, (i, j)) in features.chunks_exact(PAIR_FEATURES).zip(pairs.list().iter()) {
+        assert_eq!(features.len(), 4 * LETTER_FEATURES);
+        for (row, (i, j)) in features.chunks_exact(LETTER_FEATURES).zip(pairs.list().iter()) {
             assert_eq!(row[..6], [0.0, 0.0, 1.0, 0.0, 0.0, 0.0], "a GC pair");
             assert_eq!(row[6], ((j - i) as f32).ln() / 6.0);
             let outer = [(1, 6), (2, 6)].contains(&(i, j));
             assert_eq!((row[9] > 0.0, row[10] > 0.0), (outer, !outer), "{i} {j}");
             assert!((0.0..=1.0).contains(&row[13]) && row[14] <= 1.0 && row[15] <= 1.0 && row[16] <= 1.0);
         }
-        // What was kept gives the same.
-        let kept = HelixPairs::with_probabilities(sequence, HelixPairs::probabilities(sequence));
-        assert_eq!(kept.features(0..7), features[..2 * PAIR_FEATURES]);
-        assert_eq!(kept.features(7..8), features[2 * PAIR_FEATURES..]);
+        // Some rows are part of all.
+        assert_eq!(pairs.features(0..7), features[..2 * LETTER_FEATURES]);
+        assert_eq!(pairs.features(7..8), features[2 * LETTER_FEATURES..]);
+    }
+
+    #[test]
+    fn relatives_are_heard_about_their_pairs() {
+        let sequence = b"GGGAGCAUGACUCCC";
+        let partners = parse_structure_line(b"((((......).)))").expect("brackets");
+        let known = Structure { id: "known".into(), sequence: sequence.to_vec(), partners };
+        let facts = Facts::new(sequence, Some(&KnownStructures::new([known])));
+        let plain = HelixPairs::new(sequence, &facts);
+        let pairs = plain.clone().with_relatives(facts.relatives.iter());
+        let (plain, features) = (plain.features(0..15), pairs.features(0..15));
+        let width = pair_features(true);
+        assert_eq!(pairs.width(), width);
+        for ((row, plain), pair) in
+            features.chunks_exact(width).zip(plain.chunks_exact(LETTER_FEATURES)).zip(pairs.list().iter())
+        {
+            assert_eq!(row[..LETTER_FEATURES], *plain);
+            let known = [(0, 14), (1, 13), (2, 12)].contains(&pair);
+            assert_eq!(row[LETTER_FEATURES], f32::from(u8::from(known)), "{pair:?}");
+        }
+        // None is another thing than not to ask.
+        let alone = HelixPairs::new(sequence, &facts).with_relatives(std::iter::empty());
+        assert_eq!(alone.width(), width);
+        assert!(alone.features(0..15).chunks_exact(width).all(|row| row[LETTER_FEATURES..].iter().all(|x| *x == 0.0)));
     }
 }

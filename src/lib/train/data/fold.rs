@@ -3,14 +3,15 @@
 use std::io::BufRead;
 use std::sync::{Arc, OnceLock};
 
+use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 
 use super::Records;
-use super::near_duplicates;
 use crate::format::dot_bracket::parse_structure_line;
 use crate::format::named_columns::Table;
 use crate::format::structure::Structure;
-use crate::sequence::normalise;
+use crate::model::heads::helix_pairs::Facts;
+use crate::sequence::{near_duplicates, normalise};
 use crate::train::config::SplitBy;
 use crate::{Error, Result};
 
@@ -21,14 +22,22 @@ pub struct FoldRecord {
     pub structure: Structure,
     /// The RNA family, empty where none is given.
     pub family: String,
-    /// What a head needs of the free energies, from the first time it asks on: 4 bytes per pair that could be part of a
-    /// helix, 6 KB for 120 nt.
-    pub free_energy: Arc<OnceLock<Vec<f32>>>,
+    /// What a head wants to know about the sequence, from the first time it asks on: for 120 nt 6 KB of free energies, and
+    /// 8 KB of relatives.
+    pub facts: Arc<OnceLock<Facts>>,
+    /// Relatives of more than this identity are passed over this time.
+    pub most_alike: f32,
 }
+
+/// How often training shows a record all its relatives …
+const WITH_ALL: f64 = 0.4;
+/// … and how often none, as if its family were unknown. The rest of the time those are left out whose identity is above
+/// a random one.
+const WITH_NONE: f64 = 0.3;
 
 impl From<Structure> for FoldRecord {
     fn from(structure: Structure) -> Self {
-        Self { structure, family: String::new(), free_energy: Arc::default() }
+        Self { structure, family: String::new(), facts: Arc::default(), most_alike: 1.0 }
     }
 }
 
@@ -50,9 +59,8 @@ pub fn read_table(reader: impl BufRead, file: &str) -> Result<Vec<FoldRecord>> {
                 return Err(format!("a structure of {} for a sequence of {}", partners.len(), sequence.len()));
             }
             Ok(FoldRecord {
-                structure: Structure { id: row[id].to_string(), sequence, partners },
                 family: family.map_or(String::new(), |column| row[column].to_string()),
-                free_energy: Arc::default(),
+                ..Structure { id: row[id].to_string(), sequence, partners }.into()
             })
         })();
         records.push(parsed.map_err(|message: String| table.error(message))?);
@@ -97,7 +105,14 @@ impl Records for Vec<FoldRecord> {
         self[index].structure.sequence.len()
     }
 
-    fn example(&self, index: usize, _random: &mut ChaCha8Rng) -> Result<FoldRecord> {
-        Ok(self[index].clone())
+    /// The record, with relatives, without, or with distant ones alone, so that a model learns both to trust them and to do
+    /// without.
+    fn example(&self, index: usize, random: &mut ChaCha8Rng) -> Result<FoldRecord> {
+        let most_alike = match random.random::<f64>() {
+            draw if draw < WITH_ALL => 1.0,
+            draw if draw < WITH_ALL + WITH_NONE => 0.0,
+            _ => random.random_range(0.5..1.0),
+        };
+        Ok(FoldRecord { most_alike, ..self[index].clone() })
     }
 }

@@ -4,7 +4,6 @@ pub mod batches;
 pub mod coding;
 pub mod fold;
 pub mod mirtarget;
-mod near_duplicates;
 pub mod pretrain;
 pub mod split;
 

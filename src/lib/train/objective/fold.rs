@@ -11,6 +11,7 @@ use crate::format::structure::Structure;
 use crate::model::heads::fold::FoldHead;
 use crate::model::ops::dropout::Dropout;
 use crate::model::{Backbone, ModelConfig, Packed, Parameters};
+use crate::relatives::KnownStructures;
 use crate::sequence::Tokenizer;
 use crate::train::data::fold::FoldRecord;
 use crate::train::metrics::compare_pairs;
@@ -24,6 +25,8 @@ pub struct Fold {
     pub positive_weight: f64,
     /// Which pairs may form.
     pub rules: PairRules,
+    /// Structures among which records look for relatives that are no copies of theirs.
+    pub known: Option<KnownStructures>,
 }
 
 impl Fold {
@@ -64,7 +67,8 @@ impl Objective for Fold {
         let mut loss = 0.0;
         for (record, range) in examples.iter().zip(packed.ranges()) {
             let (structure, features) = (&record.structure, features.narrow(0, range.start, range.len())?);
-            let Some(found) = head.forward(&features, &structure.sequence, &record.free_energy)? else { continue };
+            let facts = record.facts.get_or_init(|| head.facts(&structure.sequence, self.known.as_ref()));
+            let Some(found) = head.forward(&features, &structure.sequence, facts, record.most_alike)? else { continue };
             let logits = found.logits.to_dtype(DType::F32)?;
             let (one, gradient) = self.pairs_loss(structure, &found.pairs, &logits.to_vec1::<f32>()?);
             loss += one;
@@ -84,12 +88,13 @@ impl Objective for Fold {
 
     fn evaluate(&self, config: &ModelConfig, parameters: &Parameters, examples: &[FoldRecord]) -> Result<Report> {
         let backbone = Backbone::new(config, parameters)?.for_inference()?;
-        let head = FoldHead::new(config, parameters)?.for_inference()?;
+        let head = FoldHead::new(config, parameters)?.for_inference(self.known.clone())?;
         let scores = examples
             .par_iter()
-            .map(|FoldRecord { structure, .. }| {
+            .map(|FoldRecord { structure, facts, .. }| {
+                let facts = facts.get_or_init(|| head.facts(&structure.sequence));
                 let packed: Packed = [self.tokenizer.encode(&structure.sequence)].into_iter().collect();
-                let work = || head.probabilities(&backbone.features(&packed)?, &structure.sequence);
+                let work = || head.probabilities(&backbone.features(&packed)?, &structure.sequence, facts);
                 let probabilities = named(&structure.id, work())?;
                 let predicted = decode(Decoder::Assignment, &structure.sequence, &probabilities, self.rules);
                 Ok(compare_pairs(&predicted, &structure.partners))
@@ -142,11 +147,15 @@ mod tests {
     /// Records whose bases cannot pair cost nothing, alone or beside others, and are folded into no pairs.
     #[test]
     fn records_without_possible_pairs_do_no_harm() {
-        let objective =
-            Fold { tokenizer: Tokenizer::new(1).unwrap(), positive_weight: 3.0, rules: PairRules::default() };
-        let none = record(b"AAAAAAAAA", vec![None; 9]);
-        let hairpin = record(b"GGGAAACC", vec![None, Some(7), Some(6), None, None, None, Some(2), Some(1)]);
+        let objective = Fold {
+            tokenizer: Tokenizer::new(1).unwrap(),
+            positive_weight: 3.0,
+            rules: PairRules::default(),
+            known: None,
+        };
         for head in [HeadKind::Published, HeadKind::Helices] {
+            let none = record(b"AAAAAAAAA", vec![None; 9]);
+            let hairpin = record(b"GGGAAACC", vec![None, Some(7), Some(6), None, None, None, Some(2), Some(1)]);
             let published = ModelConfig::published(Task::Fold, 1);
             let config = ModelConfig {
                 head,
@@ -169,8 +178,9 @@ mod tests {
             assert_eq!(loss(&[&none, &hairpin]), loss(&[&hairpin]), "{head:?}");
             let report = objective.evaluate(&config, &parameters, &[none.clone(), hairpin.clone()]).unwrap();
             assert_eq!(report.rows.len(), 2, "{head:?}");
+            // What the free energies gave is kept for the next time.
+            let kept = hairpin.facts.get().map(|facts| facts.free_energy.len());
+            assert_eq!(kept, Some(if head == HeadKind::Helices { 4 } else { 0 }), "{head:?}");
         }
-        // What the free energies gave is kept for the next time.
-        assert_eq!(hairpin.free_energy.get().map(Vec::len), Some(4));
     }
 }

@@ -20,19 +20,15 @@ name = str(snakemake.output.structures)
 name = name.removesuffix(".gz")
 form = snakemake.params.get("format", name.rsplit(".", 1)[-1])
 
-pairs = snakemake.output.get("pairs", "")
-if pairs:
-    pairs = "--pairs " + quoted(pairs)
-
-stats = snakemake.output.get("stats", "")
-if stats:
-    stats = "--stats " + quoted(stats)
+# What a rule asks for besides the structures, or gives besides the RNAs.
+others = {name: snakemake.output.get(name) for name in ("pairs", "relatives", "stats")}
+others["known-structures"] = snakemake.input.get("known_structures")
+others = " ".join(f"--{name} {quoted(path)}" for name, path in others.items() if path)
 
 shell(
     "rnaret-fold --format {form}"
     " --threads {snakemake.threads}"
-    " {stats}"
-    " {pairs}"
+    " {others}"
     " {extra}"
     " --output {snakemake.output.structures:q}"
     " " + quoted(snakemake.input.rnas) + " {log}"

@@ -1,4 +1,4 @@
-//! Clusters of near-identical sequences, so that a copy of a training record is never validated on.
+//! Which sequences are nearly identical: copies of a training record are not validated on, and are no evidence about it.
 
 use std::collections::HashMap;
 
@@ -11,7 +11,7 @@ const LENGTH_RATIO: f64 = 0.5;
 
 /// The cluster of each sequence, named by the index of its first member: near-identical sequences, and all that are
 /// linked through others, are in one cluster. A sequence shorter than a word is near-identical to its exact copies.
-pub fn clusters(sequences: &[&[u8]]) -> Vec<usize> {
+pub(crate) fn clusters(sequences: &[&[u8]]) -> Vec<usize> {
     let words: Vec<Vec<u32>> = sequences.iter().map(|sequence| distinct_words(sequence)).collect();
     let mut with_word: HashMap<u32, Vec<u32>> = HashMap::new();
     let mut parents: Vec<usize> = (0..sequences.len()).collect();
@@ -37,16 +37,27 @@ pub fn clusters(sequences: &[&[u8]]) -> Vec<usize> {
         }
         for other in touched.drain(..) {
             let other = other as usize;
-            let smaller = words_here.len().min(words[other].len());
-            let (one, two) = (sequences[index].len(), sequences[other].len());
-            if f64::from(std::mem::take(&mut shared[other])) > CONTAINMENT * smaller as f64
-                && one.min(two) as f64 >= LENGTH_RATIO * one.max(two) as f64
-            {
+            let lengths = (sequences[index].len(), sequences[other].len());
+            let counts = (words_here.len(), words[other].len());
+            if are_near(lengths, counts, std::mem::take(&mut shared[other]) as usize) {
                 join(&mut parents, other, index);
             }
         }
     }
     (0..sequences.len()).map(|index| root(&mut parents, index)).collect()
+}
+
+/// Whether two sequences are near-identical, as [`clusters`] has it but for links through others.
+pub(crate) fn near_identical(one: &[u8], two: &[u8]) -> bool {
+    let (words, others) = (distinct_words(one), distinct_words(two));
+    let shared = words.iter().filter(|word| others.binary_search(word).is_ok()).count();
+    one == two || are_near((one.len(), two.len()), (words.len(), others.len()), shared)
+}
+
+/// Whether sequences of these lengths and with these numbers of words are near-identical if they share so many.
+fn are_near(lengths: (usize, usize), words: (usize, usize), shared: usize) -> bool {
+    shared as f64 > CONTAINMENT * words.0.min(words.1) as f64
+        && lengths.0.min(lengths.1) as f64 >= LENGTH_RATIO * lengths.0.max(lengths.1) as f64
 }
 
 fn root(parents: &mut [usize], mut index: usize) -> usize {
@@ -63,11 +74,18 @@ fn join(parents: &mut [usize], one: usize, two: usize) {
     parents[one.max(two)] = one.min(two);
 }
 
-/// The distinct words of a sequence in two bits per letter; words with an unknown letter are left out.
+/// The distinct words of a sequence in ascending order.
 fn distinct_words(sequence: &[u8]) -> Vec<u32> {
-    let mut words = Vec::with_capacity(sequence.len().saturating_sub(K - 1));
+    let mut found: Vec<u32> = words::<K>(sequence).collect();
+    found.sort_unstable();
+    found.dedup();
+    found
+}
+
+/// The words of N letters of a sequence in their order, two bits a letter; those with an unknown letter are left out.
+pub(crate) fn words<const N: usize>(sequence: &[u8]) -> impl Iterator<Item = u32> {
     let (mut word, mut known) = (0u32, 0);
-    for letter in sequence {
+    sequence.iter().filter_map(move |letter| {
         let code = match letter {
             b'A' => 0,
             b'C' => 1,
@@ -75,18 +93,13 @@ fn distinct_words(sequence: &[u8]) -> Vec<u32> {
             b'U' => 3,
             _ => {
                 known = 0;
-                continue;
+                return None;
             }
         };
-        word = (word << 2 | code) & ((1 << (2 * K)) - 1);
+        word = (word << 2 | code) & ((1 << (2 * N)) - 1);
         known += 1;
-        if known >= K {
-            words.push(word);
-        }
-    }
-    words.sort_unstable();
-    words.dedup();
-    words
+        (known >= N).then_some(word)
+    })
 }
 
 #[cfg(test)]
@@ -105,6 +118,10 @@ mod tests {
         let fragment = one[10..60].to_vec();
         let sequences: Vec<&[u8]> = vec![&one, &other, &changed, &part, &fragment, &other, b"ACG", b"ACG", b"ACU"];
         assert_eq!(clusters(&sequences), [0, 1, 0, 0, 0, 1, 6, 6, 8]);
+        for (index, others) in [(0, vec![0, 2, 3]), (3, vec![0, 2, 3, 4]), (6, vec![6, 7])] {
+            let near = |other: &usize| near_identical(sequences[index], sequences[*other]);
+            assert_eq!((0..9).filter(near).collect::<Vec<_>>(), others);
+        }
     }
 
     #[test]

@@ -1,0 +1,112 @@
+//! `rnaret-fold --known-structures` and `rnaret-train condense`: what known structures of related RNAs do.
+
+use std::fs;
+use std::path::Path;
+
+use crate::common::{Run, TOOLS};
+
+const INPUT: &str = "testdata/rnas.fa.gz";
+
+fn tool(name: &str, arguments: &[&str]) -> Run {
+    let tool = TOOLS.iter().find(|tool| tool.name == name).unwrap();
+    Run::bare(tool).args(arguments.iter().copied())
+}
+
+fn fold(arguments: &[&str]) -> Run {
+    tool("rnaret-fold", arguments)
+}
+
+fn write(folder: &Path, name: &str, text: &str) -> String {
+    let path = folder.join(name);
+    fs::write(&path, text).unwrap();
+    path.to_str().unwrap().to_owned()
+}
+
+/// A record to learn from.
+const RELATIVE: &str = ">relative\nGGCACCUAGCGAUACGGCUUAGCCAUGGAACUCGAAAGAGUUUAUCGGAUGUACGAGGUGCU\n\
+     ((((((........((((.......................))).......)....))))))\n";
+
+#[test]
+fn relatives_are_named_and_none_means_none() {
+    let folder = tempfile::tempdir().unwrap();
+    let table = folder.path().join("relatives.tsv");
+    let table = table.to_str().unwrap();
+    let with = fold(&["--relatives", table, INPUT]).ok();
+    let rows = fs::read_to_string(table).unwrap();
+    let rows: Vec<Vec<&str>> = rows.lines().map(|line| line.split('\t').collect()).collect();
+    assert_eq!(rows[0], ["id", "relative", "identity", "aligned", "covered", "kept"]);
+    // Rfam's families of what is in testdata.
+    for (id, family) in [("tRNA-Phe", "RF00005|"), ("5S_rRNA", "RF00001|"), ("hammerhead", "RF00008|")] {
+        let best = rows.iter().find(|row| row[0] == id).unwrap();
+        assert!(best[1].starts_with(family), "{best:?}");
+    }
+    assert!(rows[1..].iter().flat_map(|row| &row[2..]).all(|part| (0.0..=1.0).contains(&part.parse::<f64>().unwrap())));
+    let without = fold(&["--known-structures", "none", "--relatives", table, INPUT]).ok();
+    assert_eq!(fs::read_to_string(table).unwrap().lines().count(), 1);
+    assert_ne!(with, without);
+    // The relatives of a record do not depend on the others, nor do shards and threads show.
+    let parts: Vec<u8> =
+        ["1/2", "2/2"].iter().flat_map(|part| fold(&["-t", "1", "--shard", part, INPUT]).ok()).collect();
+    assert_eq!(parts, with);
+}
+
+#[test]
+fn known_structures_come_in_any_format() {
+    let folder = tempfile::tempdir().unwrap();
+    let known = fold(&["--known-structures", "none", INPUT]).ok();
+    let ids = |text: &[u8]| String::from_utf8_lossy(text).lines().filter(|line| line.starts_with('>')).count();
+    assert_eq!(ids(&known), 6);
+    let mut answers = Vec::new();
+    for format in ["dbn", "ct", "bpseq", "tsv"] {
+        let path = folder.path().join(format!("known.{format}.gz"));
+        fold(&["--known-structures", "none", "--format", format, "-o", path.to_str().unwrap(), INPUT]).ok();
+        let table = folder.path().join("relatives.tsv");
+        let structures =
+            fold(&["--known-structures", path.to_str().unwrap(), "--relatives", table.to_str().unwrap(), INPUT]).ok();
+        answers.push((structures, fs::read_to_string(table).unwrap()));
+    }
+    // BPSEQ may hold no ids, and what is said by them is the same.
+    assert!(answers.iter().all(|(structures, _)| *structures == answers[0].0));
+    let best = answers[0].1.lines().find(|line| line.starts_with("GAS5\t")).unwrap();
+    assert_eq!(best, "GAS5\tGAS5\t1\t1\t1\t1");
+}
+
+#[test]
+fn what_cannot_be_used_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let broken = write(folder.path(), "broken.dbn", ">one\nGGGAAACCC\n(((...)))\n>two\nGGGAAACCC\n(((...))\n");
+    let empty = write(folder.path(), "empty.dbn", "");
+    fold(&["--known-structures", &broken, INPUT]).fails(1, &["broken.dbn", "two"]);
+    fold(&["--known-structures", &empty, INPUT]).fails(2, &["empty.dbn", "no known structures"]);
+    fold(&["--known-structures", "no/such/file", INPUT]).fails(1, &["no/such/file"]);
+    fold(&["--model", "testdata/golden/k1_fold.pth", "--known-structures", &broken, INPUT])
+        .fails(2, &["--known-structures", "trained without"]);
+    // Models that do not read them need none.
+    fold(&["--model", "testdata/golden/k1_fold.pth", "testdata/golden/none.fa"]).fails(1, &["none.fa"]);
+}
+
+#[test]
+fn a_model_learns_to_read_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let known = write(folder.path(), "known.dbn", &RELATIVE.repeat(2));
+    tool("rnaret-train", &["condense", &known, "-o", &path("condensed.dbn")]).ok();
+    assert_eq!(fs::read_to_string(path("condensed.dbn")).unwrap(), RELATIVE);
+    let size = ["--layers", "1", "--embed-dim", "16", "--value-dim", "16", "--ffn-dim", "16", "--heads", "2"];
+    let head = ["--head", "helices", "--head-width", "8", "--head-blocks", "2", "--validation-fraction", "0"];
+    let steps = ["--steps", "3", "--epochs", "100", "--warmup-steps", "1"];
+    let train = |run: &str, more: &[&str]| {
+        let arguments = ["fold", "--run", run, &known].into_iter().chain(steps).chain(more.iter().copied());
+        tool("rnaret-train", &arguments.collect::<Vec<_>>())
+    };
+    let plain: Vec<&str> = size.iter().chain(&head).copied().collect();
+    train(&path("plain"), &plain).ok();
+    let weights = |run: &str| path(&format!("{run}/model.safetensors"));
+    // From a model that does not read them to one that does …
+    train(&path("reads"), &["--model", &weights("plain"), "--known-structures", &path("condensed.dbn")]).ok();
+    let config = fs::read_to_string(path("reads/inputs.json")).unwrap();
+    assert!(config.contains("\"relatives\": true") && config.contains("condensed.dbn"), "{config}");
+    fold(&["--model", &weights("reads"), "--known-structures", &known, INPUT]).ok();
+    // … and not for heads that cannot.
+    train(&path("no"), &["--head", "published", "--known-structures", &known]).fails(2, &["helices"]);
+}
