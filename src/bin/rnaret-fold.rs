@@ -13,7 +13,7 @@ use rnaret::format::structure::{Structure, StructureFormat};
 use rnaret::format::{dot_bracket, table};
 use rnaret::model::heads::fold::{FoldHead, FoldInference};
 use rnaret::model::{Model, Task};
-use rnaret::relatives::Source;
+use rnaret::relatives::{KnownStructures, Source};
 use rnaret::sequence::{Accept, Record};
 use rnaret::{Error, Result};
 
@@ -46,10 +46,10 @@ struct Arguments {
     pairs: Option<PathBuf>,
 
     /// Known structures among which relatives of each RNA are looked for: built-in (Rfam's families), none, or a file of
-    /// structures (dot-bracket, CT, BPSEQ or TSV). What relatives have in common is evidence beside letters and free
-    /// energies [default: built-in, for models that read them]
+    /// structures (dot-bracket, CT, BPSEQ or TSV); may be repeated. What relatives have in common is evidence beside letters
+    /// and free energies [default: built-in, for models that read them]
     #[arg(long, value_name = "FILE")]
-    known_structures: Option<Source>,
+    known_structures: Vec<Source>,
 
     /// Also write the known structures that were heard about each RNA: TSV `id relative identity aligned covered kept`,
     /// the parts of the aligned letters that are equal, of the RNA and of the relative that are aligned, and of the
@@ -116,7 +116,7 @@ fn fold(arguments: Arguments) -> Result<()> {
         false => arguments.input.open(Accept::Any, &arguments.common)?,
     };
     let model = Model::load(arguments.model.model.as_deref(), Task::Fold, arguments.model.device)?;
-    let known = model.weights.config.known_structures(arguments.known_structures.as_ref())?.load()?;
+    let known = KnownStructures::load(&model.weights.config.known_structures(&arguments.known_structures)?)?;
     let head = FoldHead::new(&model.weights.config, &model.parameters)?.for_inference(known)?;
     let pool = arguments.common.thread_pool()?;
     if arguments.input.writes_header() {

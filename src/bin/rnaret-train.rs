@@ -77,9 +77,9 @@ struct TrainArgs {
     annotation: Option<PathBuf>,
 
     /// Known structures among which fold models look for relatives of a record that are no copies of it: built-in, none,
-    /// or a file of structures in any format that is read. By default as the model to start from had it
+    /// or a file of structures in any format that is read; may be repeated. By default as the model to start from had it
     #[arg(long, value_name = "FILE")]
-    known_structures: Option<Source>,
+    known_structures: Vec<Source>,
 
     /// Weights whose encoder to start from (a pretrained model, or one of another task); its sizes are taken over
     #[arg(long, value_name = "PATH")]
@@ -118,9 +118,9 @@ struct EvaluateArgs {
     annotation: Option<PathBuf>,
 
     /// Known structures among which fold models look for relatives of a record that are no copies of it: built-in, none,
-    /// or a file of structures in any format that is read. By default built-in, for models that read them
+    /// or a file of structures in any format that is read; may be repeated. By default built-in, for models that read them
     #[arg(long, value_name = "FILE")]
-    known_structures: Option<Source>,
+    known_structures: Vec<Source>,
 
     /// Evaluate only what a run with this seed, --validation-fraction and --split-by would hold out
     #[arg(long)]
@@ -208,8 +208,10 @@ fn train(task: Task, arguments: TrainArgs, common: &CommonArgs) -> Result<Outcom
     let config = TrainConfig::resolve(task, &file, &hyperparameters)?;
     let start = model.as_deref().map(open_weights).transpose()?;
     let model = sizes.or(file_sizes).model(task, start.as_ref().map(|weights| &weights.config))?;
-    let known = known_structures.unwrap_or(if model.relatives { Source::BuiltIn } else { Source::None });
-    let model = ModelConfig { relatives: known != Source::None, ..model };
+    // A model without relatives may learn to read them.
+    let known = ModelConfig { relatives: model.relatives || !known_structures.is_empty(), ..model.clone() }
+        .known_structures(&known_structures)?;
+    let model = ModelConfig { relatives: known.iter().any(|source| *source != Source::None), ..model };
     model.validate()?;
     let compute = device::select(device, Purpose::Training)?;
     cli::note_run(&run);
@@ -232,7 +234,7 @@ fn evaluate(arguments: &EvaluateArgs, common: &CommonArgs) -> Result<Outcome> {
         let message = format!("holds a {} model where a {} model is needed", weights.config.task, arguments.task);
         return Err(Error::weights(&weights.source, message));
     }
-    let known = weights.config.known_structures(arguments.known_structures.as_ref())?;
+    let known = weights.config.known_structures(&arguments.known_structures)?;
     let compute = device::select(arguments.device, Purpose::Inference)?;
     cli::note_model(&weights.source, &weights.checksum);
     if let Some(path) = arguments.output.as_deref().or(arguments.data.first().map(PathBuf::as_path)) {

@@ -67,6 +67,13 @@ fn known_structures_come_in_any_format() {
     }
     // BPSEQ may hold no ids, and what is said by them is the same.
     assert!(answers.iter().all(|(structures, _)| *structures == answers[0].0));
+    // Files are put together, in the order in which they are given.
+    let path = folder.path().join("known.dbn.gz");
+    let both = ["--known-structures", "built-in", "--known-structures", path.to_str().unwrap()];
+    let table = folder.path().join("relatives.tsv");
+    fold(&[&both[..], &["--relatives", table.to_str().unwrap(), INPUT]].concat()).ok();
+    let table = fs::read_to_string(&table).unwrap();
+    assert!(table.contains("\nGAS5\tGAS5\t1\t1\t1\t1\n") && table.contains("\ntRNA-Phe\tRF00005|"), "{table}");
     let best = answers[0].1.lines().find(|line| line.starts_with("GAS5\t")).unwrap();
     assert_eq!(best, "GAS5\tGAS5\t1\t1\t1\t1");
 }
@@ -81,6 +88,7 @@ fn what_cannot_be_used_is_told() {
     fold(&["--known-structures", "no/such/file", INPUT]).fails(1, &["no/such/file"]);
     fold(&["--model", "testdata/golden/k1_fold.pth", "--known-structures", &broken, INPUT])
         .fails(2, &["--known-structures", "trained without"]);
+    fold(&["--known-structures", "none", "--known-structures", "built-in", INPUT]).fails(2, &["none"]);
     // Models that do not read them need none.
     fold(&["--model", "testdata/golden/k1_fold.pth", "testdata/golden/none.fa"]).fails(1, &["none.fa"]);
 }

@@ -139,16 +139,14 @@ impl ModelConfig {
     ///
     /// # Errors
     /// Where the user wants some and the model does not read them.
-    pub fn known_structures(&self, wanted: Option<&Source>) -> Result<Source> {
-        match (wanted, self.relatives) {
-            (None, true) => Ok(Source::BuiltIn),
-            (Some(source), true) => Ok(source.clone()),
-            (None | Some(Source::None), false) => Ok(Source::None),
-            (Some(_), false) => Err(Error::Usage(
+    pub fn known_structures(&self, wanted: &[Source]) -> Result<Vec<Source>> {
+        if !self.relatives && wanted.iter().any(|source| *source != Source::None) {
+            return Err(Error::Usage(
                 "--known-structures: this model was trained without; leave it out, or give a model that reads them"
                     .into(),
-            )),
+            ));
         }
+        Ok(if wanted.is_empty() && self.relatives { vec![Source::BuiltIn] } else { wanted.to_vec() })
     }
 
     /// Checks that the dimensions fit each other.

@@ -1,16 +1,15 @@
 //! The known structures, and the search for those related to a sequence.
 
 use std::io::BufRead;
-use std::path::Path;
 use std::sync::Arc;
 
 use super::alignment::{MATCH, align};
+use super::source::Source;
 use super::words::WordIndex;
 use crate::decode::base_pairs::is_canonical;
 use crate::format::structure::Structure;
 use crate::format::structure_reader;
 use crate::sequence::near_duplicates::near_identical;
-use crate::sequence::{InputFile, decompressed, open_text};
 use crate::{Error, Result};
 
 /// Known structures that are aligned with a sequence: those that share most words. Twice as many changed nothing.
@@ -57,31 +56,32 @@ impl KnownStructures {
         Self { structures: structures.into(), index: index.into(), without_copies: false }
     }
 
-    /// Those of a file in any format that structures are read from, compressed or not.
+    /// Those of some sources together; `None` where there are none.
     ///
     /// # Errors
-    /// Where it cannot be read, or holds no structure.
-    pub fn read(path: &Path) -> Result<Self> {
-        let input = InputFile::from(path);
-        Self::of_text(open_text(&input)?, &input.name())
+    /// Those of [`Source::open`], where a file holds no structure, and where none and others are asked for.
+    pub fn load(sources: &[Source]) -> Result<Option<Self>> {
+        let mut structures = Vec::new();
+        for source in sources {
+            match source.open()? {
+                Some((text, name)) => structures.extend(Self::parse(text, &name)?),
+                None if sources.len() > 1 => {
+                    return Err(Error::Usage("--known-structures none goes with no others".into()));
+                }
+                None => {}
+            }
+        }
+        Ok((!structures.is_empty()).then(|| Self::of(structures)))
     }
 
-    /// Those of the bytes of such a file, which errors call `name`.
-    ///
-    /// # Errors
-    /// As [`KnownStructures::read`].
-    pub(super) fn parse(bytes: &'static [u8], name: &str) -> Result<Self> {
-        Self::of_text(decompressed(bytes, name)?, name)
-    }
-
-    fn of_text(text: impl BufRead + Send, name: &str) -> Result<Self> {
+    fn parse(text: impl BufRead + Send, name: &str) -> Result<Vec<Arc<Known>>> {
         let structures = structure_reader::read(text, name)?
             .map(|structure| structure.map(|structure| Known::from(structure).into()))
             .collect::<Result<Vec<_>>>()?;
         if structures.is_empty() {
             return Err(Error::Usage(format!("{name}: no known structures in it")));
         }
-        Ok(Self::of(structures))
+        Ok(structures)
     }
 
     /// The same, but near-identical copies of a sequence (more than 0.8 of the 8-letter words of the smaller set shared)

@@ -1,10 +1,11 @@
 //! Where the known structures come from.
 
 use std::convert::Infallible;
+use std::io::BufRead;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use super::known::KnownStructures;
+use crate::sequence::{InputFile, decompressed, open_text};
 use crate::{Error, Result};
 
 /// Rfam's families, condensed (models/known-structures.md).
@@ -38,41 +39,56 @@ impl FromStr for Source {
 }
 
 impl Source {
-    /// The structures.
+    /// The text of structures in one of our formats, and what errors call it; `None` for no structures.
     ///
     /// # Errors
-    /// Those of reading the file, and where none are inside this build (feature `embedded-models` off).
-    pub fn load(&self) -> Result<Option<KnownStructures>> {
-        match (self, BUILT_IN) {
-            (Self::None, _) => Ok(None),
-            (Self::File(path), _) => KnownStructures::read(path).map(Some),
-            (Self::BuiltIn, Some(bytes)) => KnownStructures::parse(bytes, "built-in known structures").map(Some),
-            (Self::BuiltIn, None) => Err(Error::Usage(
-                "this program was built without known structures: give --known-structures a file, or none".into(),
-            )),
-        }
+    /// Where a file cannot be read, and where no structures are inside this build (feature `embedded-models` off).
+    pub(super) fn open(&self) -> Result<Option<(Box<dyn BufRead + Send>, String)>> {
+        Ok(Some(match (self, BUILT_IN) {
+            (Self::None, _) => return Ok(None),
+            (Self::File(path), _) => {
+                let input = InputFile::from(path.as_path());
+                (open_text(&input)?, input.name())
+            }
+            (Self::BuiltIn, Some(bytes)) => {
+                let name = "built-in known structures";
+                (decompressed(bytes, name)?, name.to_owned())
+            }
+            (Self::BuiltIn, None) => {
+                return Err(Error::Usage(
+                    "this program was built without known structures: give --known-structures a file, or none".into(),
+                ));
+            }
+        }))
     }
 }
 
 #[cfg(all(test, feature = "embedded-models"))]
 mod tests {
     use super::*;
+    use crate::relatives::KnownStructures;
 
     #[test]
-    fn sources_are_told_by_name() -> Result<()> {
+    fn sources_are_told_by_name() {
         let source = |text: &str| text.parse::<Source>().unwrap_or(Source::None);
-        assert_eq!(source("none").load()?.map(|_| ()), None);
+        assert_eq!(source("none"), Source::None);
         assert_eq!(source("built-in"), Source::BuiltIn);
         assert_eq!(source("./none"), Source::File("./none".into()));
-        let error = source("no/such/file").load().err().map(|error| error.to_string()).unwrap_or_default();
-        assert!(error.contains("no/such/file"), "{error}");
-        Ok(())
+        assert!(KnownStructures::load(&[]).is_ok_and(|known| known.is_none()));
+        assert!(KnownStructures::load(&[Source::None]).is_ok_and(|known| known.is_none()));
+        for (sources, expected) in [
+            (vec![Source::BuiltIn, source("no/such/file")], "no/such/file"),
+            (vec![Source::BuiltIn, Source::None], "none goes with no others"),
+        ] {
+            let error = KnownStructures::load(&sources).err().map(|error| error.to_string()).unwrap_or_default();
+            assert!(error.contains(expected), "{error}");
+        }
     }
 
     /// A transfer RNA of yeast (PDB 1EHZ) finds others.
     #[test]
     fn a_transfer_rna_has_relatives_among_those_inside() -> Result<()> {
-        let known = Source::BuiltIn.load()?.unwrap_or_else(|| unreachable!("built-in"));
+        let known = KnownStructures::load(&[Source::BuiltIn])?.unwrap_or_else(|| unreachable!("built-in"));
         let sequence = b"GCGGAUUUAGCUCAGUUGGGAGAGCGCCAGACUGAAGAUCUGGAGGUCCUGUGUUCGAUCCACAGAAUUCGCACCA";
         let related = known.related(sequence);
         assert_eq!(related.len(), 16);

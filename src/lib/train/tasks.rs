@@ -41,7 +41,7 @@ pub struct Job {
     /// Where the CDS of FASTA records are (coding).
     pub annotation: Option<PathBuf>,
     /// Where records find relatives (fold).
-    pub known: Source,
+    pub known: Vec<Source>,
     /// Weights to start from.
     pub start: Option<Weights>,
     /// The model to train.
@@ -155,7 +155,7 @@ pub struct Evaluation<'a> {
     /// Where the CDS of FASTA records are (coding).
     pub annotation: Option<&'a Path>,
     /// Where records find relatives (fold).
-    pub known: &'a Source,
+    pub known: &'a [Source],
     /// Only what a run would hold out.
     pub only_held_out: bool,
     /// Also what simple rules reach.
@@ -248,10 +248,10 @@ fn start<O: Objective>(
         .iter()
         .chain(&job.validation)
         .chain(&job.annotation)
-        .chain(match &job.known {
+        .chain(job.known.iter().filter_map(|source| match source {
             Source::File(path) => Some(path),
             Source::BuiltIn | Source::None => None,
-        })
+        }))
         .map(PathBuf::as_path)
         .filter(|path| *path != Path::new("-"))
         .collect();
@@ -328,9 +328,9 @@ fn pretrain_settings(config: &TrainConfig, tokenizer: Tokenizer) -> Settings {
 }
 
 /// Near-identical copies of a record are no evidence about it, since those of what users fold are seldom known.
-fn fold_objective(config: &TrainConfig, tokenizer: Tokenizer, known: &Source) -> Result<Fold> {
+fn fold_objective(config: &TrainConfig, tokenizer: Tokenizer, known: &[Source]) -> Result<Fold> {
     let rules = PairRules { min_loop: config.min_loop, ..PairRules::default() };
-    let known = known.load()?.map(KnownStructures::without_copies);
+    let known = KnownStructures::load(known)?.map(KnownStructures::without_copies);
     Ok(Fold { tokenizer, positive_weight: config.positive_weight, rules, known })
 }
 

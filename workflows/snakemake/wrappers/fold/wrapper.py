@@ -22,8 +22,9 @@ form = snakemake.params.get("format", name.rsplit(".", 1)[-1])
 
 # What a rule asks for besides the structures, or gives besides the RNAs.
 others = {name: snakemake.output.get(name) for name in ("pairs", "relatives", "stats")}
-others["known-structures"] = snakemake.input.get("known_structures")
 others = " ".join(f"--{name} {quoted(path)}" for name, path in others.items() if path)
+known = snakemake.input.get("known_structures", [])
+others += "".join(f" --known-structures {quoted(path)}" for path in ([known] if isinstance(known, str) else known))
 
 shell(
     "rnaret-fold --format {form}"
