@@ -38,7 +38,7 @@ workflow RNARET {
         .combine(channel.fromList((1..shards).toList()))
         .map { meta, file, index -> tuple(meta + [index: index, shard: "${index}/${shards}".toString()], file) }
 
-    RNARET_FOLD(sharded, 'tsv', false)
+    RNARET_FOLD(sharded, 'tsv', false, [])
     RNARET_CODING(sharded, false)
     RNARET_MIRTARGET(sharded, mirnas, 'tsv')
     RNARET_EMBED(sharded, 'tsv')

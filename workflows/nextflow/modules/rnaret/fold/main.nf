@@ -10,6 +10,7 @@ process RNARET_FOLD {
     tuple val(meta), path(rnas)
     val format
     val save_pairs
+    path known_structures // [] for those inside the program
 
     output:
     tuple val(meta), path("${prefix}.{dbn,ct,bpseq,tsv}.gz"), emit: structures
@@ -25,6 +26,7 @@ process RNARET_FOLD {
     def device = task.accelerator ? 'cuda' : 'cpu'
     prefix = task.ext.prefix ?: "${meta.id}.structures"
     def pairs = save_pairs ? "--pairs ${prefix}.pairs.tsv.gz" : ''
+    def known = known_structures ? "--known-structures ${known_structures}" : ''
     if ("${rnas}" == "${prefix}.${format}.gz") {
         error("Input and output names are the same, use \"task.ext.prefix\" to disambiguate!")
     }
@@ -35,6 +37,7 @@ process RNARET_FOLD {
         --threads ${task.cpus} \\
         --stats ${prefix}.rnaret.stats.tsv \\
         ${pairs} \\
+        ${known} \\
         ${args} \\
         --output ${prefix}.${format}.gz \\
         ${rnas}
