@@ -126,8 +126,9 @@ struct EvaluateArgs {
     #[arg(long)]
     held_out: bool,
 
-    /// Also print what simple rules reach on the same records: the longest open reading frame and a logistic regression
-    /// on k-mers (coding), a match of the seed (mirtarget)
+    /// Also print what simple rules reach on the same records: pairs by free energy alone and those of the best relative
+    /// (fold), the longest open reading frame and a logistic regression on k-mers (coding), a match of the seed
+    /// (mirtarget)
     #[arg(long)]
     baseline: bool,
 

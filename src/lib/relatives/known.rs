@@ -147,7 +147,7 @@ impl Relative {
             places: alignment.places,
             known,
         };
-        let kept = relative.bases(sequence).iter().filter(|base| matches!(base, Base::Paired(_))).count() / 2;
+        let kept = relative.partners(sequence).iter().flatten().count() / 2;
         relative.kept = part(kept, relative.known.pairs.len());
         relative.merit = alignment.score as f32 / reachable as f32 * (ALIGNMENT_ALONE + relative.kept);
         relative
@@ -158,7 +158,16 @@ impl Relative {
         &self.known.id
     }
 
-    /// What the relative says of each base of the sequence that it was aligned with.
+    /// The partner of each base of the sequence that it was aligned with, by its pairs that the sequence can form.
+    pub fn partners(&self, sequence: &[u8]) -> Vec<Option<usize>> {
+        let partner = |base| match base {
+            Base::Paired(partner) => Some(partner),
+            Base::Unaligned | Base::Unpaired | Base::PairLost => None,
+        };
+        self.bases(sequence).into_iter().map(partner).collect()
+    }
+
+    /// What the relative says of each base of that sequence.
     pub(super) fn bases(&self, sequence: &[u8]) -> Vec<Base> {
         let mut base_at = vec![None; self.known.sequence.len()];
         let mut bases = vec![Base::Unaligned; sequence.len()];
@@ -247,6 +256,8 @@ mod tests {
             .collect();
         assert_eq!(text, "--..|x||||||....||||||x|..");
         assert_eq!(bases[4], Base::Paired(23));
+        let paired = relative.partners(sequence).into_iter().map(|partner| if partner.is_some() { '|' } else { '.' });
+        assert_eq!(paired.collect::<String>(), text.replace(['-', 'x'], "."));
     }
 
     #[test]

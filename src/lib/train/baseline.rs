@@ -3,12 +3,36 @@
 use rayon::prelude::*;
 
 use super::data::coding::CodingRecord;
+use super::data::fold::FoldRecord;
 use super::data::mirtarget::MirtargetRecord;
 use super::kmer_regression::KmerRegression;
-use super::metrics::{Confusion, roc_auc};
+use super::metrics::{Confusion, compare_pairs, roc_auc};
 use super::objective::Report;
+use super::objective::fold::report;
 use crate::Result;
+use crate::decode::base_pairs::{Decoder, PairRules, decode};
 use crate::decode::target_site::{SeedType, seed_type};
+use crate::relatives::KnownStructures;
+use crate::thermodynamics::pair_probabilities;
+
+/// Structures by free energy alone: the pair probabilities of the nearest-neighbour model, decoded as a model's are.
+pub fn free_energy(records: &[FoldRecord], rules: PairRules) -> Report {
+    compared(records, |sequence| decode(Decoder::Assignment, sequence, &pair_probabilities(sequence), rules))
+}
+
+/// The pairs of the best relative alone, as far as the sequence can form them.
+pub fn nearest_relative(records: &[FoldRecord], known: &KnownStructures) -> Report {
+    compared(records, |sequence| match known.related(sequence).first() {
+        Some(relative) => relative.partners(sequence),
+        None => vec![None; sequence.len()],
+    })
+}
+
+fn compared(records: &[FoldRecord], fold: impl Fn(&[u8]) -> Vec<Option<usize>> + Sync) -> Report {
+    let compare =
+        |FoldRecord { structure, .. }: &FoldRecord| compare_pairs(&fold(&structure.sequence), &structure.partners);
+    report(records, &records.par_iter().map(compare).collect::<Vec<_>>())
+}
 
 /// Length of the fragments, as in the model's own evaluation.
 const FRAGMENT: usize = 200;

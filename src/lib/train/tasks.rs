@@ -192,7 +192,15 @@ pub fn evaluate(evaluation: &Evaluation, tally: &Tally) -> Result<(Report, Vec<(
             if only_held_out {
                 records = part_fold(records, config)?.1;
             }
-            (fold_objective(config, tokenizer, known)?.evaluate(model, parameters, &records)?, Vec::new())
+            let objective = fold_objective(config, tokenizer, known)?;
+            let mut rules = Vec::new();
+            if with_baseline {
+                rules.push(("free_energy", baseline::free_energy(&records, objective.rules)));
+                if let Some(known) = &objective.known {
+                    rules.push(("nearest_relative", baseline::nearest_relative(&records, known)));
+                }
+            }
+            (objective.evaluate(model, parameters, &records)?, rules)
         }
         Task::Coding => {
             let mut records = coding_records(data, annotation)?;

@@ -14,7 +14,7 @@ use crate::model::{Backbone, ModelConfig, Packed, Parameters};
 use crate::relatives::KnownStructures;
 use crate::sequence::Tokenizer;
 use crate::train::data::fold::FoldRecord;
-use crate::train::metrics::compare_pairs;
+use crate::train::metrics::{PairScores, compare_pairs};
 
 /// Binary cross entropy over the pairs that may form, the annotated ones weighted more. A record counts by the mean over
 /// its bases (not its pairs), so that long ones do not drown the others.
@@ -100,38 +100,41 @@ impl Objective for Fold {
                 Ok(compare_pairs(&predicted, &structure.partners))
             })
             .collect::<Result<Vec<_>>>()?;
-        let mean = |figure: fn(&crate::train::metrics::PairScores) -> f64| {
-            scores.iter().map(figure).sum::<f64>() / scores.len().max(1) as f64
-        };
-        let rows = examples.iter().zip(&scores).map(|(FoldRecord { structure, .. }, s)| {
-            format!(
-                "{}\t{}\t{}\t{}\t{:.6}\t{:.6}\t{:.6}\t{:.6}\t{:.6}",
-                structure.id,
-                structure.sequence.len(),
-                s.annotated,
-                s.predicted,
-                s.precision,
-                s.recall,
-                s.f1,
-                s.slack_f1,
-                s.fidelity
-            )
-        });
-        Ok(Report {
-            figures: vec![
-                ("f1", mean(|s| s.f1)),
-                ("precision", mean(|s| s.precision)),
-                ("recall", mean(|s| s.recall)),
-                ("f1_one_off", mean(|s| s.slack_f1)),
-                ("fidelity", mean(|s| s.fidelity)),
-            ],
-            header: "id\tlength\tannotated\tpredicted\tprecision\trecall\tf1\tf1_one_off\tfidelity",
-            rows: rows.collect(),
-        })
+        Ok(report(examples, &scores))
     }
 
     fn figures(&self) -> &'static [&'static str] {
         &["f1", "precision", "recall", "f1_one_off", "fidelity"]
+    }
+}
+
+/// The figures of structures that were compared with those of `examples`, one for each.
+pub(in crate::train) fn report(examples: &[FoldRecord], scores: &[PairScores]) -> Report {
+    let mean = |figure: fn(&PairScores) -> f64| scores.iter().map(figure).sum::<f64>() / scores.len().max(1) as f64;
+    let rows = examples.iter().zip(scores).map(|(FoldRecord { structure, .. }, s)| {
+        format!(
+            "{}\t{}\t{}\t{}\t{:.6}\t{:.6}\t{:.6}\t{:.6}\t{:.6}",
+            structure.id,
+            structure.sequence.len(),
+            s.annotated,
+            s.predicted,
+            s.precision,
+            s.recall,
+            s.f1,
+            s.slack_f1,
+            s.fidelity
+        )
+    });
+    Report {
+        figures: vec![
+            ("f1", mean(|s| s.f1)),
+            ("precision", mean(|s| s.precision)),
+            ("recall", mean(|s| s.recall)),
+            ("f1_one_off", mean(|s| s.slack_f1)),
+            ("fidelity", mean(|s| s.fidelity)),
+        ],
+        header: "id\tlength\tannotated\tpredicted\tprecision\trecall\tf1\tf1_one_off\tfidelity",
+        rows: rows.collect(),
     }
 }
 
