@@ -73,6 +73,20 @@ zstd --ultra -22 -qf "$runs/known-structures.dbn" -o models/known-structures.dbn
     --steps 400 --epochs 1000 --cycle-steps 390 --warmup-steps 10 --log-every 20 --validate-every 100 \
     --validation-records 1500 --checkpoint-every 100 --dropout 0.1 --weight-decay 0.05 --ema-decay 0.98 --validation-fraction 0.1
 
-for pair in pretrain:pretrain pretrain-k5:pretrain-k5 fold-second:fold coding-fourth:coding mirtarget-second:mirtarget; do
+# The encoders that are shipped had longer: two more cycles for k = 1, one for k = 5. The other models start from the first.
+"$train" pretrain "$data/ncrna.fa.gz" --run "$runs/pretrain-second" --model "$runs/pretrain/model.safetensors" \
+    --min-length 30 --max-length 512 --learning-rate 2e-3 --min-learning-rate 2e-5 --steps 6000 --cycle-steps 5900 --warmup-steps 100 \
+    --batch-tokens 8192 --dropout 0.02 --validation-fraction 0.01 --validation-records 1000 --validate-every 500 --checkpoint-every 100 \
+    --log-every 50
+"$train" pretrain "$data/ncrna.fa.gz" --run "$runs/pretrain-third" --model "$runs/pretrain-second/model.safetensors" \
+    --min-length 30 --max-length 512 --learning-rate 2e-3 --min-learning-rate 2e-5 --steps 5000 --cycle-steps 4900 --warmup-steps 100 \
+    --batch-tokens 8192 --dropout 0.02 --validation-fraction 0.01 --validation-records 1000 --validate-every 500 --checkpoint-every 100 \
+    --log-every 50
+"$train" pretrain "$data/ncrna.fa.gz" --run "$runs/pretrain-k5-second" --model "$runs/pretrain-k5/model.safetensors" \
+    --min-length 30 --max-length 512 --learning-rate 2e-3 --min-learning-rate 2e-5 --steps 5000 --cycle-steps 4900 --warmup-steps 100 \
+    --batch-tokens 8192 --dropout 0.02 --validation-fraction 0.01 --validation-records 1000 --validate-every 500 --checkpoint-every 100 \
+    --log-every 50
+
+for pair in pretrain-third:pretrain pretrain-k5-second:pretrain-k5 fold-second:fold coding-fourth:coding mirtarget-second:mirtarget; do
     "$train" import --half "$runs/${pair%:*}/model.safetensors" -o "models/${pair#*:}.safetensors"
 done

@@ -59,7 +59,8 @@ impl KnownStructures {
     /// Those of some sources together; `None` where there are none.
     ///
     /// # Errors
-    /// Those of [`Source::open`], where a file holds no structure, and where none and others are asked for.
+    /// Where a file cannot be read or holds no structure, where this build has none inside, and where none and others are
+    /// asked for.
     pub fn load(sources: &[Source]) -> Result<Option<Self>> {
         let mut structures = Vec::new();
         for source in sources {
