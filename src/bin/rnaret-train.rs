@@ -4,7 +4,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use rnaret::cli::{self, CommonArgs, DeviceArgs, Output, Termination, Tool};
+use rnaret::cli::{self, CommonArgs, DeviceArgs, Output, OutputArgs, Termination, Tool};
 use rnaret::format::{dot_bracket, structure_reader};
 use rnaret::model::device::{self, Purpose};
 use rnaret::model::weights::{self, Storage};
@@ -157,9 +157,8 @@ struct CondenseArgs {
     #[arg(required = true, value_name = "DATA")]
     data: Vec<PathBuf>,
 
-    /// The file to write
-    #[arg(short, long, value_name = "FILE")]
-    output: Option<PathBuf>,
+    #[command(flatten)]
+    output: OutputArgs,
 }
 
 #[derive(clap::Args)]
@@ -289,7 +288,8 @@ fn table(report: &Report, rules: &[(&str, Report)]) -> String {
 }
 
 fn condense(arguments: &CondenseArgs) -> Result<Outcome> {
-    let mut output = Output::create(arguments.output.as_deref())?;
+    let mut output =
+        arguments.output.create_beside(&arguments.data.iter().map(PathBuf::as_path).collect::<Vec<_>>())?;
     let mut structures = Vec::new();
     for path in &arguments.data {
         let input = InputFile::from(path.as_path());
@@ -337,5 +337,5 @@ fn import(arguments: &ImportArgs) -> Result<Outcome> {
 }
 
 fn output_beside(output: &Path, input: &Path) -> Result<Output> {
-    cli::OutputArgs { output: Some(output.to_path_buf()) }.create_beside(&[input])
+    OutputArgs { output: Some(output.to_path_buf()) }.create_beside(&[input])
 }

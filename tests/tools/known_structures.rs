@@ -100,6 +100,9 @@ fn a_model_learns_to_read_them() {
     let known = write(folder.path(), "known.dbn", &RELATIVE.repeat(2));
     tool("rnaret-train", &["condense", &known, "-o", &path("condensed.dbn")]).ok();
     assert_eq!(fs::read_to_string(path("condensed.dbn")).unwrap(), RELATIVE);
+    // What is read is not written over.
+    tool("rnaret-train", &["condense", &known, "-o", &known]).fails(2, &["known.dbn"]);
+    assert_eq!(fs::read_to_string(&known).unwrap(), RELATIVE.repeat(2));
     let size = ["--layers", "1", "--embed-dim", "16", "--value-dim", "16", "--ffn-dim", "16", "--heads", "2"];
     let head = ["--head", "helices", "--head-width", "8", "--head-blocks", "2", "--validation-fraction", "0"];
     let steps = ["--steps", "3", "--epochs", "100", "--warmup-steps", "1"];
