@@ -41,7 +41,7 @@ fn could_pair(sequence: &[u8], i: usize, j: usize) -> bool {
 #[derive(Clone, Debug)]
 pub struct HelixPairs<'a> {
     sequence: &'a [u8],
-    list: PairList,
+    list: &'a PairList,
     /// The probability of each pair by free energy.
     probabilities: &'a [f32],
     /// How likely each base is in no helix, by free energy.
@@ -54,6 +54,8 @@ pub struct HelixPairs<'a> {
 /// same sequence is folded again and again.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Facts {
+    /// The helix pairs.
+    pub pairs: PairList,
     /// The probability of each helix pair by free energy.
     pub free_energy: Vec<f32>,
     /// Known structures of related RNAs, the best first.
@@ -63,10 +65,11 @@ pub struct Facts {
 impl Facts {
     /// Those of a sequence of the letters ACGUN, with relatives among `known`.
     pub fn new(sequence: &[u8], known: Option<&KnownStructures>) -> Self {
-        let map = pair_probabilities(sequence);
+        let (pairs, map) = (list(sequence), pair_probabilities(sequence));
         Self {
-            free_energy: list(sequence).iter().map(|(i, j)| map.row(j)[i]).collect(),
+            free_energy: pairs.iter().map(|(i, j)| map.row(j)[i]).collect(),
             relatives: known.map_or(Vec::new(), |known| known.related(sequence)),
+            pairs,
         }
     }
 }
@@ -83,8 +86,8 @@ impl<'a> HelixPairs<'a> {
     /// # Panics
     /// Where the facts are about another sequence.
     pub fn new(sequence: &'a [u8], facts: &'a Facts) -> Self {
-        let list = list(sequence);
-        assert_eq!(list.count(), facts.free_energy.len(), "facts about another sequence");
+        let list = &facts.pairs;
+        assert_eq!(list.length(), sequence.len(), "facts about another sequence");
         let mut alone = vec![1f32; sequence.len()];
         for ((i, j), probability) in list.iter().zip(&facts.free_energy) {
             alone[i] -= probability;
@@ -101,7 +104,7 @@ impl<'a> HelixPairs<'a> {
 
     /// The pairs.
     pub fn list(&self) -> &PairList {
-        &self.list
+        self.list
     }
 
     /// [`pair_features`] of every pair.

@@ -22,8 +22,8 @@ pub struct FoldRecord {
     pub structure: Structure,
     /// The RNA family, empty where none is given.
     pub family: String,
-    /// What a head wants to know about the sequence, from the first time it asks on: for 120 nt 6 KB of free energies, and
-    /// 8 KB of relatives.
+    /// What a head wants to know about the sequence, from the first time it asks on: for 120 nt 12 KB of pairs and free
+    /// energies, and 8 KB of relatives.
     pub facts: Arc<OnceLock<Facts>>,
     /// Relatives of more than this identity are passed over this time.
     pub most_alike: f32,
