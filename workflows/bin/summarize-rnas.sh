@@ -22,19 +22,22 @@ for file in "$@"; do
     gzip -cdf -- "$file" > /dev/null || { echo "summarize-rnas.sh: cannot read $file" >&2; exit 1; }
 done
 
-# -f passes plain text through.
-columns() { # FILE COLUMNS
-    gzip -cdf -- "$1" | cut -f "$2"
+# The columns of a table by name, in the order asked for. -f passes plain text through.
+columns() { # FILE NAME...
+    gzip -cdf -- "$1" | awk -v names="${*:2}" '
+        BEGIN { FS = OFS = "\t"; count = split(names, wanted, " ") }
+        NR == 1 { for (i = 1; i <= NF; i++) place[$i] = i }
+        { for (i = 1; i <= count; i++) printf "%s%s", (wanted[i] in place ? $place[wanted[i]] : ""), (i < count ? OFS : ORS) }'
 }
 
 # The ids stand in front of what is pasted beside them, so that a record out of step shows.
 paste \
-    <(columns "$1" 1,2,4,5) \
-    <(columns "$2" 1,3,4) \
+    <(columns "$1" id length structure pairs) \
+    <(columns "$2" id coding_potential label) \
     <(gzip -cdf -- "$5" | awk 'BEGIN { FS = OFS = "\t" }
         NR == 1 { print $1, "embedding_norm"; next }
         { sum = 0; for (i = 3; i <= NF; i++) sum += $i * $i; print $1, sprintf("%.6g", sqrt(sum)) }') |
-    awk -v cds=<(columns "$3" 1) -v sites=<(columns "$4" 1,2,6) '
+    awk -v cds=<(gzip -cdf -- "$3" | cut -f 1) -v sites=<(columns "$4" mirna target probability) '
         function fail(message) { print "summarize-rnas.sh: " message > "/dev/stderr"; failed = 1; exit 1 }
         BEGIN {
             FS = OFS = "\t"

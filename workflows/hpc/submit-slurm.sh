@@ -12,6 +12,10 @@ if [ $# -lt 4 ]; then
     sed -n '2,8s/^# \{0,1\}//p' "$0" >&2
     exit 2
 fi
+command -v sbatch >/dev/null || {
+    echo "submit-slurm.sh: sbatch is not on PATH: this is no machine that submits to SLURM" >&2
+    exit 1
+}
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 rnas=$(realpath -- "$1") mirnas=$(realpath -- "$2") shards=$4
 mkdir -p -- "$3/logs" "$3/parts"

@@ -10,10 +10,89 @@ include { RNARET_FOLD } from './modules/rnaret/fold/main'
 include { RNARET_MIRTARGET } from './modules/rnaret/mirtarget/main'
 include { JOIN } from './modules/local/join/main'
 include { SUMMARY } from './modules/local/summary/main'
+include { TABLE_OF_RUNS } from './modules/local/table_of_runs/main'
+include { VERSIONS } from './modules/local/versions/main'
 
 // The name of an input without what tells only its format and compression.
 def sampleName(String filename) {
     return filename.replaceFirst(/\.(gz|bgz|bz2|xz|zst)$/, '').replaceFirst(/\.(fa|fasta|fna|fq|fastq|tsv)$/, '')
+}
+
+// What is wrong with the parameters, by nextflow_schema.json: unknown names, values of the wrong kind.
+def parameterProblems(Map given, Map schema) {
+    def known = schema['$defs'].values().collectEntries { group -> group.properties }
+    def problems = []
+    given.each { name, value ->
+        // Nextflow also sets the other spelling of a name with dashes.
+        def rule = known[name.toString().replace('-', '_')] ?: known[name.toString().replaceAll(/([A-Z])/) { _all, letter -> '_' + letter.toLowerCase() }]
+        if (rule == null) {
+            problems << "there is no parameter --${name}".toString()
+        } else if (value == null) {
+            return
+        } else if (rule.type == 'integer' && !(value.toString() ==~ /-?\d+/)) {
+            problems << "--${name} has to be a whole number, not ${value}".toString()
+        } else if (rule.type == 'integer' && rule.minimum != null && value.toString().toLong() < rule.minimum) {
+            problems << "--${name} has to be at least ${rule.minimum}, not ${value}".toString()
+        } else if (rule.type == 'string' && value instanceof Boolean) {
+            problems << "--${name} needs a value; where that begins with a dash, write --${name}='--like --this'".toString()
+        }
+    }
+    return problems
+}
+
+// The parameters and what they are for.
+def helpText(Map schema) {
+    def lines = ['nextflow run workflows/nextflow --input RNAS --mirnas MIRNAS [-profile PROFILES] [--NAME VALUE]...', '']
+    schema['$defs'].values().each { group ->
+        lines << "${group.title}:".toString()
+        group.properties.each { name, rule ->
+            def preset = rule.default == null || rule.default == '' ? '' : " [${rule.default}]"
+            lines << "  --${name.padRight(16)} ${rule.description}${preset}".toString()
+        }
+        lines << ''
+    }
+    return lines.join('\n')
+}
+
+// The samples of --input: a file, a glob, several of them with commas between, or a sample sheet (CSV with the columns sample and
+// file): [ name, file ] each.
+def samplesOf(String input) {
+    if (input.toLowerCase().endsWith('.csv')) {
+        def sheet = file(input, checkIfExists: true)
+        def rows = sheet.readLines().collect { line -> line.replace('\uFEFF', '').trim() }.findAll { line -> line }
+        def columns = rows ? rows[0].split(',', -1).collect { name -> name.trim().replaceAll(/^"|"$/, '') } : []
+        if (!columns.contains('sample') || !columns.contains('file')) {
+            error("${input}: the first line of a sample sheet has to name the columns sample and file, not ${columns}.")
+        }
+        return rows.drop(1).withIndex().collect { row, index ->
+            def cells = row.split(',', -1).collect { cell -> cell.trim().replaceAll(/^"|"$/, '') }
+            if (cells.size() != columns.size()) {
+                error("${input}, row ${index + 2}: ${cells.size()} cells, not ${columns.size()}.")
+            }
+            def path = cells[columns.indexOf('file')]
+            // A path that is not absolute is one beside the sheet.
+            def found = path.startsWith('/') || path.contains('://') ? file(path, checkIfExists: true, glob: false) : sheet.parent.resolve(path)
+            if (!found.exists()) {
+                error("${input}, row ${index + 2}: there is no file ${path}.")
+            }
+            [cells[columns.indexOf('sample')], found]
+        }
+    }
+    return input.split(',').collectMany { pattern ->
+        def exact = file(pattern, glob: false)
+        def found = exact.exists() ? [exact] : [files(pattern, checkIfExists: true)].flatten()
+        found.collect { path -> [sampleName(path.name), path] }
+    }
+}
+
+// The name of a sample as files may carry it.
+def safeName(String name) {
+    return name.replaceAll(/[^A-Za-z0-9._-]/, '_').replaceFirst(/^[.-]/, '_')
+}
+
+// What Nextflow itself cannot hand to a task unharmed, in whatever shell the task runs.
+def isStageable(String path) {
+    return !(path =~ '[\\x00-\\x1f;]|\\$[A-Za-z0-9_{@*#?!$-]')
 }
 
 // The parts of one output (kind) of each sample, in the order of the shards: [ meta, [ parts ], name ].
@@ -76,29 +155,48 @@ workflow RNARET {
 }
 
 workflow {
-    if (!params.input || !params.mirnas) {
-        error("Give the RNAs with --input (FASTA or FASTQ, a glob for several) and the miRNAs with --mirnas (FASTA). See workflows/README.md.")
-    }
-    def shards = params.shards.toString().toInteger()
-    if (shards < 1) {
-        error("--shards has to be 1 or more, not ${params.shards}.")
-    }
-    def found = files(params.input, checkIfExists: true)
-    def inputs = (found instanceof List ? found : [found]).collect { input -> input.normalize() }
-    def names = inputs.collect { input -> sampleName(input.name) }
-    if (names.toUnique().size() != names.size()) {
-        error("Two inputs have the same name, which names their results: ${names.sort().join(', ')}.")
-    }
-    def samples = inputs.collect { input -> [[id: sampleName(input.name)], input] }
+    def schema = new groovy.json.JsonSlurper().parseText(file("${projectDir}/nextflow_schema.json").text)
+    if (params.help) {
+        println(helpText(schema))
+    } else {
+        def problems = parameterProblems(params, schema)
+        // A shell that expands a glob gives its first file to --input, and the rest as arguments of their own.
+        def strays = args.findAll { argument -> argument.toString() != 'true' }
+        if (strays) {
+            problems << "what is ${strays.join(' ')} for? Quote the glob of --input: --input 'data/*.fa.gz'".toString()
+        }
+        if (!params.input || !params.mirnas) {
+            problems << 'give the RNAs with --input (FASTA or FASTQ; a quoted glob, a list with commas or a sample sheet for several) and the miRNAs with --mirnas (FASTA)'
+        }
+        if (problems) {
+            error("Wrong parameters: ${problems.join('; ')}. --help lists them all.")
+        }
 
-    RNARET(channel.fromList(samples), file(params.mirnas, checkIfExists: true).normalize(), shards)
+        def samples = samplesOf(params.input.toString()).collect { name, path -> [[id: safeName(name), name: name], path.normalize()] }
+        samples.each { meta, path ->
+            if (!meta.name) {
+                error("${path} is a sample without a name.")
+            }
+            if (!isStageable(path.toString())) {
+                error("Nextflow cannot pass on a file of this name; rename it: ${path}")
+            }
+        }
+        samples.groupBy { meta, _path -> meta.id }.each { id, alike ->
+            if (alike.size() > 1) {
+                error("Two samples would have the same results, ${id}: ${alike.collect { meta, path -> "${meta.name} (${path})" }.join(' and ')}.")
+            }
+        }
 
-    // One table about all tasks, as if they had shared it: provenance, and MultiQC's custom content (docs/multiqc_config.yaml).
-    RNARET.out.stats
-        .map { _meta, table -> table }
-        .collectFile(name: 'rnaret.stats.tsv', storeDir: params.outdir, keepHeader: true, skip: 1, sort: { table -> table.name })
-    RNARET.out.versions
-        .map { row -> "${row[0].tokenize(':').last()}\t${row[1]}\t${row[2]}\n".toString() }
-        .unique()
-        .collectFile(name: 'versions.tsv', storeDir: params.outdir, sort: true, seed: "process\ttool\tversion\n")
+        RNARET(channel.fromList(samples), file(params.mirnas, checkIfExists: true).normalize(), params.shards.toString().toInteger())
+
+        // One table about all tasks, as if they had shared it: provenance, and MultiQC's custom content (docs/multiqc_config.yaml). Tasks
+        // write both tables, so that a run that failed has none.
+        TABLE_OF_RUNS(RNARET.out.stats.map { _meta, table -> table }.collect(sort: { table -> table.name }))
+        VERSIONS(
+            RNARET.out.versions
+                .map { row -> "${row[0].tokenize(':').last()}\t${row[1]}\t${row[2]}".toString() }
+                .unique()
+                .collect(sort: true)
+        )
+    }
 }

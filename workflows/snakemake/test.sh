@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Runs the pipeline and every wrapper's test for real, on testdata: bash workflows/snakemake/test.sh
-# Needs snakemake and snakefmt (requirements.txt) and the seven tools on PATH. Leaves nothing behind.
+# Needs snakemake, snakefmt and black (requirements.txt) and the seven tools on PATH. Leaves nothing behind.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 root=$(cd "$here/../.." && pwd)
@@ -10,15 +10,17 @@ passed=0
 
 pass() { printf 'ok: %s\n' "$1"; passed=$((passed + 1)); }
 fail() { printf 'not ok: %s\n' "$1" >&2; exit 1; }
-for tool in snakemake snakefmt rna-kmerize rna-mask rnaret-embed rnaret-fold rnaret-coding rnaret-mirtarget rnaret-train; do
+for tool in snakemake snakefmt black rna-kmerize rna-mask rnaret-embed rnaret-fold rnaret-coding rnaret-mirtarget rnaret-train; do
     command -v "$tool" >/dev/null || fail "$tool is not on PATH"
 done
 
 # From its own folder: given a path, snakefmt matches all of it with .gitignore, so that a clone in a folder called work
 # would pass because no file is looked at.
-(cd "$here" && snakefmt --check -l 140 .) 2>"$scratch/format" || { cat "$scratch/format"; fail "snakefmt --check"; }
+(cd "$here" && snakefmt --check .) 2>"$scratch/format" || { cat "$scratch/format"; fail "snakefmt --check"; }
 grep -q "All [1-9][0-9]* file" "$scratch/format" || { cat "$scratch/format"; fail "snakefmt --check found no file"; }
 pass "snakefmt --check"
+black --quiet --check "$here" || fail "black --check"
+pass "black --check"
 
 pipeline() { # ARGUMENTS...
     snakemake -s "$here/Snakefile" --directory "$scratch/run" --cores 2 --nocolor \
@@ -80,6 +82,18 @@ awk -F '\t' 'NR > 1 { rows[$2]++; records[$2] += $6; names[$1] } NF != 15 || (NR
     END { for (tool in rows) tools += rows[tool] == 3 && records[tool] == 6; for (name in names) different++
         exit bad || NR != 13 || tools != 4 || different != 12 }' rnaret.stats.tsv || { cat rnaret.stats.tsv; fail "the table of runs"; }
 pass "the table of runs has a row for each job"
+
+# A name that a shell would read as commands, and a sample with a dot in its name; the example's sample is not added.
+odd="$scratch/it's [1] & co"
+mkdir "$odd"
+cp "$root/testdata/rnas.fa.gz" "$odd/"'z$(touch pwned)z.fa.gz'
+printf "samples:\n  liver.v1: \"%s\"\nmirnas: '%s'\n" "$odd/"'z$(touch pwned)z.fa.gz' "$root/testdata/mirnas.fa" >"$scratch/odd.yaml"
+snakemake -s "$here/Snakefile" --directory "$scratch/odd" --cores 2 --nocolor --configfile "$scratch/odd.yaml" \
+    --config shards=1 >"$scratch/log" 2>&1 || { cat "$scratch/log" "$scratch"/odd/results/logs/*; fail "a file with an odd name"; }
+cmp "$scratch/odd/results/liver.v1.summary.tsv" rnas.summary.tsv || fail "a file with an odd name gives the same table"
+[ ! -e "$scratch/odd/results/rnas.summary.tsv" ] || fail "the user's samples replace the example"
+[ -z "$(find "$scratch" -name pwned)" ] || fail "the name of a file was run as a command"
+pass "odd names, and samples that replace the example"
 
 # What must not be joined: the embeddings lack a record.
 gzip -dc rnas.embeddings.tsv.gz | sed 3d >"$scratch/embeddings.tsv"

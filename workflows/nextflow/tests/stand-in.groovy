@@ -36,17 +36,9 @@ class Items {
         }
         new Items(groups.collect { key, group -> [key] + (1..<group[0].size()).collect { column -> group.collect { item -> item[column] } } })
     }
-    Items collectFile(Map options) {
-        def file = Paths.get(options.storeDir.toString(), options.name)
-        Files.createDirectories(file.parent)
-        def sorted = options.sort instanceof Closure ? items.toSorted(options.sort) : options.sort ? items.toSorted() : items
-        def lines = sorted.collect { item -> item instanceof Path ? item.toFile().readLines() : null }
-        // Files with `skip` lines of header, of which that of the first is kept; or texts.
-        def joined = sorted && lines.every()
-            ? ((options.keepHeader ? lines[0].take(options.skip ?: 0) : []) + lines.collectMany { it.drop(options.skip ?: 0) }).join('\n') + '\n'
-            : sorted.join('')
-        file.toFile().text = (options.seed ?: '') + joined
-        new Items([file])
+    /** All items as one. */
+    Items collect(Map options) {
+        new Items([options.sort instanceof Closure ? items.toSorted(options.sort) : options.sort ? items.toSorted() : items])
     }
 }
 
@@ -113,6 +105,8 @@ class TaskScope {
     Map values
     boolean namesStand = false
     List declared = []
+    /** Paths that no tuple has taken yet: outputs of their own. */
+    List alone = []
 
     def propertyMissing(String name) {
         if (values.containsKey(name)) return values[name]
@@ -121,12 +115,21 @@ class TaskScope {
     }
     void propertyMissing(String name, value) { values[name] = value }
     def val(value) { new Part(kind: 'val', value: value) }
-    def path(Map options = [:], value) { new Part(kind: 'path', value: value, options: options) }
+    def path(Map options = [:], value) {
+        def part = new Part(kind: 'path', value: value, options: options)
+        alone << part
+        part
+    }
     def eval(String command) { new Part(kind: 'eval', value: command) }
     def error(message) { throw new Failure(message.toString()) }
-    def tuple(Map options = [:], Object... parts) { declared << [options: options, parts: parts as List, tuple: true]; null }
+    def tuple(Map options = [:], Object... parts) {
+        alone.removeAll { part -> parts.any { it.is(part) } }
+        declared << [options: options, parts: parts as List, tuple: true]
+        null
+    }
     void declare(Closure body) {
         run(body)
+        alone.each { part -> declared << [options: part.options, parts: [part], tuple: false] }
     }
     def run(Closure body) {
         def copy = (Closure) body.clone()
@@ -148,6 +151,7 @@ class InputScope extends TaskScope {
         declared << [parts: parts as List, tuple: true]
         open.clear()
     }
+    void declare(Closure body) { run(body) }
     List finish() {
         open.each { part -> declared << [parts: [part], tuple: false] }
         declared
@@ -253,7 +257,7 @@ class Process {
         scope.declared.each { entry ->
             def options = entry.options
             def found = entry.parts.collect { part -> produced(part, folder, options.optional) }
-            results[options.emit] = found.any { it == null } ? [] : [found]
+            results[options.emit] = found.any { it == null } ? [] : [entry.tuple ? found : found[0]]
         }
         if (settings.publishDir) {
             def to = Paths.get(value(settings.publishDir.path).toString())
@@ -351,8 +355,8 @@ class Stage {
     }
     void load(Path file) {
         def binding = new Binding([
-            params: config.values.params, projectDir: (project ?: folder).toString(), channel: [fromList: { list -> new Items(list) }],
-            file: { Object... a -> existing(a.last()) },
+            params: config.values.params.plain(), args: [], projectDir: (project ?: folder).toString(), channel: [fromList: { list -> new Items(list) }],
+            file: { Object... a -> a[0] instanceof Map && a[0].glob == false && !a[0].checkIfExists ? Paths.get(a.last().toString()) : existing(a.last()) },
             files: { Object... a -> [existing(a.last())] },
             tuple: { Object... a -> a as List },
             error: { message -> throw new Failure(message.toString()) },
@@ -480,6 +484,7 @@ class Test {
             def params(Closure code) {
                 code.delegate = new Object() {
                     def getOutputDir() { test.outputDir }
+                    def getProjectDir() { test.tests.pipeline.toString() }
                     void setProperty(String name, value) { test.given[name] = value.toString() }
                 }
                 code.resolveStrategy = Closure.DELEGATE_FIRST
@@ -516,8 +521,13 @@ class Test {
         } else {
             stage.configure([tests.pipeline.resolve('nextflow.config')])
             stage.load(tests.pipeline.resolve('main.nf'))
-            stage.definitions[''].call()
-            workflow = [success: true]
+            try {
+                stage.definitions[''].call()
+                workflow = [success: true, failed: false, stdout: []]
+            } catch (Failure problem) {
+                workflow = [success: false, failed: true, stdout: [problem.message.toString()]]
+                println "${title}: ${problem.message}"
+            }
         }
         then.delegate = this
         then.resolveStrategy = Closure.DELEGATE_FIRST
@@ -540,7 +550,10 @@ class Output {
     File toFile() { file.toFile() }
 }
 
-// Nextflow's paths have a name.
+// Nextflow's paths have a name and a text, and can be asked whether they exist.
+Paths.get('/').class.metaClass.getText = { -> delegate.toFile().text }
+Paths.get('/').class.metaClass.readLines = { -> delegate.toFile().readLines() }
+Paths.get('/').class.metaClass.exists = { -> Files.exists(delegate) }
 Paths.get('/').class.metaClass.getName = { -> delegate.fileName.toString() }
 
 def pipeline = Paths.get(args[0]).toRealPath()

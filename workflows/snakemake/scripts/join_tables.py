@@ -6,4 +6,6 @@ A script, not a shell command: the names of thousands of tables do not fit on a 
 with open(snakemake.output[0], "w") as joined:
     for place, table in enumerate(snakemake.input):
         with open(table) as rows:
-            joined.writelines(row for number, row in enumerate(rows) if number > 0 or place == 0)
+            joined.writelines(
+                row for number, row in enumerate(rows) if number > 0 or place == 0
+            )

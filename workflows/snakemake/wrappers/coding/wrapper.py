@@ -9,7 +9,10 @@ from snakemake.shell import shell
 
 def quoted(paths):
     """Paths as words of a shell command."""
-    return " ".join(shlex.quote(str(path)) for path in ([paths] if isinstance(paths, str) else paths))
+    return " ".join(
+        shlex.quote(str(path))
+        for path in ([paths] if isinstance(paths, str) else paths)
+    )
 
 
 extra = snakemake.params.get("extra", "")
@@ -27,6 +30,9 @@ stats = snakemake.output.get("stats", "")
 if stats:
     stats = "--stats " + quoted(stats)
 
+# By name, for what stands in the text of the command itself is formatted once more, braces and all.
+inputs = quoted(snakemake.input.transcripts)
+
 shell(
     "rnaret-coding"
     " --threads {snakemake.threads}"
@@ -35,5 +41,5 @@ shell(
     " {track}"
     " {extra}"
     " --output {snakemake.output.bed:q}"
-    " " + quoted(snakemake.input.transcripts) + " {log}"
+    " -- {inputs} {log}"
 )

@@ -9,7 +9,10 @@ from snakemake.shell import shell
 
 def quoted(paths):
     """Paths as words of a shell command."""
-    return " ".join(shlex.quote(str(path)) for path in ([paths] if isinstance(paths, str) else paths))
+    return " ".join(
+        shlex.quote(str(path))
+        for path in ([paths] if isinstance(paths, str) else paths)
+    )
 
 
 extra = snakemake.params.get("extra", "")
@@ -24,11 +27,14 @@ stats = snakemake.output.get("stats", "")
 if stats:
     stats = "--stats " + quoted(stats)
 
+# By name, for what stands in the text of the command itself is formatted once more, braces and all.
+inputs = quoted(snakemake.input.rnas)
+
 shell(
     "rnaret-embed --format {form}"
     " --threads {snakemake.threads}"
     " {stats}"
     " {extra}"
     " --output {snakemake.output[0]:q}"
-    " " + quoted(snakemake.input.rnas) + " {log}"
+    " -- {inputs} {log}"
 )

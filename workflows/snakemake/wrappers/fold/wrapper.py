@@ -9,7 +9,10 @@ from snakemake.shell import shell
 
 def quoted(paths):
     """Paths as words of a shell command."""
-    return " ".join(shlex.quote(str(path)) for path in ([paths] if isinstance(paths, str) else paths))
+    return " ".join(
+        shlex.quote(str(path))
+        for path in ([paths] if isinstance(paths, str) else paths)
+    )
 
 
 extra = snakemake.params.get("extra", "")
@@ -24,7 +27,13 @@ form = snakemake.params.get("format", name.rsplit(".", 1)[-1])
 others = {name: snakemake.output.get(name) for name in ("pairs", "relatives", "stats")}
 others = " ".join(f"--{name} {quoted(path)}" for name, path in others.items() if path)
 known = snakemake.input.get("known_structures", [])
-others += "".join(f" --known-structures {quoted(path)}" for path in ([known] if isinstance(known, str) else known))
+others += "".join(
+    f" --known-structures {quoted(path)}"
+    for path in ([known] if isinstance(known, str) else known)
+)
+
+# By name, for what stands in the text of the command itself is formatted once more, braces and all.
+inputs = quoted(snakemake.input.rnas)
 
 shell(
     "rnaret-fold --format {form}"
@@ -32,5 +41,5 @@ shell(
     " {others}"
     " {extra}"
     " --output {snakemake.output.structures:q}"
-    " " + quoted(snakemake.input.rnas) + " {log}"
+    " -- {inputs} {log}"
 )

@@ -9,7 +9,10 @@ from snakemake.shell import shell
 
 def quoted(paths):
     """Paths as words of a shell command."""
-    return " ".join(shlex.quote(str(path)) for path in ([paths] if isinstance(paths, str) else paths))
+    return " ".join(
+        shlex.quote(str(path))
+        for path in ([paths] if isinstance(paths, str) else paths)
+    )
 
 
 extra = snakemake.params.get("extra", "")
@@ -24,7 +27,12 @@ pairs = snakemake.input.get("pairs", "")
 if pairs:
     query = "--pairs " + quoted(pairs)
 else:
-    query = "--mirna " + quoted(snakemake.input.mirnas) + " " + quoted(snakemake.input.targets)
+    query = (
+        "--mirna "
+        + quoted(snakemake.input.mirnas)
+        + " -- "
+        + quoted(snakemake.input.targets)
+    )
 
 stats = snakemake.output.get("stats", "")
 if stats:

@@ -9,7 +9,10 @@ from snakemake.shell import shell
 
 def quoted(paths):
     """Paths as words of a shell command."""
-    return " ".join(shlex.quote(str(path)) for path in ([paths] if isinstance(paths, str) else paths))
+    return " ".join(
+        shlex.quote(str(path))
+        for path in ([paths] if isinstance(paths, str) else paths)
+    )
 
 
 extra = snakemake.params.get("extra", "")
@@ -31,6 +34,8 @@ stats = snakemake.output.get("stats", "")
 if stats:
     stats = "--stats " + quoted(stats)
 
+data = quoted(snakemake.input.data)
+
 shell(
     "(rnaret-train {snakemake.params.objective} --run {run:q}"
     " --threads {snakemake.threads}"
@@ -38,8 +43,12 @@ shell(
     " {validation}"
     " {model}"
     " {extra}"
-    " " + quoted(snakemake.input.data) + " &&"
+    " -- {data} &&"
     " cp {run:q}/model.safetensors {snakemake.output.model:q}"
-    + ("" if not snakemake.output.get("metrics") else " && cp {run:q}/metrics.tsv {snakemake.output.metrics:q}")
+    + (
+        ""
+        if not snakemake.output.get("metrics")
+        else " && cp {run:q}/metrics.tsv {snakemake.output.metrics:q}"
+    )
     + ") {log}"
 )

@@ -3,11 +3,11 @@ process RNARET_CODING {
     label 'process_medium'
     label 'process_gpu'
 
-    conda "${moduleDir}/environment.yml"
+    conda "${task.accelerator ? "${moduleDir}/environment.gpu.yml" : "${moduleDir}/environment.yml"}"
     container "${task.accelerator ? 'rnaret:0.1.0-cuda' : 'rnaret:0.1.0'}"
 
     input:
-    tuple val(meta), path(transcripts)
+    tuple val(meta), path(transcripts, stageAs: 'input/*')
     val save_track
 
     output:
@@ -23,8 +23,8 @@ process RNARET_CODING {
     script:
     def args = task.ext.args ?: ''
     def device = task.accelerator ? 'cuda' : 'cpu'
-    prefix = task.ext.prefix ?: "${meta.id}.coding"
-    def track = save_track ? "--track ${prefix}.bedgraph.gz" : ''
+    prefix = (task.ext.prefix ?: "${meta.id}.coding").toString().replaceAll(/[^A-Za-z0-9._-]/, '_')
+    track = save_track ? "--track ${prefix}.bedgraph.gz" : ''
     """
     rnaret-coding \\
         --device ${device} \\
@@ -34,12 +34,12 @@ process RNARET_CODING {
         ${track} \\
         ${args} \\
         --output ${prefix}.bed.gz \\
-        ${transcripts}
+        input/*
     """
 
     stub:
-    prefix = task.ext.prefix ?: "${meta.id}.coding"
-    def write_track = save_track ? "printf '' | gzip > ${prefix}.bedgraph.gz" : ''
+    prefix = (task.ext.prefix ?: "${meta.id}.coding").toString().replaceAll(/[^A-Za-z0-9._-]/, '_')
+    write_track = save_track ? "printf '' | gzip > ${prefix}.bedgraph.gz" : ''
     """
     printf '' | gzip > ${prefix}.bed.gz
     printf 'id\\tlength\\tcoding_potential\\tlabel\\n' | gzip > ${prefix}.potential.tsv.gz

@@ -3,11 +3,11 @@ process RNARET_EMBED {
     label 'process_medium'
     label 'process_gpu'
 
-    conda "${moduleDir}/environment.yml"
+    conda "${task.accelerator ? "${moduleDir}/environment.gpu.yml" : "${moduleDir}/environment.yml"}"
     container "${task.accelerator ? 'rnaret:0.1.0-cuda' : 'rnaret:0.1.0'}"
 
     input:
-    tuple val(meta), path(rnas)
+    tuple val(meta), path(rnas, stageAs: 'input/*')
     val format
 
     output:
@@ -23,10 +23,7 @@ process RNARET_EMBED {
     def args = task.ext.args ?: ''
     def device = task.accelerator ? 'cuda' : 'cpu'
     def extension = format == 'tsv' ? 'tsv.gz' : format
-    prefix = task.ext.prefix ?: "${meta.id}.embeddings"
-    if ("${rnas}" == "${prefix}.${extension}") {
-        error("Input and output names are the same, use \"task.ext.prefix\" to disambiguate!")
-    }
+    prefix = (task.ext.prefix ?: "${meta.id}.embeddings").toString().replaceAll(/[^A-Za-z0-9._-]/, '_')
     """
     rnaret-embed \\
         --format ${format} \\
@@ -35,17 +32,14 @@ process RNARET_EMBED {
         --stats ${prefix}.rnaret.stats.tsv \\
         ${args} \\
         --output ${prefix}.${extension} \\
-        ${rnas}
+        input/*
     """
 
     stub:
     def extension = format == 'tsv' ? 'tsv.gz' : format
-    prefix = task.ext.prefix ?: "${meta.id}.embeddings"
-    if ("${rnas}" == "${prefix}.${extension}") {
-        error("Input and output names are the same, use \"task.ext.prefix\" to disambiguate!")
-    }
+    prefix = (task.ext.prefix ?: "${meta.id}.embeddings").toString().replaceAll(/[^A-Za-z0-9._-]/, '_')
     def write = format == 'tsv' ? "printf 'id\\tlength\\te0\\n' | gzip >" : 'touch'
-    def write_ids = format == 'npy' ? "printf 'id\\tlength\\n' > ${prefix}.npy.ids.tsv" : ''
+    write_ids = format == 'npy' ? "printf 'id\\tlength\\n' > ${prefix}.npy.ids.tsv" : ''
     """
     ${write} ${prefix}.${extension}
     ${write_ids}

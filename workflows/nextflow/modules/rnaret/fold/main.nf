@@ -3,14 +3,14 @@ process RNARET_FOLD {
     label 'process_medium'
     label 'process_gpu'
 
-    conda "${moduleDir}/environment.yml"
+    conda "${task.accelerator ? "${moduleDir}/environment.gpu.yml" : "${moduleDir}/environment.yml"}"
     container "${task.accelerator ? 'rnaret:0.1.0-cuda' : 'rnaret:0.1.0'}"
 
     input:
-    tuple val(meta), path(rnas)
+    tuple val(meta), path(rnas, stageAs: 'input/*')
     val format
     val save_pairs
-    path known_structures // [] for those inside the program
+    path known_structures, stageAs: 'known/*' // [] for those inside the program
 
     output:
     tuple val(meta), path("${prefix}.{dbn,ct,bpseq,tsv}.gz"), emit: structures
@@ -24,32 +24,28 @@ process RNARET_FOLD {
     script:
     def args = task.ext.args ?: ''
     def device = task.accelerator ? 'cuda' : 'cpu'
-    prefix = task.ext.prefix ?: "${meta.id}.structures"
-    def pairs = save_pairs ? "--pairs ${prefix}.pairs.tsv.gz" : ''
-    def known = known_structures ? "--known-structures ${known_structures}" : ''
-    if ("${rnas}" == "${prefix}.${format}.gz") {
-        error("Input and output names are the same, use \"task.ext.prefix\" to disambiguate!")
-    }
+    prefix = (task.ext.prefix ?: "${meta.id}.structures").toString().replaceAll(/[^A-Za-z0-9._-]/, '_')
+    pairs = save_pairs ? "--pairs ${prefix}.pairs.tsv.gz" : ''
+    // Each file has the option before it; the shell lists them, so that their names may hold anything.
+    def known = known_structures ? '(known/*)' : '()'
     """
+    known=${known}
     rnaret-fold \\
         --format ${format} \\
         --device ${device} \\
         --threads ${task.cpus} \\
         --stats ${prefix}.rnaret.stats.tsv \\
         ${pairs} \\
-        ${known} \\
+        "\${known[@]/#/--known-structures=}" \\
         ${args} \\
         --output ${prefix}.${format}.gz \\
-        ${rnas}
+        input/*
     """
 
     stub:
-    prefix = task.ext.prefix ?: "${meta.id}.structures"
-    if ("${rnas}" == "${prefix}.${format}.gz") {
-        error("Input and output names are the same, use \"task.ext.prefix\" to disambiguate!")
-    }
+    prefix = (task.ext.prefix ?: "${meta.id}.structures").toString().replaceAll(/[^A-Za-z0-9._-]/, '_')
     def header = format == 'tsv' ? "printf 'id\\tlength\\tsequence\\tstructure\\tpairs\\n'" : 'printf ""'
-    def write_pairs = save_pairs ? "printf 'id\\ti\\tj\\tprobability\\n' | gzip > ${prefix}.pairs.tsv.gz" : ''
+    write_pairs = save_pairs ? "printf 'id\\ti\\tj\\tprobability\\n' | gzip > ${prefix}.pairs.tsv.gz" : ''
     """
     ${header} | gzip > ${prefix}.${format}.gz
     ${write_pairs}

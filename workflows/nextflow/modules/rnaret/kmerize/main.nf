@@ -6,7 +6,7 @@ process RNARET_KMERIZE {
     container 'rnaret:0.1.0'
 
     input:
-    tuple val(meta), path(rnas)
+    tuple val(meta), path(rnas, stageAs: 'input/*')
     val k
 
     output:
@@ -19,10 +19,7 @@ process RNARET_KMERIZE {
 
     script:
     def args = task.ext.args ?: ''
-    prefix = task.ext.prefix ?: "${meta.id}.tokens"
-    if ("${rnas}" == "${prefix}.tsv.gz") {
-        error("Input and output names are the same, use \"task.ext.prefix\" to disambiguate!")
-    }
+    prefix = (task.ext.prefix ?: "${meta.id}.tokens").toString().replaceAll(/[^A-Za-z0-9._-]/, '_')
     """
     rna-kmerize \\
         -k ${k} \\
@@ -30,14 +27,11 @@ process RNARET_KMERIZE {
         --stats ${prefix}.rnaret.stats.tsv \\
         ${args} \\
         --output ${prefix}.tsv.gz \\
-        ${rnas}
+        input/*
     """
 
     stub:
-    prefix = task.ext.prefix ?: "${meta.id}.tokens"
-    if ("${rnas}" == "${prefix}.tsv.gz") {
-        error("Input and output names are the same, use \"task.ext.prefix\" to disambiguate!")
-    }
+    prefix = (task.ext.prefix ?: "${meta.id}.tokens").toString().replaceAll(/[^A-Za-z0-9._-]/, '_')
     """
     printf 'id\\tlength\\ttokens\\n' | gzip > ${prefix}.tsv.gz
     printf 'run\\ttool\\n' > ${prefix}.rnaret.stats.tsv

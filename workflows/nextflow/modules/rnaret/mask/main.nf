@@ -6,7 +6,7 @@ process RNARET_MASK {
     container 'rnaret:0.1.0'
 
     input:
-    tuple val(meta), path(tokens)
+    tuple val(meta), path(tokens, stageAs: 'input/*')
 
     output:
     tuple val(meta), path("${prefix}.tsv.gz"), emit: masked
@@ -18,24 +18,18 @@ process RNARET_MASK {
 
     script:
     def args = task.ext.args ?: ''
-    prefix = task.ext.prefix ?: "${meta.id}.masked"
-    if ("${tokens}" == "${prefix}.tsv.gz") {
-        error("Input and output names are the same, use \"task.ext.prefix\" to disambiguate!")
-    }
+    prefix = (task.ext.prefix ?: "${meta.id}.masked").toString().replaceAll(/[^A-Za-z0-9._-]/, '_')
     """
     rna-mask \\
         --threads ${task.cpus} \\
         --stats ${prefix}.rnaret.stats.tsv \\
         ${args} \\
         --output ${prefix}.tsv.gz \\
-        ${tokens}
+        input/*
     """
 
     stub:
-    prefix = task.ext.prefix ?: "${meta.id}.masked"
-    if ("${tokens}" == "${prefix}.tsv.gz") {
-        error("Input and output names are the same, use \"task.ext.prefix\" to disambiguate!")
-    }
+    prefix = (task.ext.prefix ?: "${meta.id}.masked").toString().replaceAll(/[^A-Za-z0-9._-]/, '_')
     """
     printf 'id\\tlength\\ttokens\\tlabels\\n' | gzip > ${prefix}.tsv.gz
     printf 'run\\ttool\\n' > ${prefix}.rnaret.stats.tsv

@@ -3,12 +3,12 @@ process RNARET_MIRTARGET {
     label 'process_medium'
     label 'process_gpu'
 
-    conda "${moduleDir}/environment.yml"
+    conda "${task.accelerator ? "${moduleDir}/environment.gpu.yml" : "${moduleDir}/environment.yml"}"
     container "${task.accelerator ? 'rnaret:0.1.0-cuda' : 'rnaret:0.1.0'}"
 
     input:
-    tuple val(meta), path(targets)
-    path mirnas
+    tuple val(meta), path(targets, stageAs: 'input/*')
+    path mirnas, stageAs: 'mirnas/*' // [] where the targets are a table of pairs
     val format
 
     output:
@@ -22,12 +22,9 @@ process RNARET_MIRTARGET {
     script:
     def args = task.ext.args ?: ''
     def device = task.accelerator ? 'cuda' : 'cpu'
-    prefix = task.ext.prefix ?: "${meta.id}.sites"
+    prefix = (task.ext.prefix ?: "${meta.id}.sites").toString().replaceAll(/[^A-Za-z0-9._-]/, '_')
     // Without miRNAs, the targets are a table of pairs to score as they stand.
-    def query = mirnas ? "--mirna ${mirnas} ${targets}" : "--pairs ${targets}"
-    if ("${targets}" == "${prefix}.${format}.gz") {
-        error("Input and output names are the same, use \"task.ext.prefix\" to disambiguate!")
-    }
+    def query = mirnas ? '--mirna mirnas/* input/*' : '--pairs input/*'
     """
     rnaret-mirtarget \\
         --format ${format} \\
@@ -40,10 +37,7 @@ process RNARET_MIRTARGET {
     """
 
     stub:
-    prefix = task.ext.prefix ?: "${meta.id}.sites"
-    if ("${targets}" == "${prefix}.${format}.gz") {
-        error("Input and output names are the same, use \"task.ext.prefix\" to disambiguate!")
-    }
+    prefix = (task.ext.prefix ?: "${meta.id}.sites").toString().replaceAll(/[^A-Za-z0-9._-]/, '_')
     def header = format == 'tsv' ? "printf 'mirna\\ttarget\\tstart\\tend\\tseed_type\\tprobability\\n'" : 'printf ""'
     """
     ${header} | gzip > ${prefix}.${format}.gz

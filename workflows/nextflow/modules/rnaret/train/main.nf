@@ -3,7 +3,7 @@ process RNARET_TRAIN {
     label 'process_high'
     label 'process_gpu'
 
-    conda "${moduleDir}/environment.yml"
+    conda "${task.accelerator ? "${moduleDir}/environment.gpu.yml" : "${moduleDir}/environment.yml"}"
     container "${task.accelerator ? 'rnaret:0.1.0-cuda' : 'rnaret:0.1.0'}"
 
     input:
@@ -22,9 +22,9 @@ process RNARET_TRAIN {
 
     script:
     def args = task.ext.args ?: ''
-    prefix = task.ext.prefix ?: "${meta.id}.${objective}"
-    def validate = validation ? "--validation ${validation}" : ''
-    def start = model ? "--model ${model}" : ''
+    prefix = (task.ext.prefix ?: "${meta.id}.${objective}").toString().replaceAll(/[^A-Za-z0-9._-]/, '_')
+    def validate = validation ? '--validation validation/*' : ''
+    def start = model ? '--model start/*' : ''
     def device = task.accelerator ? '--device cuda' : ''
     """
     rnaret-train ${objective} \\
@@ -35,7 +35,7 @@ process RNARET_TRAIN {
         ${start} \\
         ${device} \\
         ${args} \\
-        ${data}
+        data/*
 
     mv ${prefix}.run/model.safetensors ${prefix}.safetensors
     mv ${prefix}.run/metrics.tsv ${prefix}.metrics.tsv
@@ -43,7 +43,7 @@ process RNARET_TRAIN {
     """
 
     stub:
-    prefix = task.ext.prefix ?: "${meta.id}.${objective}"
+    prefix = (task.ext.prefix ?: "${meta.id}.${objective}").toString().replaceAll(/[^A-Za-z0-9._-]/, '_')
     """
     touch ${prefix}.safetensors
     printf 'step\\tepoch\\trecords\\ttokens\\tloss\\n' > ${prefix}.metrics.tsv
