@@ -86,8 +86,10 @@ pass "the table of runs has a row for each job"
 # A name that a shell would read as commands, and a sample with a dot in its name; the example's sample is not added.
 odd="$scratch/it's [1] & co"
 mkdir "$odd"
-cp "$root/testdata/rnas.fa.gz" "$odd/"'z$(touch pwned)z.fa.gz'
-printf "samples:\n  liver.v1: \"%s\"\nmirnas: '%s'\n" "$odd/"'z$(touch pwned)z.fa.gz' "$root/testdata/mirnas.fa" >"$scratch/odd.yaml"
+# shellcheck disable=SC2016 # the point is that nothing expands it
+odd+='/z$(touch pwned)z.fa.gz'
+cp "$root/testdata/rnas.fa.gz" "$odd"
+printf "samples:\n  liver.v1: \"%s\"\nmirnas: '%s'\n" "$odd" "$root/testdata/mirnas.fa" >"$scratch/odd.yaml"
 snakemake -s "$here/Snakefile" --directory "$scratch/odd" --cores 2 --nocolor --configfile "$scratch/odd.yaml" \
     --config shards=1 >"$scratch/log" 2>&1 || { cat "$scratch/log" "$scratch"/odd/results/logs/*; fail "a file with an odd name"; }
 cmp "$scratch/odd/results/liver.v1.summary.tsv" rnas.summary.tsv || fail "a file with an odd name gives the same table"
