@@ -5,11 +5,12 @@ use std::path::{Path, PathBuf};
 
 use candle_core::Tensor;
 use rnaret::decode::coding::coding_potential;
-use rnaret::model::heads::coding::CodingHead;
+use rnaret::model::heads::coding::{CodingHead, PublishedCodingConfig};
+use rnaret::model::heads::fold::FoldHead;
 use rnaret::model::heads::mirtarget::{MirtargetHead, Pair, pair_tokens};
 use rnaret::model::heads::published_fold::PublishedFold;
 use rnaret::model::retention::scores::LastLayer;
-use rnaret::model::{Backbone, Packed, Weights, weights};
+use rnaret::model::{Backbone, EncoderConfig, HeadConfig, ModelConfig, Packed, Weights, weights};
 use rnaret::sequence::Tokenizer;
 use serde_json::Value;
 
@@ -77,7 +78,7 @@ fn backbone() {
         let Some(file) = model["weights"].as_str() else { continue };
         let k = model["k"].as_u64().unwrap() as usize;
         let weights = read(file);
-        assert_eq!(weights.config.k, k);
+        assert_eq!(weights.config.encoder.k(), k);
         let training = Backbone::new(&weights.config, &weights.parameters).unwrap();
         let inference = training.for_inference().unwrap();
         for (sequence, file) in entries(&model["backbone"]) {
@@ -95,8 +96,8 @@ fn backbone() {
 
             let (queries, keys) = inference.last_queries_and_keys(packed.tokens()).unwrap();
             let (queries, keys) = (numbers(&queries), numbers(&keys));
-            let config = &weights.config;
-            let last = LastLayer { queries: &queries, keys: &keys, heads: config.heads, width: config.embed_dim };
+            let EncoderConfig::Retention(config) = &weights.config.encoder;
+            let last = LastLayer { queries: &queries, keys: &keys, heads: config.heads, width: config.width };
             let first_row = array(file, "retention_mean_over_heads_first_row").unwrap();
             close(&last.first_row(), &first_row, &format!("{file} first row"));
             let column_mean = array(file, "retention_mean_over_heads_column_mean").unwrap();
@@ -115,6 +116,13 @@ fn backbone() {
     assert!(checked >= 9, "only {checked} vectors found");
 }
 
+fn published_fold(weights: &Weights) -> PublishedFold {
+    match FoldHead::new(&weights.config, &weights.parameters).unwrap() {
+        FoldHead::Published(head) => head,
+        FoldHead::Helices(_) => panic!("{:?}", weights.config),
+    }
+}
+
 #[test]
 fn fold() {
     let mut checked = 0;
@@ -126,7 +134,7 @@ fn fold() {
         }
         let weights = read(&format!("k{k}_fold.pth"));
         let backbone = Backbone::new(&weights.config, &weights.parameters).unwrap().for_inference().unwrap();
-        let head = PublishedFold::new(&weights.config, &weights.parameters).unwrap();
+        let head = published_fold(&weights);
         let inference = head.for_inference().unwrap();
         for (sequence, file) in entries(list) {
             let features = backbone.features(&packed(k, sequence)).unwrap();
@@ -153,7 +161,8 @@ fn coding() {
             continue;
         }
         let weights = read(&format!("k{k}_coding.pth"));
-        assert!(weights.config.skip_head_blocks, "published weights skip the blocks");
+        let HeadConfig::PublishedCoding(sizes) = &weights.config.head else { panic!("{:?}", weights.config) };
+        assert!(sizes.skip_blocks, "published weights skip the blocks");
         let backbone = Backbone::new(&weights.config, &weights.parameters).unwrap().for_inference().unwrap();
         for (sequence, file) in entries(list) {
             let packed = packed(k, sequence);
@@ -163,7 +172,8 @@ fn coding() {
                 (true, "cds_logits_blocks_skipped", "coding_potential_blocks_skipped"),
                 (false, "cds_logits", "coding_potential"),
             ] {
-                let config = rnaret::model::ModelConfig { skip_head_blocks: skip, ..weights.config.clone() };
+                let head = PublishedCodingConfig { skip_blocks: skip, ..sizes.clone() };
+                let config = ModelConfig { head: HeadConfig::PublishedCoding(head), ..weights.config.clone() };
                 let head = CodingHead::new(&config, &weights.parameters).unwrap();
                 let reference = array(file, name).unwrap();
                 let logits = head.forward(&features, packed.offsets(), &letters).unwrap();

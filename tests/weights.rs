@@ -4,8 +4,9 @@ use std::io::Write;
 use std::path::Path;
 
 use candle_core::{Device, Tensor};
+use rnaret::model::heads::coding::PublishedCodingConfig;
 use rnaret::model::weights::{self, Storage};
-use rnaret::model::{HeadKind, ModelConfig, Task, Weights, initialise};
+use rnaret::model::{HeadConfig, HeadKind, ModelConfig, RetentionConfig, Task, Weights, initialise};
 use zip::write::SimpleFileOptions;
 
 fn golden(name: &str) -> Weights {
@@ -48,8 +49,8 @@ fn own_heads_write_and_read_back() {
         [(Task::Fold, HeadKind::Helices), (Task::Coding, HeadKind::Frames), (Task::Mirtarget, HeadKind::Duplex)]
     {
         let sizes =
-            ModelConfig { embed_dim: 16, value_dim: 16, ffn_dim: 16, layers: 1, heads: 2, ..Default::default() };
-        let config = ModelConfig { task, head, head_blocks: 2, head_width: 6, ..sizes };
+            RetentionConfig { width: 16, value_width: 16, ffn_width: 16, layers: 1, heads: 2, ..Default::default() };
+        let config = ModelConfig::new(sizes, HeadConfig::new(task, head, 2, 6).unwrap());
         let parameters = initialise(&config, 3).unwrap();
         let weights = Weights { config, parameters, ..golden("k1.pth") };
         let read = parse(&weights::write(&weights, Storage::F32).unwrap()).unwrap();
@@ -65,35 +66,33 @@ fn own_heads_write_and_read_back() {
 #[test]
 fn dimensions_follow_from_the_tensors() {
     let config = golden("k3_fold.pth").config;
-    let expected = ModelConfig {
-        task: Task::Fold,
+    let encoder = RetentionConfig {
         k: 3,
-        embed_dim: 32,
-        value_dim: 48,
-        ffn_dim: 40,
+        width: 32,
+        value_width: 48,
+        ffn_width: 40,
         layers: 3,
         heads: 4,
-        head: HeadKind::Published,
-        head_blocks: 3,
-        head_width: 12,
-        ..ModelConfig::default()
+        ..RetentionConfig::default()
     };
+    let expected = ModelConfig::new(encoder, HeadConfig::published(Task::Fold).with_sizes(3, 12));
     assert_eq!(config, expected);
-    assert!(golden("k1_coding.pth").config.skip_head_blocks);
+    let coding = golden("k1_coding.pth").config.head;
+    assert!(matches!(coding, HeadConfig::PublishedCoding(PublishedCodingConfig { skip_blocks: true, .. })));
 }
 
 #[test]
 fn defects_name_the_tensor() {
-    let name = "ret.layers.1.ffn.fc1.weight";
+    let name = "encoder.layers.1.ffn.fc1.weight";
     let missing = defect(golden("k1_fold.pth"), |weights| {
         weights.parameters.remove(name);
     });
     assert!(missing.contains(name) && missing.contains("missing"), "{missing}");
     let extra = defect(golden("k1_fold.pth"), |weights| {
         let tensor = Tensor::new(&[1f32], &Device::Cpu).unwrap();
-        weights.parameters.insert("ret.layers.0.surplus".into(), tensor);
+        weights.parameters.insert("encoder.layers.0.surplus".into(), tensor);
     });
-    assert!(extra.contains("ret.layers.0.surplus"), "{extra}");
+    assert!(extra.contains("encoder.layers.0.surplus"), "{extra}");
     let misshapen = defect(golden("k1_fold.pth"), |weights| {
         let transposed = weights.parameters[name].t().unwrap().contiguous().unwrap();
         weights.parameters.insert(name.into(), transposed);
@@ -104,7 +103,10 @@ fn defects_name_the_tensor() {
         weights.parameters.insert(name.into(), broken);
     });
     assert!(infinite.contains(name) && infinite.contains("finite"), "{infinite}");
-    let heads = defect(golden("k1.pth"), |weights| weights.config.heads = 5);
+    let heads = defect(golden("k1.pth"), |weights| {
+        weights.config =
+            ModelConfig::new(RetentionConfig { heads: 5, ..Default::default() }, HeadConfig::LanguageModel);
+    });
     assert!(heads.contains("heads"), "{heads}");
 }
 
@@ -154,31 +156,33 @@ fn cut_files_are_refused() {
 /// The start of training: the published distributions.
 #[test]
 fn parameters_start_as_published() {
-    let config = ModelConfig { layers: 1, ..ModelConfig::published(Task::Coding, 3) };
+    let encoder = RetentionConfig { k: 3, layers: 1, ..Default::default() };
+    let config = ModelConfig::new(encoder.clone(), HeadConfig::published(Task::Coding));
     let parameters = initialise(&config, 1).unwrap();
     let numbers = |name: &str| parameters[name].flatten_all().unwrap().to_vec1::<f32>().unwrap();
     let deviation =
         |values: &[f32]| (values.iter().map(|&x| f64::from(x).powi(2)).sum::<f64>() / values.len() as f64).sqrt();
     let largest = |values: &[f32]| values.iter().fold(0f64, |m, &x| m.max(f64::from(x).abs()));
     for (name, out, gain) in [
-        ("retention.q_proj", 384, 2f64.powf(-2.5)),
-        ("retention.k_proj", 384, 2f64.powf(-2.5)),
-        ("retention.v_proj", 512, 2f64.powf(-2.5)),
-        ("retention.g_proj", 512, 2f64.powf(-2.5)),
-        ("retention.out_proj", 512, 1.0),
+        ("retention.query", 384, 2f64.powf(-2.5)),
+        ("retention.key", 384, 2f64.powf(-2.5)),
+        ("retention.value", 512, 2f64.powf(-2.5)),
+        ("retention.gate", 512, 2f64.powf(-2.5)),
+        ("retention.out", 512, 1.0),
     ] {
-        let values = numbers(&format!("ret.layers.0.{name}.weight"));
+        let values = numbers(&format!("encoder.layers.0.{name}.weight"));
         let bound = gain * (6.0 / f64::from(384 + out)).sqrt();
         assert!(largest(&values) <= bound && largest(&values) > 0.99 * bound, "{name}");
         assert!((deviation(&values) / (bound / 3f64.sqrt()) - 1.0).abs() < 0.01, "{name}");
     }
-    let projection = numbers("ret.output_projection.weight");
+    let language_model = initialise(&ModelConfig::new(encoder, HeadConfig::LanguageModel), 1).unwrap();
+    let projection = language_model["encoder.lm.projection.weight"].flatten_all().unwrap().to_vec1::<f32>().unwrap();
     assert!((deviation(&projection) / 384f64.powf(-0.5) - 1.0).abs() < 0.02);
-    assert!(numbers("ret.layer_norm.weight").iter().all(|&x| x == 1.0));
-    assert_eq!(numbers("classifier.conv_out.bias"), {
+    assert!(numbers("encoder.layers.0.ffn.norm.weight").iter().all(|&x| x == 1.0));
+    assert_eq!(numbers("head.conv_out.bias"), {
         let again = initialise(&config, 1).unwrap();
-        again["classifier.conv_out.bias"].to_vec1::<f32>().unwrap()
+        again["head.conv_out.bias"].to_vec1::<f32>().unwrap()
     });
     let other = initialise(&config, 2).unwrap();
-    assert_ne!(numbers("classifier.conv_out.bias"), other["classifier.conv_out.bias"].to_vec1::<f32>().unwrap());
+    assert_ne!(numbers("head.conv_out.bias"), other["head.conv_out.bias"].to_vec1::<f32>().unwrap());
 }

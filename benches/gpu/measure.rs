@@ -22,7 +22,9 @@ use rnaret::model::heads::fold::FoldHead;
 use rnaret::model::heads::helix_pairs::{Facts, HelixPairs};
 use rnaret::model::ops::dropout::Dropout;
 use rnaret::model::retention::operation::retention;
-use rnaret::model::{Backbone, HeadKind, ModelConfig, Packed, Parameters, Task, initialise};
+use rnaret::model::{
+    Backbone, EncoderConfig, HeadConfig, HeadKind, ModelConfig, Packed, Parameters, RetentionConfig, Task, initialise,
+};
 use rnaret::sequence::Tokenizer;
 use rnaret::sequence::masking::Masked;
 use rnaret::train::data::coding::CodingRecord;
@@ -129,31 +131,21 @@ fn compare<O: Objective>(
 ) -> bool {
     let examples: Vec<&O::Example> = examples.iter().collect();
     let start = initialise(config, 7).unwrap();
-    let unused = |name: &str| {
-        config.task != Task::Pretrain && ["ret.output_projection.weight", "ret.layer_norm.weight"].contains(&name)
-    };
-    let used: Parameters =
-        start.iter().filter(|(name, _)| !unused(name)).map(|(n, t)| (n.clone(), t.clone())).collect();
     let mut steps = Vec::new();
     for compute in [&Compute::CPU, compute] {
         let all = variables(&start, &compute.device);
         let contribution = gradient(&objective, config, compute, &all, &examples);
-        let own: BTreeMap<String, Var> = all.into_iter().filter(|(name, _)| used.contains_key(name)).collect();
-        let loss = contribution.loss;
-        let mut sum = StepSum::new(own.len());
-        let named = start.keys().zip(contribution.gradients);
-        let kept: Vec<Option<Tensor>> =
-            named.filter(|(name, _)| used.contains_key(*name)).map(|(_, gradient)| gradient).collect();
-        let contribution = Contribution { gradients: kept.clone(), ..contribution };
+        let (loss, kept) = (contribution.loss, contribution.gradients.clone());
+        let mut sum = StepSum::new(all.len());
         sum.add(0, vec![contribution]).unwrap();
-        let mut optimiser = AdamW::new(own, SETTINGS).unwrap();
+        let mut optimiser = AdamW::new(all, SETTINGS).unwrap();
         let norm = optimiser.step(&sum, 1e-3).unwrap();
         steps.push((loss, kept, norm, optimiser.weights()));
     }
     let (cpu, device) = (&steps[0], &steps[1]);
     let mut good = report(&format!("{name} loss"), compute, (cpu.0 - device.0).abs() / cpu.0.abs());
     let mut worst = (0.0, "");
-    for ((variable, expected), ours) in used.keys().zip(&cpu.1).zip(&device.1) {
+    for ((variable, expected), ours) in start.keys().zip(&cpu.1).zip(&device.1) {
         let (Some(expected), Some(ours)) = (expected, ours) else {
             println!("{name} {variable}\t\t\tNO GRADIENT");
             good = false;
@@ -166,7 +158,7 @@ fn compare<O: Objective>(
     }
     good &= report(&format!("{name} gradients, at most that of {}", worst.1), compute, worst.0);
     good &= report(&format!("{name} norm of the gradient"), compute, (cpu.2 - device.2).abs() / cpu.2);
-    let moved = used.keys().map(|name| error(&device.3[name], &cpu.3[name])).fold(0.0, f64::max);
+    let moved = start.keys().map(|name| error(&device.3[name], &cpu.3[name])).fold(0.0, f64::max);
     good & report(&format!("{name} weights after a step"), compute, moved)
 }
 
@@ -174,8 +166,8 @@ fn compare<O: Objective>(
 fn check(compute: &Compute, tiny: bool) -> bool {
     let mut good = true;
     let size = |task, head| {
-        let small = ModelConfig { head, head_blocks: 3, head_width: 24, ..ModelConfig::published(task, 1) };
-        ModelConfig { embed_dim: 48, value_dim: 64, ffn_dim: 40, layers: 2, ..small }
+        let sizes = RetentionConfig { width: 48, value_width: 64, ffn_width: 40, layers: 2, ..Default::default() };
+        ModelConfig::new(sizes, HeadConfig::new(task, head, 3, 24).unwrap())
     };
     let tokenizer = Tokenizer::new(1).unwrap();
     let published = HeadKind::Published;
@@ -226,7 +218,9 @@ fn check(compute: &Compute, tiny: bool) -> bool {
     // The published size, short and long, and both fold heads' maps.
     let config = if tiny { size(Task::Fold, published) } else { ModelConfig::published(Task::Fold, 1) };
     for head in [published, HeadKind::Helices] {
-        let config = ModelConfig { head, ..config.clone() };
+        let (blocks, width) = config.head.sizes();
+        let head_config = HeadConfig::new(Task::Fold, head, blocks, width).unwrap();
+        let config = ModelConfig { head: head_config, ..config.clone() };
         let start = initialise(&config, 3).unwrap();
         let lengths: &[usize] = if tiny { &[40] } else { &[64, 700, 5000] };
         for &length in lengths {
@@ -278,7 +272,8 @@ fn median(device: &Device, mut work: impl FnMut()) -> f64 {
 
 /// Weights that every token is multiplied with.
 fn weights_per_token(config: &ModelConfig) -> f64 {
-    let ModelConfig { embed_dim: d, value_dim: v, ffn_dim: f, layers, .. } = *config;
+    let EncoderConfig::Retention(RetentionConfig { width: d, value_width: v, ffn_width: f, layers, .. }) =
+        config.encoder;
     (layers * (2 * d * d + 3 * d * v + 3 * d * f)) as f64
 }
 
@@ -291,14 +286,9 @@ fn measure(what: &str, sizes: &[usize], compute: &Compute, tiny: bool) {
     let task = if what.starts_with("fold") { Task::Fold } else { Task::Pretrain };
     let mut config = ModelConfig::published(task, 1);
     if tiny {
-        config = ModelConfig {
-            embed_dim: 32,
-            value_dim: 32,
-            ffn_dim: 32,
-            layers: 2,
-            head_blocks: 2.min(config.head_blocks),
-            ..config
-        };
+        let sizes = RetentionConfig { width: 32, value_width: 32, ffn_width: 32, layers: 2, ..Default::default() };
+        let (blocks, width) = config.head.sizes();
+        config = ModelConfig::new(sizes, config.head.with_sizes(blocks.min(2), width));
     }
     let (length, count) = (sizes[0], sizes.get(1).copied().unwrap_or(1));
     let tokens = (length * count) as f64;
@@ -344,7 +334,7 @@ fn measure(what: &str, sizes: &[usize], compute: &Compute, tiny: bool) {
         }
         "fold-published" | "fold-helices" => {
             if what == "fold-helices" {
-                config = ModelConfig { head: HeadKind::Helices, head_blocks: 8, head_width: 64, ..config };
+                config.head = HeadConfig::new(Task::Fold, HeadKind::Helices, 8, 64).unwrap();
             }
             let parameters = compute.place(&initialise(&config, 1).unwrap()).unwrap();
             let backbone = Backbone::new(&config, &parameters).unwrap().for_inference().unwrap();
@@ -358,14 +348,14 @@ fn measure(what: &str, sizes: &[usize], compute: &Compute, tiny: bool) {
                 true => (10, HelixPairs::new(&letters, &Facts::new(&letters, None)).list().count()),
                 false => (11, length * length),
             };
-            let width = config.head_width;
+            let (blocks, width) = config.head.sizes();
             row(
                 what,
                 &length.to_string(),
                 compute,
                 seconds,
                 tokens,
-                2.0 * (taps * width * width * pairs * config.head_blocks) as f64,
+                2.0 * (taps * width * width * pairs * blocks) as f64,
             );
         }
         // The retention alone, 4 heads of 96 and 128: ours, and the L x L form in candle's own operations.

@@ -10,7 +10,7 @@ use rnaret::draw::heat_map::HeatMap;
 use rnaret::format::embedding::{Embedding, EmbeddingFormat, EmbeddingOptions, EmbeddingShape, EmbeddingWriter};
 use rnaret::format::number;
 use rnaret::model::retention::scores::LastLayer;
-use rnaret::model::{Model, Task, likelihood};
+use rnaret::model::{EncoderConfig, Model, Task, likelihood};
 use rnaret::sequence::tokenizer::CLS;
 use rnaret::sequence::{Accept, Record, RecordReader};
 use rnaret::{Error, Result};
@@ -208,7 +208,7 @@ fn write_retention(
     }
     let pictures = arguments.svg.as_deref().map(PictureFolder::create).transpose()?;
     let pool = arguments.common.thread_pool()?;
-    let config = &model.weights.config;
+    let EncoderConfig::Retention(config) = &model.weights.config.encoder;
     for record in records {
         let record = record?;
         let work = |part: &[Record]| {
@@ -221,7 +221,7 @@ fn write_retention(
         })?;
         let Some((queries, keys)) = found else { continue };
         let (queries, keys) = (numbers(&queries)?, numbers(&keys)?);
-        let last = LastLayer { queries: &queries, keys: &keys, heads: config.heads, width: config.embed_dim };
+        let last = LastLayer { queries: &queries, keys: &keys, heads: config.heads, width: config.width };
         let row = |position: usize, other: Option<usize>, score: f32, text: &mut Vec<u8>| {
             let nucleotide = char::from(record.sequence[position]);
             text.extend_from_slice(format!("{}\t{}\t{nucleotide}\t", record.id, position + 1).as_bytes());

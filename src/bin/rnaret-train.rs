@@ -209,9 +209,13 @@ fn train(task: Task, arguments: TrainArgs, common: &CommonArgs) -> Result<Outcom
     let start = model.as_deref().map(open_weights).transpose()?;
     let model = sizes.or(file_sizes).model(task, start.as_ref().map(|weights| &weights.config))?;
     // A model without relatives may learn to read them.
-    let known = ModelConfig { relatives: model.relatives || !known_structures.is_empty(), ..model.clone() }
-        .known_structures(&known_structures)?;
-    let model = ModelConfig { relatives: known.iter().any(|source| *source != Source::None), ..model };
+    let wants_some = known_structures.iter().any(|source| *source != Source::None);
+    let ModelConfig { encoder, head } = model;
+    let reads = wants_some || head.reads_relatives();
+    let model = ModelConfig { encoder, head: head.with_relatives(reads)? };
+    let known = model.known_structures(&known_structures)?;
+    let reads = known.iter().any(|source| *source != Source::None);
+    let model = ModelConfig { head: model.head.clone().with_relatives(reads)?, ..model };
     model.validate()?;
     let compute = device::select(device, Purpose::Training)?;
     cli::note_run(&run);
@@ -230,8 +234,9 @@ fn evaluate(arguments: &EvaluateArgs, common: &CommonArgs) -> Result<Outcome> {
         Some(path) => open_weights(path)?,
         None => default_model(arguments.task)?,
     };
-    if weights.config.task != arguments.task {
-        let message = format!("holds a {} model where a {} model is needed", weights.config.task, arguments.task);
+    let holds = weights.config.task();
+    if holds != arguments.task {
+        let message = format!("holds a {holds} model where a {} model is needed", arguments.task);
         return Err(Error::weights(&weights.source, message));
     }
     let known = weights.config.known_structures(&arguments.known_structures)?;
@@ -325,12 +330,10 @@ fn import(arguments: &ImportArgs) -> Result<Outcome> {
     let mut err = std::io::stderr();
     let _ = writeln!(
         err,
-        "{}: {} model, k = {}, {} layers of {}, {} tensors",
+        "{}: {} model, {}, {} tensors",
         arguments.output.display(),
-        config.task,
-        config.k,
-        config.layers,
-        config.embed_dim,
+        config.task(),
+        config.encoder,
         weights.parameters.len()
     );
     Ok(Outcome::Finished)

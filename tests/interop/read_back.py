@@ -655,9 +655,9 @@ def imported_weights():
             run("rnaret-train", "import", published, "-o", model)
             with safetensors.safe_open(model, "np") as tensors:
                 about = json.loads(tensors.metadata()["rnaret"])
-                same((about["config"]["task"], about["config"]["k"]), (task, 1), "metadata")
+                same((about["config"]["version"], about["config"]["encoder"]["k"]), (2, 1), "metadata")
                 require("provenance" in about, "provenance")
-                width = tensors.get_tensor("ret.embed_tokens.weight").shape
+                width = tensors.get_tensor("encoder.embedding.weight").shape
                 same(width, (10, manifest(1)["config"]["embed_dim"]), "embedding")
             same(run(*command, "--model", model), run(*command, "--model", published), f"{task}: same bytes")
             run(command[0], *command[1:], "--model", GOLDEN / "k1.pth", status=1)

@@ -8,8 +8,10 @@ use std::sync::Arc;
 
 use candle_core::{CpuStorage, CustomOp3, Device, Layout, Shape, Tensor};
 use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
 
-use super::config::ModelConfig;
+use super::builder::{Builder, ONES, fan_in, normal, read, xavier};
+use super::config::{EncoderConfig, ModelConfig, default_norm_epsilon};
 use super::memory;
 use super::ops::contiguous;
 use super::ops::dropout::{Dropout, dropped};
@@ -19,10 +21,10 @@ use super::ops::rms_norm::rms_norm;
 use super::ops::rotation::{Positions, rotate};
 use super::ops::rows::select_rows;
 use super::packed::Packed;
-use super::parameters::{Parameters, backbone_prefix};
+use super::parameters::{LANGUAGE_MODEL, Parameters};
 use super::retention::kernel::{HeadRows, Segment, State, chunk_size, decay, decay_roots, retain, summarise};
 use super::retention::operation::retention;
-use crate::Result;
+use crate::{Error, Result};
 
 /// Tokens of a long sequence computed at a time. It follows from the length alone, so that the number of threads does
 /// not change the result: small blocks keep all cores busy with a sequence of a few hundred tokens, larger ones keep
@@ -37,14 +39,99 @@ const WHOLE_UP_TO: usize = 384;
 /// Short sequences are computed together up to about this many tokens, so that the weights are read once for all.
 const PACK: usize = 512;
 
+/// The sizes of the encoder. The default is the published one.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RetentionConfig {
+    /// Nucleotides per token; odd, 1 to 7.
+    pub k: usize,
+    /// Width of the residual stream (d).
+    pub width: usize,
+    /// Width of all heads' values together.
+    pub value_width: usize,
+    /// Width of the feed-forward network.
+    pub ffn_width: usize,
+    /// Number of layers.
+    pub layers: usize,
+    /// Number of retention heads; divides `width` (by an even key width) and `value_width`.
+    pub heads: usize,
+    /// The epsilon of every RMSNorm.
+    #[serde(default = "default_norm_epsilon")]
+    pub norm_epsilon: f64,
+}
+
+impl Default for RetentionConfig {
+    fn default() -> Self {
+        Self {
+            k: 1,
+            width: 384,
+            value_width: 512,
+            ffn_width: 512,
+            layers: 8,
+            heads: 4,
+            norm_epsilon: default_norm_epsilon(),
+        }
+    }
+}
+
+impl RetentionConfig {
+    /// Width of one head's queries and keys.
+    pub fn key_width(&self) -> usize {
+        self.width / self.heads
+    }
+
+    /// Tokens in the vocabulary: 4^k k-mers and six special ones.
+    pub fn vocabulary_size(&self) -> usize {
+        4usize.pow(self.k as u32) + 6
+    }
+
+    /// Checks that the sizes fit each other.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] names the size that does not fit.
+    pub fn validate(&self) -> Result<()> {
+        let wrong = |message: String| Err(Error::Usage(message));
+        if self.k.is_multiple_of(2) || self.k > 7 {
+            return wrong(format!("k = {} is not an odd number from 1 to 7", self.k));
+        }
+        for (name, value) in [
+            ("width", self.width),
+            ("value_width", self.value_width),
+            ("ffn_width", self.ffn_width),
+            ("layers", self.layers),
+            ("heads", self.heads),
+        ] {
+            if value == 0 {
+                return wrong(format!("{name} must be at least 1"));
+            }
+        }
+        if !self.width.is_multiple_of(2 * self.heads) || self.key_width() < 4 {
+            return wrong(format!(
+                "width {} does not split into {} heads of an even width of at least 4",
+                self.width, self.heads
+            ));
+        }
+        if !self.value_width.is_multiple_of(self.heads) {
+            return wrong(format!("value_width {} does not split into {} heads", self.value_width, self.heads));
+        }
+        Ok(())
+    }
+}
+
 /// The encoder's weights.
 #[derive(Clone, Debug)]
 pub struct Backbone {
-    config: ModelConfig,
+    config: RetentionConfig,
     embedding: Tensor,
     layers: Vec<Layer>,
+    language_model: Option<LanguageModel>,
+}
+
+/// The head that guesses masked tokens: a norm [d], and a projection [vocabulary, d].
+#[derive(Clone, Debug)]
+struct LanguageModel {
     norm: Tensor,
-    output_projection: Tensor,
+    projection: Tensor,
 }
 
 /// The weights of one layer, each [out, in] or [d].
@@ -69,41 +156,42 @@ struct Batch {
 }
 
 impl Backbone {
-    /// Picks the backbone's tensors out of `parameters`, which [`super::weights`] has checked.
+    /// Picks the encoder's tensors out of `parameters`, which [`super::weights`] has checked.
     ///
     /// # Errors
     /// Where a tensor is missing.
     pub fn new(config: &ModelConfig, parameters: &Parameters) -> Result<Self> {
-        let prefix = backbone_prefix(config.task);
-        let get = |name: String| -> Result<Tensor> {
-            parameters
-                .get(&format!("{prefix}{name}"))
-                .cloned()
-                .ok_or_else(|| crate::Error::weights("model", format!("tensor {prefix}{name} is missing")))
+        let language_model = parameters.keys().any(|name| name.starts_with(LANGUAGE_MODEL));
+        Self::build(&config.encoder, language_model, &read(parameters).pp("encoder"))
+    }
+
+    /// An encoder of the tensors that `builder` gives; its language-model head only where `language_model`.
+    ///
+    /// # Errors
+    /// Where a tensor is missing.
+    pub fn build(config: &EncoderConfig, language_model: bool, builder: &Builder) -> Result<Self> {
+        let EncoderConfig::Retention(config) = config;
+        let (d, vocabulary) = (config.width, config.vocabulary_size());
+        let matrix = |builder: &Builder, name: &str, out: usize, start| -> Result<Tensor> {
+            Ok(builder.pp(name).get_with_hints((vocabulary, out), "weight", start)?)
         };
-        let layers = (0..config.layers)
-            .map(|i| {
-                let part = |name: &str| get(format!("layers.{i}.{name}.weight"));
-                Ok(Layer {
-                    retention_norm: part("retention_layer_norm")?,
-                    query: part("retention.q_proj")?,
-                    key: part("retention.k_proj")?,
-                    value: part("retention.v_proj")?,
-                    gate: part("retention.g_proj")?,
-                    out: part("retention.out_proj")?,
-                    ffn_norm: part("final_layer_norm")?,
-                    fc1: part("ffn.fc1")?,
-                    ffn_gate: part("ffn.gate")?,
-                    fc2: part("ffn.fc2")?,
+        let language_model = match language_model {
+            true => {
+                let builder = builder.pp("lm");
+                Some(LanguageModel {
+                    norm: norm(&builder, "norm", d)?,
+                    projection: matrix(&builder, "projection", d, normal((d as f64).powf(-0.5)))?,
                 })
-            })
-            .collect::<Result<_>>()?;
+            }
+            false => None,
+        };
         Ok(Self {
             config: config.clone(),
-            embedding: get("embed_tokens.weight".into())?,
-            layers,
-            norm: get("layer_norm.weight".into())?,
-            output_projection: get("output_projection.weight".into())?,
+            embedding: matrix(builder, "embedding", d, normal(1.0))?,
+            layers: (0..config.layers)
+                .map(|layer| Layer::build(config, &builder.pp("layers").pp(layer)))
+                .collect::<Result<_>>()?,
+            language_model,
         })
     }
 
@@ -134,14 +222,18 @@ impl Backbone {
             config: self.config.clone(),
             embedding: self.embedding.detach(),
             layers,
-            norm: self.norm.detach(),
-            output_projection: arranged(&self.output_projection)?,
+            language_model: match &self.language_model {
+                Some(LanguageModel { norm, projection }) => {
+                    Some(LanguageModel { norm: norm.detach(), projection: arranged(projection)? })
+                }
+                None => None,
+            },
         })
     }
 
     /// Width of a feature (d).
     pub fn width(&self) -> usize {
-        self.config.embed_dim
+        self.config.width
     }
 
     /// Features of every token, [tokens, d]: the last layer's output before the final norm, as every head wants them.
@@ -203,9 +295,14 @@ impl Backbone {
     /// Logits over the vocabulary, [tokens, vocabulary], from features.
     ///
     /// # Errors
-    /// Where a tensor operation fails.
+    /// Where the model has lost its language-model head in training for a task, and where a tensor operation fails.
     pub fn logits(&self, features: &Tensor) -> Result<Tensor> {
-        Ok(linear(&rms_norm(features, &self.norm, self.config.norm_epsilon)?, &self.output_projection)?)
+        let Some(LanguageModel { norm, projection }) = &self.language_model else {
+            return Err(Error::Usage(
+                "this model was trained for a task and guesses no tokens: give a pretrained model with --model".into(),
+            ));
+        };
+        Ok(linear(&rms_norm(features, norm, self.config.norm_epsilon)?, projection)?)
     }
 
     /// Queries and keys of the last layer for one sequence, each [tokens, d], rotated, keys scaled.
@@ -356,19 +453,47 @@ fn sides(parts: &[Part]) -> Vec<Sides> {
     sides
 }
 
+/// The weight of a norm over `width` numbers.
+fn norm(builder: &Builder, name: &str, width: usize) -> Result<Tensor> {
+    Ok(builder.pp(name).get_with_hints(width, "weight", ONES)?)
+}
+
 impl Layer {
+    /// A layer of the tensors that `builder` gives.
+    fn build(config: &RetentionConfig, builder: &Builder) -> Result<Self> {
+        let RetentionConfig { width: d, value_width: value, ffn_width: inner, .. } = *config;
+        let (retention, ffn) = (builder.pp("retention"), builder.pp("ffn"));
+        let matrix = |builder: &Builder, name: &str, shape: (usize, usize), start| -> Result<Tensor> {
+            Ok(builder.pp(name).get_with_hints(shape, "weight", start)?)
+        };
+        // The published start: queries, keys, values and gates small, so that a layer begins close to the identity.
+        let small = |name: &str, out: usize| matrix(&retention, name, (out, d), xavier((out, d), 2f64.powf(-2.5)));
+        Ok(Self {
+            retention_norm: norm(&retention, "norm", d)?,
+            query: small("query", d)?,
+            key: small("key", d)?,
+            value: small("value", value)?,
+            gate: small("gate", value)?,
+            out: matrix(&retention, "out", (d, value), xavier((d, value), 1.0))?,
+            ffn_norm: norm(&ffn, "norm", d)?,
+            fc1: matrix(&ffn, "fc1", (inner, d), fan_in(&[inner, d]))?,
+            ffn_gate: matrix(&ffn, "gate", (inner, d), fan_in(&[inner, d]))?,
+            fc2: matrix(&ffn, "fc2", (d, inner), fan_in(&[d, inner]))?,
+        })
+    }
+
     fn queries(&self, h: &Tensor, batch: &Batch) -> Result<Tensor> {
         Ok(rotate(&linear(h, &self.query)?, &batch.positions, 1.0)?)
     }
 
-    fn keys(&self, config: &ModelConfig, h: &Tensor, batch: &Batch) -> Result<Tensor> {
+    fn keys(&self, config: &RetentionConfig, h: &Tensor, batch: &Batch) -> Result<Tensor> {
         let scale = (config.key_width() as f64).powf(-0.5);
         Ok(rotate(&linear(h, &self.key)?, &batch.positions, scale)?)
     }
 
     fn forward(
         &self,
-        config: &ModelConfig,
+        config: &RetentionConfig,
         x: &Tensor,
         batch: &Batch,
         dropout: &mut Option<&mut Dropout>,
@@ -384,7 +509,7 @@ impl Layer {
     /// Gate, projection and feed-forward network: everything that looks at one token at a time.
     fn after_retention(
         &self,
-        config: &ModelConfig,
+        config: &RetentionConfig,
         x: &Tensor,
         h: &Tensor,
         retained: &Tensor,
@@ -398,7 +523,7 @@ impl Layer {
         Ok((x + dropped(out, dropout)?)?)
     }
 
-    fn keys_and_values(&self, config: &ModelConfig, x: &Tensor, batch: &Batch) -> Result<Part> {
+    fn keys_and_values(&self, config: &RetentionConfig, x: &Tensor, batch: &Batch) -> Result<Part> {
         let h = rms_norm(x, &self.retention_norm, config.norm_epsilon)?;
         let keys = self.keys(config, &h, batch)?.detach();
         let values = linear(&h, &self.value)?.detach();
@@ -407,8 +532,8 @@ impl Layer {
         with_rows(&keys, |keys| {
             with_rows(&values, |values| {
                 for head in 0..config.heads {
-                    let keys = HeadRows::new(keys, config.embed_dim, config.heads, head);
-                    let values = HeadRows::new(values, config.value_dim, config.heads, head);
+                    let keys = HeadRows::new(keys, config.width, config.heads, head);
+                    let values = HeadRows::new(values, config.value_width, config.heads, head);
                     seen_from_right.push(summarise(keys, values, 0, tokens, decay(head), true));
                     seen_from_left.push(summarise(keys, values, 0, tokens, decay(head), false));
                 }
@@ -420,7 +545,7 @@ impl Layer {
 
     fn forward_block(
         &self,
-        config: &ModelConfig,
+        config: &RetentionConfig,
         x: &Tensor,
         batch: &Batch,
         part: &Part,

@@ -1,15 +1,25 @@
-//! What a model is made of: sizes, k, task, head. Stored as JSON in the metadata of its weights.
+//! What a model is made of: its encoder and its head, each with its sizes. Stored as JSON in the metadata of its weights.
+
+mod version_1;
 
 use serde::{Deserialize, Serialize};
 
+use super::backbone::RetentionConfig;
+use super::heads::coding::{FramesConfig, PublishedCodingConfig};
+use super::heads::duplex::DuplexConfig;
+use super::heads::helices::HelicesConfig;
+use super::heads::published_fold::PublishedFoldConfig;
 use crate::relatives::Source;
 use crate::{Error, Result};
 
-/// What the head on top of the backbone predicts.
+/// The version of the JSON that is written. Version 1 had all sizes side by side and is still read.
+const VERSION: u64 = 2;
+
+/// What the head on top of the encoder predicts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum Task {
-    /// Masked k-mers: the output projection of the backbone itself.
+    /// Masked k-mers: the encoder's own language-model head.
     Pretrain,
     /// Base pairs of the secondary structure.
     Fold,
@@ -30,7 +40,7 @@ impl std::fmt::Display for Task {
     }
 }
 
-/// How a head is built.
+/// How a head is built, as `--head` says it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum HeadKind {
@@ -47,92 +57,230 @@ pub enum HeadKind {
     Duplex,
 }
 
-/// Every dimension of a model. The default is the published one (RNAret, Methods: about 12 million parameters).
+/// The encoder and the head of a model.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(try_from = "serde_json::Value", into = "Version2")]
 pub struct ModelConfig {
-    /// What the head predicts.
-    pub task: Task,
-    /// Nucleotides per token; odd, 1 to 7.
-    pub k: usize,
-    /// Width of the residual stream (d).
-    pub embed_dim: usize,
-    /// Width of all heads' values together.
-    pub value_dim: usize,
-    /// Width of the feed-forward network.
-    pub ffn_dim: usize,
-    /// Number of layers.
-    pub layers: usize,
-    /// Number of retention heads; divides `embed_dim` (by an even key width) and `value_dim`.
-    pub heads: usize,
-    /// The epsilon of every RMSNorm.
-    #[serde(default = "default_norm_epsilon")]
-    pub norm_epsilon: f64,
-    /// How the head is built.
-    #[serde(default)]
-    pub head: HeadKind,
-    /// Residual blocks of the head; the published mirtarget head has none.
-    #[serde(default)]
-    pub head_blocks: usize,
-    /// Channels of the head; the published mirtarget head has none.
-    #[serde(default)]
-    pub head_width: usize,
-    /// True where the coding head's blocks are left out of the forward pass although the weights hold them, which is
-    /// what the published code does with its published weights.
-    #[serde(default)]
-    pub skip_head_blocks: bool,
-    /// True where the fold head `helices` also reads what known structures of related RNAs say.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub relatives: bool,
+    /// What turns letters into features.
+    pub encoder: EncoderConfig,
+    /// What turns features into predictions.
+    pub head: HeadConfig,
 }
 
-fn default_norm_epsilon() -> f64 {
-    1e-6
+/// The JSON of a [`ModelConfig`].
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Version2 {
+    version: u64,
+    encoder: EncoderConfig,
+    head: HeadConfig,
 }
 
-impl Default for ModelConfig {
-    fn default() -> Self {
-        Self {
-            task: Task::Pretrain,
-            k: 1,
-            embed_dim: 384,
-            value_dim: 512,
-            ffn_dim: 512,
-            layers: 8,
-            heads: 4,
-            norm_epsilon: default_norm_epsilon(),
-            head: HeadKind::Published,
-            head_blocks: 0,
-            head_width: 0,
-            skip_head_blocks: false,
-            relatives: false,
+impl From<ModelConfig> for Version2 {
+    fn from(ModelConfig { encoder, head }: ModelConfig) -> Self {
+        Self { version: VERSION, encoder, head }
+    }
+}
+
+impl TryFrom<serde_json::Value> for ModelConfig {
+    type Error = String;
+
+    fn try_from(json: serde_json::Value) -> std::result::Result<Self, String> {
+        match json.get("version").map(serde_json::Value::as_u64) {
+            None => version_1::read(json),
+            Some(Some(VERSION)) => {
+                let Version2 { encoder, head, .. } = serde_json::from_value(json).map_err(|error| error.to_string())?;
+                Ok(Self { encoder, head })
+            }
+            Some(_) => Err(format!(
+                "the configuration has version {}; this program reads versions up to {VERSION}",
+                json["version"]
+            )),
         }
     }
 }
 
-impl ModelConfig {
-    /// The published sizes for a task: a head of 16 blocks and 128 channels for fold and coding.
-    pub fn published(task: Task, k: usize) -> Self {
-        let (head_blocks, head_width) = match task {
-            Task::Fold | Task::Coding => (16, 128),
-            Task::Pretrain | Task::Mirtarget => (0, 0),
-        };
-        Self { task, k, head_blocks, head_width, ..Self::default() }
+/// An encoder and its sizes.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+pub enum EncoderConfig {
+    /// The bidirectional retentive network of RNAret.
+    Retention(RetentionConfig),
+}
+
+/// A head and its sizes.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+pub enum HeadConfig {
+    /// None but the encoder's own, which guesses masked tokens.
+    LanguageModel,
+    /// Fold, as published.
+    PublishedFold(PublishedFoldConfig),
+    /// Fold: convolutions over the pairs that could be part of a helix.
+    Helices(HelicesConfig),
+    /// Coding, as published.
+    PublishedCoding(PublishedCodingConfig),
+    /// Coding: convolutions along the transcript, beside its reading frames.
+    Frames(FramesConfig),
+    /// Mirtarget, as published.
+    PublishedMirtarget,
+    /// Mirtarget: convolutions over the map of miRNA positions x site positions.
+    Duplex(DuplexConfig),
+}
+
+/// The epsilon of every RMSNorm, where nothing else is said.
+pub(super) fn default_norm_epsilon() -> f64 {
+    1e-6
+}
+
+impl EncoderConfig {
+    /// Numbers per nucleotide (d).
+    pub fn width(&self) -> usize {
+        let Self::Retention(config) = self;
+        config.width
     }
 
-    /// Width of one head's queries and keys.
-    pub fn key_width(&self) -> usize {
-        self.embed_dim / self.heads
+    /// Nucleotides per token.
+    pub fn k(&self) -> usize {
+        let Self::Retention(config) = self;
+        config.k
     }
 
-    /// Width of one head's values.
-    pub fn value_width(&self) -> usize {
-        self.value_dim / self.heads
-    }
-
-    /// Tokens in the vocabulary: 4^k k-mers and six special ones.
+    /// Tokens in the vocabulary, special ones included.
     pub fn vocabulary_size(&self) -> usize {
-        4usize.pow(self.k as u32) + 6
+        let Self::Retention(config) = self;
+        config.vocabulary_size()
+    }
+
+    fn validate(&self) -> Result<()> {
+        let Self::Retention(config) = self;
+        config.validate()
+    }
+}
+
+impl std::fmt::Display for EncoderConfig {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self::Retention(RetentionConfig { k, layers, width, .. }) = self;
+        write!(f, "k = {k}, {layers} layers of {width}")
+    }
+}
+
+impl HeadConfig {
+    /// The published head of a task: 16 blocks and 128 channels for fold and coding.
+    pub fn published(task: Task) -> Self {
+        let (blocks, width) = (16, 128);
+        match task {
+            Task::Pretrain => Self::LanguageModel,
+            Task::Fold => Self::PublishedFold(PublishedFoldConfig { blocks, width }),
+            Task::Coding => Self::PublishedCoding(PublishedCodingConfig { blocks, width, skip_blocks: false }),
+            Task::Mirtarget => Self::PublishedMirtarget,
+        }
+    }
+
+    /// A head for `task` of this kind and these sizes.
+    ///
+    /// # Errors
+    /// Where the task has no head of this kind.
+    pub fn new(task: Task, kind: HeadKind, blocks: usize, width: usize) -> Result<Self> {
+        let norm_epsilon = default_norm_epsilon();
+        Ok(match (task, kind) {
+            (Task::Pretrain, HeadKind::Published) => Self::LanguageModel,
+            (Task::Mirtarget, HeadKind::Published) => Self::PublishedMirtarget,
+            (Task::Fold, HeadKind::Published) => Self::PublishedFold(PublishedFoldConfig { blocks, width }),
+            (Task::Coding, HeadKind::Published) => {
+                Self::PublishedCoding(PublishedCodingConfig { blocks, width, skip_blocks: false })
+            }
+            (Task::Fold, HeadKind::Helices) => {
+                Self::Helices(HelicesConfig { blocks, width, norm_epsilon, relatives: false })
+            }
+            (Task::Coding, HeadKind::Frames) => Self::Frames(FramesConfig { blocks, width, norm_epsilon }),
+            (Task::Mirtarget, HeadKind::Duplex) => Self::Duplex(DuplexConfig { blocks, width, norm_epsilon }),
+            (task, kind) => return Err(Error::Usage(format!("a {task} model has no head of the kind {kind:?}"))),
+        })
+    }
+
+    /// What the head predicts.
+    pub fn task(&self) -> Task {
+        match self {
+            Self::LanguageModel => Task::Pretrain,
+            Self::PublishedFold(_) | Self::Helices(_) => Task::Fold,
+            Self::PublishedCoding(_) | Self::Frames(_) => Task::Coding,
+            Self::PublishedMirtarget | Self::Duplex(_) => Task::Mirtarget,
+        }
+    }
+
+    /// How the head is built.
+    pub fn kind(&self) -> HeadKind {
+        match self {
+            Self::LanguageModel | Self::PublishedFold(_) | Self::PublishedCoding(_) | Self::PublishedMirtarget => {
+                HeadKind::Published
+            }
+            Self::Helices(_) => HeadKind::Helices,
+            Self::Frames(_) => HeadKind::Frames,
+            Self::Duplex(_) => HeadKind::Duplex,
+        }
+    }
+
+    /// Residual blocks and channels, where the head has such; else zeros.
+    pub fn sizes(&self) -> (usize, usize) {
+        match self {
+            Self::LanguageModel | Self::PublishedMirtarget => (0, 0),
+            Self::PublishedFold(PublishedFoldConfig { blocks, width })
+            | Self::Helices(HelicesConfig { blocks, width, .. })
+            | Self::PublishedCoding(PublishedCodingConfig { blocks, width, .. })
+            | Self::Frames(FramesConfig { blocks, width, .. })
+            | Self::Duplex(DuplexConfig { blocks, width, .. }) => (*blocks, *width),
+        }
+    }
+
+    /// The same head with other residual blocks and channels.
+    pub fn with_sizes(mut self, new_blocks: usize, new_width: usize) -> Self {
+        match &mut self {
+            Self::LanguageModel | Self::PublishedMirtarget => {}
+            Self::PublishedFold(PublishedFoldConfig { blocks, width })
+            | Self::Helices(HelicesConfig { blocks, width, .. })
+            | Self::PublishedCoding(PublishedCodingConfig { blocks, width, .. })
+            | Self::Frames(FramesConfig { blocks, width, .. })
+            | Self::Duplex(DuplexConfig { blocks, width, .. }) => (*blocks, *width) = (new_blocks, new_width),
+        }
+        self
+    }
+
+    /// Whether the head reads what known structures of related RNAs say.
+    pub fn reads_relatives(&self) -> bool {
+        matches!(self, Self::Helices(HelicesConfig { relatives: true, .. }))
+    }
+
+    /// The same head, reading what known structures of related RNAs say or not.
+    ///
+    /// # Errors
+    /// Where it should and cannot.
+    pub fn with_relatives(mut self, reads: bool) -> Result<Self> {
+        match &mut self {
+            Self::Helices(HelicesConfig { relatives, .. }) => *relatives = reads,
+            _ if reads => {
+                return Err(Error::Usage("known structures are for fold models with the head helices".into()));
+            }
+            _ => {}
+        }
+        Ok(self)
+    }
+}
+
+impl ModelConfig {
+    /// A model of this encoder and this head.
+    pub fn new(encoder: RetentionConfig, head: HeadConfig) -> Self {
+        Self { encoder: EncoderConfig::Retention(encoder), head }
+    }
+
+    /// The published sizes for a task (RNAret, Methods: about 12 million parameters).
+    pub fn published(task: Task, k: usize) -> Self {
+        Self::new(RetentionConfig { k, ..RetentionConfig::default() }, HeadConfig::published(task))
+    }
+
+    /// What the head predicts.
+    pub fn task(&self) -> Task {
+        self.head.task()
     }
 
     /// Where a model looks for known structures if `wanted` is what the user wants, if anything.
@@ -140,13 +288,14 @@ impl ModelConfig {
     /// # Errors
     /// Where the user wants some and the model does not read them.
     pub fn known_structures(&self, wanted: &[Source]) -> Result<Vec<Source>> {
-        if !self.relatives && wanted.iter().any(|source| *source != Source::None) {
+        let reads = self.head.reads_relatives();
+        if !reads && wanted.iter().any(|source| *source != Source::None) {
             return Err(Error::Usage(
                 "--known-structures: this model was trained without; leave it out, or give a model that reads them"
                     .into(),
             ));
         }
-        Ok(if wanted.is_empty() && self.relatives { vec![Source::BuiltIn] } else { wanted.to_vec() })
+        Ok(if wanted.is_empty() && reads { vec![Source::BuiltIn] } else { wanted.to_vec() })
     }
 
     /// Checks that the dimensions fit each other.
@@ -154,44 +303,45 @@ impl ModelConfig {
     /// # Errors
     /// [`Error::Usage`] names the field that does not fit.
     pub fn validate(&self) -> Result<()> {
-        let wrong = |message: String| Err(Error::Usage(message));
-        if self.k.is_multiple_of(2) || self.k > 7 {
-            return wrong(format!("k = {} is not an odd number from 1 to 7", self.k));
-        }
-        for (name, value) in [
-            ("embed_dim", self.embed_dim),
-            ("value_dim", self.value_dim),
-            ("ffn_dim", self.ffn_dim),
-            ("layers", self.layers),
-            ("heads", self.heads),
-        ] {
-            if value == 0 {
-                return wrong(format!("{name} must be at least 1"));
-            }
-        }
-        if !self.embed_dim.is_multiple_of(2 * self.heads) || self.key_width() < 4 {
-            return wrong(format!(
-                "embed_dim {} does not split into {} heads of an even width of at least 4",
-                self.embed_dim, self.heads
-            ));
-        }
-        if !self.value_dim.is_multiple_of(self.heads) {
-            return wrong(format!("value_dim {} does not split into {} heads", self.value_dim, self.heads));
-        }
-        let needs_width = matches!(self.task, Task::Fold | Task::Coding) || self.head == HeadKind::Duplex;
-        if needs_width && self.head_width == 0 {
-            return wrong(format!("a {} head needs head_width of at least 1", self.task));
-        }
-        if self.relatives && self.head != HeadKind::Helices {
-            return wrong("known structures are for fold models with the head helices".into());
-        }
-        match (self.head, self.task) {
-            (HeadKind::Published, _)
-            | (HeadKind::Helices, Task::Fold)
-            | (HeadKind::Frames, Task::Coding)
-            | (HeadKind::Duplex, Task::Mirtarget) => {}
-            (head, task) => return wrong(format!("a {task} model has no head of the kind {head:?}")),
+        self.encoder.validate()?;
+        let has_channels = !matches!(self.head, HeadConfig::LanguageModel | HeadConfig::PublishedMirtarget);
+        if has_channels && self.head.sizes().1 == 0 {
+            return Err(Error::Usage(format!("a {} head needs a width of at least 1", self.task())));
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_configuration_is_read_back_whatever_its_head() {
+        let kinds = [HeadKind::Published, HeadKind::Helices, HeadKind::Frames, HeadKind::Duplex];
+        for task in [Task::Pretrain, Task::Fold, Task::Coding, Task::Mirtarget] {
+            for head in kinds.iter().filter_map(|kind| HeadConfig::new(task, *kind, 3, 24).ok()) {
+                let config = ModelConfig { head, ..ModelConfig::published(task, 3) };
+                let json = serde_json::to_value(&config).unwrap();
+                assert_eq!(json["version"], 2);
+                assert_eq!(serde_json::from_value::<ModelConfig>(json).unwrap(), config);
+                assert_eq!(config.task(), task);
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_not_known_is_refused() {
+        let good = serde_json::to_value(ModelConfig::published(Task::Fold, 1)).unwrap();
+        let wrong = |change: fn(&mut serde_json::Value)| {
+            let mut json = good.clone();
+            change(&mut json);
+            serde_json::from_value::<ModelConfig>(json).unwrap_err().to_string()
+        };
+        assert!(wrong(|json| json["version"] = 3.into()).contains("version 3"));
+        assert!(wrong(|json| json["encoder"]["kind"] = "convolution".into()).contains("convolution"));
+        assert!(wrong(|json| json["encoder"]["depth"] = 3.into()).contains("depth"));
+        assert!(wrong(|json| json["head"]["depth"] = 3.into()).contains("depth"));
+        assert!(wrong(|json| json["tail"] = 3.into()).contains("tail"));
     }
 }

@@ -71,12 +71,12 @@ mod tests {
     fn every_model_has_its_name_and_every_task_a_model() -> Result<()> {
         for (name, _) in MODELS {
             let weights = open(Path::new(name))?;
-            assert!(name.starts_with(&weights.config.task.to_string()), "{name}");
+            assert!(name.starts_with(&weights.config.task().to_string()), "{name}");
         }
         for task in [Task::Pretrain, Task::Fold, Task::Coding, Task::Mirtarget] {
-            assert_eq!(load(task)?.config.task, task);
+            assert_eq!(load(task)?.config.task(), task);
         }
-        assert_eq!(open(Path::new("pretrain-k5"))?.config.k, 5);
+        assert_eq!(open(Path::new("pretrain-k5"))?.config.encoder.k(), 5);
         Ok(())
     }
 
@@ -86,7 +86,7 @@ mod tests {
         let weights = load(Task::Mirtarget)?;
         let backbone = Backbone::new(&weights.config, &weights.parameters)?.for_inference()?;
         let head = MirtargetHead::new(&weights.config, &weights.parameters)?;
-        let tokenizer = Tokenizer::new(weights.config.k)?;
+        let tokenizer = Tokenizer::new(weights.config.encoder.k())?;
         let records = mirtarget::read(include_str!("../../../testdata/mirna_pairs.tsv").as_bytes(), "mirna_pairs.tsv")?;
         assert_eq!(records.len(), 16);
         let pairs: Vec<Pair> =

@@ -34,8 +34,8 @@ impl Model {
     /// Where the file is no model, or one for another task; where the device cannot be had.
     pub fn load(path: Option<&Path>, task: Task, device: DeviceArgs) -> Result<Self> {
         let model = Self::load_any(path, task, device)?;
-        if model.weights.config.task != task {
-            let holds = model.weights.config.task;
+        let holds = model.weights.config.task();
+        if holds != task {
             let message = format!("holds a {holds} model where a {task} model is needed");
             return Err(Error::weights(&model.weights.source, message));
         }
@@ -52,18 +52,10 @@ impl Model {
             Some(path) => default_models::open(path)?,
             None => default_models::load(task)?,
         };
-        let tokenizer = Tokenizer::new(weights.config.k)?;
+        let tokenizer = Tokenizer::new(weights.config.encoder.k())?;
         let parameters = compute.place(&weights.parameters)?;
         let backbone = Backbone::new(&weights.config, &parameters)?.for_inference()?;
-        let config = &weights.config;
-        log::debug!(
-            "model {}: {} layers of {}, k = {}, sha256 {}",
-            weights.source.display(),
-            config.layers,
-            config.embed_dim,
-            config.k,
-            weights.checksum
-        );
+        log::debug!("model {}: {}, sha256 {}", weights.source.display(), weights.config.encoder, weights.checksum);
         cli::note_model(&weights.source, &weights.checksum);
         cli::note_device(match compute.device.location() {
             DeviceLocation::Cpu => "cpu".to_owned(),

@@ -1,6 +1,7 @@
 //! The bidirectional retentive encoder and its heads: the model library, for the CPU and the GPU.
 
 pub mod backbone;
+pub mod builder;
 pub mod config;
 #[cfg(any(feature = "cuda", test))]
 pub mod cuda;
@@ -16,8 +17,8 @@ pub mod parameters;
 pub mod retention;
 pub mod weights;
 
-pub use backbone::Backbone;
-pub use config::{HeadKind, ModelConfig, Task};
+pub use backbone::{Backbone, RetentionConfig};
+pub use config::{EncoderConfig, HeadConfig, HeadKind, ModelConfig, Task};
 pub use default_models::{load as default_model, open as open_weights};
 pub use load::Model;
 pub use packed::Packed;

@@ -81,6 +81,22 @@ pub struct Checkpoint {
     pub optimiser: BTreeMap<String, Tensor>,
 }
 
+impl Checkpoint {
+    /// Gives tensors new names, pairs of an old and a new one; those that the checkpoint does not hold are passed over.
+    /// Checkpoints had the published names once.
+    pub fn rename<'a>(&mut self, names: impl Iterator<Item = (String, &'a String)>) {
+        let names: BTreeMap<String, &String> = names.collect();
+        let renamed = |name: &str| names.get(name).map_or(name, |new| new.as_str()).to_owned();
+        self.weights = std::mem::take(&mut self.weights).into_iter().map(|(name, t)| (renamed(&name), t)).collect();
+        // The optimiser keeps several tensors of a name, each kind under a prefix of its own.
+        let parted = |name: &str| match name.split_once('/') {
+            Some((kind, name)) => format!("{kind}/{}", renamed(name)),
+            None => name.to_owned(),
+        };
+        self.optimiser = std::mem::take(&mut self.optimiser).into_iter().map(|(name, t)| (parted(&name), t)).collect();
+    }
+}
+
 #[derive(Serialize, Deserialize)]
 struct Metadata {
     version: u32,
@@ -332,6 +348,15 @@ mod tests {
         folder.write(&checkpoint(1)).expect("a checkpoint is written");
         let error = folder.newest("another run").err().expect("an error");
         assert!(error.to_string().contains("other settings"), "{error}");
+    }
+
+    #[test]
+    fn old_names_become_new_ones() {
+        let mut old = checkpoint(1);
+        let new = "encoder.a".to_string();
+        old.rename([("a".to_string(), &new), ("b".to_string(), &new)].into_iter());
+        assert_eq!(old.weights.into_keys().collect::<Vec<_>>(), ["encoder.a"]);
+        assert_eq!(old.optimiser.into_keys().collect::<Vec<_>>(), ["first_moment/encoder.a"]);
     }
 
     #[test]

@@ -5,7 +5,8 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::schedule::Schedule;
-use crate::model::{HeadKind, ModelConfig, Task};
+use crate::model::heads::coding::PublishedCodingConfig;
+use crate::model::{EncoderConfig, HeadConfig, HeadKind, ModelConfig, RetentionConfig, Task};
 use crate::{Error, Result};
 
 /// Which records may not be torn apart when a part of the data is held out for validation.
@@ -355,40 +356,39 @@ impl Sizes {
     /// Where a size differs from that of the encoder that training starts from, and where sizes do not fit each other.
     pub fn model(&self, task: Task, start: Option<&ModelConfig>) -> Result<ModelConfig> {
         let base = match start {
-            Some(start) if start.task == task => start.clone(),
-            Some(start) => {
-                let published = ModelConfig::published(task, start.k);
-                ModelConfig {
-                    task,
-                    head: published.head,
-                    head_blocks: published.head_blocks,
-                    head_width: published.head_width,
-                    skip_head_blocks: false,
-                    ..start.clone()
-                }
-            }
+            Some(start) if start.task() == task => start.clone(),
+            Some(start) => ModelConfig { encoder: start.encoder.clone(), head: HeadConfig::published(task) },
             None => ModelConfig::published(task, 1),
         };
-        let model = ModelConfig {
-            k: self.k.unwrap_or(base.k),
-            layers: self.layers.unwrap_or(base.layers),
-            embed_dim: self.embed_dim.unwrap_or(base.embed_dim),
-            value_dim: self.value_dim.unwrap_or(base.value_dim),
-            ffn_dim: self.ffn_dim.unwrap_or(base.ffn_dim),
-            heads: self.heads.unwrap_or(base.heads),
-            head: self.head.unwrap_or(base.head),
-            head_blocks: self.head_blocks.unwrap_or(base.head_blocks),
-            head_width: self.head_width.unwrap_or(base.head_width),
-            ..base.clone()
-        };
-        let encoder = |config: &ModelConfig| {
-            [config.k, config.layers, config.embed_dim, config.value_dim, config.ffn_dim, config.heads]
-        };
-        if start.is_some() && encoder(&model) != encoder(&base) {
+        let EncoderConfig::Retention(from) = &base.encoder;
+        let encoder = EncoderConfig::Retention(RetentionConfig {
+            k: self.k.unwrap_or(from.k),
+            layers: self.layers.unwrap_or(from.layers),
+            width: self.embed_dim.unwrap_or(from.width),
+            value_width: self.value_dim.unwrap_or(from.value_width),
+            ffn_width: self.ffn_dim.unwrap_or(from.ffn_width),
+            heads: self.heads.unwrap_or(from.heads),
+            norm_epsilon: from.norm_epsilon,
+        });
+        if start.is_some() && encoder != base.encoder {
             return Err(Error::Usage(
                 "k, layers, widths and heads come from --model: leave out the flags that say otherwise".into(),
             ));
         }
+        let (blocks, width) = base.head.sizes();
+        let (blocks, width) = (self.head_blocks.unwrap_or(blocks), self.head_width.unwrap_or(width));
+        let head = match self.head {
+            Some(kind) if kind != base.head.kind() => HeadConfig::new(task, kind, blocks, width)?,
+            _ => base.head.with_sizes(blocks, width),
+        };
+        // What the forward pass does not use is not trained and not kept.
+        let head = match head {
+            HeadConfig::PublishedCoding(PublishedCodingConfig { skip_blocks: true, width, .. }) => {
+                HeadConfig::PublishedCoding(PublishedCodingConfig { blocks: 0, width, skip_blocks: false })
+            }
+            head => head,
+        };
+        let model = ModelConfig { encoder, head };
         model.validate()?;
         Ok(model)
     }
@@ -411,16 +411,18 @@ pub fn read_file(path: &Path) -> Result<(Hyperparameters, Sizes)> {
 
 /// The text of a run's `config.toml`, which `--config` reads again.
 pub fn write_file(config: &TrainConfig, model: &ModelConfig) -> Result<String> {
+    let EncoderConfig::Retention(encoder) = &model.encoder;
+    let (blocks, width) = model.head.sizes();
     let sizes = Sizes {
-        k: Some(model.k),
-        layers: Some(model.layers),
-        embed_dim: Some(model.embed_dim),
-        value_dim: Some(model.value_dim),
-        ffn_dim: Some(model.ffn_dim),
-        heads: Some(model.heads),
-        head: Some(model.head),
-        head_blocks: Some(model.head_blocks),
-        head_width: Some(model.head_width),
+        k: Some(encoder.k),
+        layers: Some(encoder.layers),
+        embed_dim: Some(encoder.width),
+        value_dim: Some(encoder.value_width),
+        ffn_dim: Some(encoder.ffn_width),
+        heads: Some(encoder.heads),
+        head: Some(model.head.kind()),
+        head_blocks: Some(blocks),
+        head_width: Some(width),
     };
     Ok(format!("{}\n[model]\n{}", to_toml(config)?, to_toml(&sizes)?))
 }
@@ -476,14 +478,15 @@ mod tests {
 
     #[test]
     fn the_encoder_of_the_starting_weights_rules() {
-        let start = ModelConfig { layers: 2, embed_dim: 64, k: 3, ..ModelConfig::published(Task::Pretrain, 3) };
+        let encoder = RetentionConfig { layers: 2, width: 64, k: 3, ..RetentionConfig::default() };
+        let start = ModelConfig::new(encoder, HeadConfig::LanguageModel);
         let model = Sizes::default().model(Task::Fold, Some(&start)).expect("a valid model");
-        assert_eq!((model.layers, model.embed_dim, model.k, model.head_blocks), (2, 64, 3, 16));
+        assert_eq!((model.encoder, model.head.sizes().0), (start.encoder.clone(), 16));
         let other = Sizes { layers: Some(3), ..Default::default() };
         assert!(other.model(Task::Fold, Some(&start)).is_err());
         let head = Sizes { head: Some(HeadKind::Helices), head_width: Some(24), ..Default::default() };
         let model = head.model(Task::Fold, Some(&start)).expect("a valid model");
-        assert_eq!((model.head, model.head_width), (HeadKind::Helices, 24));
+        assert_eq!((model.head.kind(), model.head.sizes()), (HeadKind::Helices, (16, 24)));
     }
 
     #[test]

@@ -140,7 +140,6 @@ impl<O: Objective> Run<O> {
         let variables = self
             .start
             .iter()
-            .filter(|(name, _)| !untrained(name, &self.model))
             .map(|(name, tensor)| Ok((name.clone(), Var::from_tensor(&tensor.to_device(&self.compute.device)?)?)))
             .collect::<Result<BTreeMap<String, Var>>>()?;
         let settings = AdamWSettings {
@@ -155,7 +154,8 @@ impl<O: Objective> Run<O> {
         let checkpoints = CheckpointFolder::open(self.folder.join("checkpoints"), self.config.checkpoints_kept)?;
         let digest = self.digest()?;
         let mut progress = Progress::default();
-        if let Some(checkpoint) = checkpoints.newest(&digest)? {
+        if let Some(mut checkpoint) = checkpoints.newest(&digest)? {
+            checkpoint.rename(variables.keys().map(|own| (weights::published_name(own, self.model.task()), own)));
             for (name, variable) in &variables {
                 let tensor = checkpoint
                     .weights
@@ -466,13 +466,6 @@ fn running_row(progress: &Progress, learning_rate: f64, gradient_norm: f64) -> R
         gradient_norm,
         tokens_per_second: running.tokens as f64 / running.seconds,
     }
-}
-
-/// Tensors that a task's forward pass does not use, so that they get no gradient.
-fn untrained(name: &str, model: &ModelConfig) -> bool {
-    model.task != crate::model::Task::Pretrain
-        && (name == "ret.output_projection.weight" || name == "ret.layer_norm.weight")
-        || model.skip_head_blocks && name.starts_with("classifier.resnet.")
 }
 
 /// SHA-256 over files, a model's configuration and its weights.

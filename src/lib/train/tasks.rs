@@ -24,8 +24,9 @@ use super::signals::Interrupt;
 use crate::decode::base_pairs::PairRules;
 use crate::format::structure_reader;
 use crate::model::device::Compute;
-use crate::model::parameters::backbone_prefix;
-use crate::model::{ModelConfig, Parameters, Task, Weights, initialise};
+use crate::model::heads::coding::PublishedCodingConfig;
+use crate::model::parameters::LANGUAGE_MODEL;
+use crate::model::{HeadConfig, ModelConfig, Parameters, Task, Weights, initialise};
 use crate::relatives::{KnownStructures, Source};
 use crate::sequence::{InputFile, ReaderOptions, RecordReader, Tally, Tokenizer, open_text};
 use crate::{Error, Result};
@@ -64,7 +65,7 @@ pub struct Job {
 /// Those of reading the data and of the run.
 pub fn train(job: Job) -> Result<Outcome> {
     std::fs::create_dir_all(&job.folder).map_err(|source| Error::write(&job.folder, source))?;
-    let tokenizer = Tokenizer::new(job.model.k)?;
+    let tokenizer = Tokenizer::new(job.model.encoder.k())?;
     let annotation = job.annotation.as_deref();
     match job.task {
         Task::Pretrain => {
@@ -173,8 +174,8 @@ pub fn evaluate(evaluation: &Evaluation, tally: &Tally) -> Result<(Report, Vec<(
     let Evaluation { weights, config, compute, data, annotation, known, .. } = *evaluation;
     let Evaluation { only_held_out, with_baseline, baseline_training, .. } = *evaluation;
     let (model, parameters) = (&weights.config, &compute.place(&weights.parameters)?);
-    let tokenizer = Tokenizer::new(model.k)?;
-    Ok(match model.task {
+    let tokenizer = Tokenizer::new(model.encoder.k())?;
+    Ok(match model.task() {
         Task::Pretrain => {
             let inputs: Vec<InputFile> = data.iter().map(|path| InputFile::from(path.as_path())).collect();
             let reader =
@@ -301,24 +302,27 @@ fn start<O: Objective>(
 }
 
 /// The tensor that is wider in fold models that read what relatives say.
-const PAIR_FEATURES: &str = "classifier.pair.features.weight";
+const PAIR_FEATURES: &str = "head.pair.features.weight";
 
 /// Fresh parameters, with what the weights to start from have of them.
 fn starting_parameters(job: &Job) -> Result<Parameters> {
     let mut parameters = initialise(&job.model, job.config.seed)?;
     let Some(start) = &job.start else { return Ok(parameters) };
-    let (from, to) = (backbone_prefix(start.config.task), backbone_prefix(job.task));
+    let same_task = start.config.task() == job.task;
+    let skips_blocks =
+        matches!(start.config.head, HeadConfig::PublishedCoding(PublishedCodingConfig { skip_blocks: true, .. }));
     for (name, tensor) in &start.parameters {
-        let own = match name.strip_prefix(from) {
-            _ if name.starts_with("classifier.") && start.config.task != job.task => continue,
-            _ if name.starts_with("classifier.") => name.clone(),
-            Some(rest) => format!("{to}{rest}"),
-            None => continue,
-        };
-        match parameters.get_mut(&own) {
+        // What another task's head knows, and what the model to train has no use for.
+        let left_behind = name.starts_with("head.") && !same_task
+            || name.starts_with(LANGUAGE_MODEL) && job.task != Task::Pretrain
+            || name.starts_with("head.resnet.") && skips_blocks;
+        if left_behind {
+            continue;
+        }
+        match parameters.get_mut(name) {
             Some(target) if target.shape() == tensor.shape() => *target = tensor.clone(),
             // A fold model learns to read what relatives say; at first it is as it was without.
-            Some(target) if own == PAIR_FEATURES && target.dims()[0] == tensor.dims()[0] => {
+            Some(target) if name == PAIR_FEATURES && target.dims()[0] == tensor.dims()[0] => {
                 let more = target.dim(1)?.saturating_sub(tensor.dim(1)?);
                 *target = tensor.pad_with_zeros(1, 0, more)?;
             }

@@ -2,23 +2,53 @@
 
 use candle_core::{DType, Tensor};
 use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
 
-use super::frames::{FRAME_FEATURES, frame_features, transcript_features};
+use super::frames::{FRAME_FEATURES, TRANSCRIPT_FEATURES, frame_features, transcript_features};
 use super::residual_block::ResidualBlock;
-use super::{WithBias, constant, tensor};
+use super::{WithBias, constant, norm, other_task};
 use crate::Result;
 use crate::decode::coding::coding_potential;
+use crate::model::builder::{Builder, read};
+use crate::model::config::default_norm_epsilon;
 use crate::model::ops::bias::{add_bias, add_bias_and_cut};
 use crate::model::ops::convolution::convolution_1d;
 use crate::model::ops::linear::linear;
 use crate::model::ops::rms_norm::rms_norm;
-use crate::model::{HeadKind, ModelConfig, Packed, Parameters};
+use crate::model::{HeadConfig, ModelConfig, Packed, Parameters};
 
 /// Bases of a long transcript computed at a time. Fixed, so that the number of threads does not change the result.
 const PIECE: usize = 2048;
 
 /// Dilation of each block of the frames head, repeated where there are more: multiples of three keep to the frame.
 const DILATIONS: [usize; 4] = [1, 3, 9, 27];
+
+/// The sizes of the published head.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PublishedCodingConfig {
+    /// Residual blocks.
+    pub blocks: usize,
+    /// Channels.
+    pub width: usize,
+    /// True where the blocks are left out of the forward pass although the weights hold them, which is what the published
+    /// code does with its published weights. A model that is trained does not hold blocks that it does not use.
+    #[serde(default)]
+    pub skip_blocks: bool,
+}
+
+/// The sizes of the head that reads the frames.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FramesConfig {
+    /// Residual blocks.
+    pub blocks: usize,
+    /// Channels.
+    pub width: usize,
+    /// The epsilon of every RMSNorm.
+    #[serde(default = "default_norm_epsilon")]
+    pub norm_epsilon: f64,
+}
 
 /// A coding head of either kind.
 #[derive(Clone, Debug)]
@@ -72,34 +102,36 @@ impl CodingProbabilities {
 }
 
 impl CodingHead {
-    /// Picks the head's tensors out of `parameters`; leaves the published blocks out where `config.skip_head_blocks`
-    /// says so.
+    /// Picks the head's tensors out of `parameters`.
     ///
     /// # Errors
     /// Where a tensor is missing.
     pub fn new(config: &ModelConfig, parameters: &Parameters) -> Result<Self> {
-        if config.head == HeadKind::Frames {
-            return Ok(Self(Kind::Frames(FramesHead {
-                features: WithBias::new(parameters, "features")?,
-                frames: WithBias::new(parameters, "frames")?,
-                blocks: ResidualBlock::all(config, parameters, &DILATIONS)?,
-                norm: tensor(parameters, "classifier.norm.weight")?,
-                out: WithBias::new(parameters, "out")?,
-                transcript: [WithBias::new(parameters, "transcript.0")?, WithBias::new(parameters, "transcript.2")?],
-                epsilon: config.norm_epsilon,
-            })));
-        }
-        let blocks = if config.skip_head_blocks { 0 } else { config.head_blocks };
-        let blocks = (0..blocks)
-            .map(|block| {
-                let part = |i: usize| WithBias::new(parameters, &format!("resnet.blocks.{block}.conv_net.{i}"));
-                Ok([part(0)?, part(2)?, part(4)?])
-            })
-            .collect::<Result<_>>()?;
-        Ok(Self(Kind::Published {
-            linear_in: WithBias::new(parameters, "linear_in")?,
-            blocks,
-            conv_out: WithBias::new(parameters, "conv_out")?,
+        Self::build(&config.head, config.encoder.width(), &read(parameters).pp("head"))
+    }
+
+    /// A head of the tensors that `builder` gives, for features of `d` numbers.
+    ///
+    /// # Errors
+    /// Where a tensor is missing, or the configuration is that of another task.
+    pub fn build(config: &HeadConfig, d: usize, builder: &Builder) -> Result<Self> {
+        Ok(Self(match config {
+            HeadConfig::Frames(config) => Kind::Frames(FramesHead::build(config, d, builder)?),
+            HeadConfig::PublishedCoding(PublishedCodingConfig { blocks, width, skip_blocks }) => {
+                let all = (0..*blocks)
+                    .map(|block| {
+                        let builder = builder.pp("resnet.blocks").pp(block).pp("conv_net");
+                        let part = |name: &str, size| WithBias::build(&builder, name, &[*width, *width, size]);
+                        Ok([part("0", 1)?, part("2", 7)?, part("4", 1)?])
+                    })
+                    .collect::<Result<Vec<_>>>()?;
+                Kind::Published {
+                    linear_in: WithBias::build(builder, "linear_in", &[*width, d])?,
+                    blocks: if *skip_blocks { Vec::new() } else { all },
+                    conv_out: WithBias::build(builder, "conv_out", &[1, *width, 3])?,
+                }
+            }
+            other => return Err(other_task(other)),
         }))
     }
 
@@ -252,6 +284,23 @@ fn published(
 }
 
 impl FramesHead {
+    fn build(config: &FramesConfig, d: usize, builder: &Builder) -> Result<Self> {
+        let FramesConfig { blocks, width, norm_epsilon } = *config;
+        let transcript = builder.pp("transcript");
+        Ok(Self {
+            features: WithBias::build(builder, "features", &[width, d])?,
+            frames: WithBias::build(builder, "frames", &[width, FRAME_FEATURES])?,
+            blocks: ResidualBlock::all(blocks, &[width, width, 7], &DILATIONS, norm_epsilon, builder)?,
+            norm: norm(builder, width)?,
+            out: WithBias::build(builder, "out", &[1, width])?,
+            transcript: [
+                WithBias::build(&transcript, "0", &[width, 2 * width + TRANSCRIPT_FEATURES])?,
+                WithBias::build(&transcript, "2", &[1, width])?,
+            ],
+            epsilon: norm_epsilon,
+        })
+    }
+
     /// What the blocks make of every base, [tokens, width].
     fn hidden(&self, features: &Tensor, offsets: &[usize], frame_features: &[f32]) -> Result<Tensor> {
         let tokens = features.dim(0)?;

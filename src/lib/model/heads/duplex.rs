@@ -7,25 +7,41 @@
 
 use candle_core::{DType, Device, Tensor};
 use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
 
 use super::mirtarget::Pair;
 use super::residual_block::ResidualBlock;
-use super::{WithBias, constant, tensor};
+use super::{WithBias, constant, norm};
+use crate::model::Packed;
+use crate::model::builder::Builder;
+use crate::model::config::default_norm_epsilon;
 use crate::model::ops::bias::add_bias_and_cut;
 use crate::model::ops::convolution::convolution_of_maps;
 use crate::model::ops::dropout::{Dropout, dropped};
 use crate::model::ops::linear::linear;
 use crate::model::ops::rms_norm::rms_norm;
 use crate::model::ops::rows::select_rows;
-use crate::model::{ModelConfig, Packed, Parameters};
 use crate::thermodynamics::Duplex;
 use crate::{Error, Result};
 
 /// Numbers per cell that follow from the letters alone.
-pub const DUPLEX_FEATURES: usize = 19;
+const DUPLEX_FEATURES: usize = 19;
 
 /// Pairs computed at a time for inference: few enough that their maps stay in the second-level cache.
 const PAIRS: usize = 8;
+
+/// The sizes of the head.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DuplexConfig {
+    /// Residual blocks.
+    pub blocks: usize,
+    /// Numbers per cell of the map.
+    pub width: usize,
+    /// The epsilon of every RMSNorm.
+    #[serde(default = "default_norm_epsilon")]
+    pub norm_epsilon: f64,
+}
 
 /// The head's weights.
 #[derive(Clone, Debug)]
@@ -40,19 +56,21 @@ pub struct DuplexHead {
 }
 
 impl DuplexHead {
-    /// Picks the head's tensors out of `parameters`.
+    /// A head of the tensors that `builder` gives, for features of `d` numbers.
     ///
     /// # Errors
     /// Where a tensor is missing.
-    pub fn new(config: &ModelConfig, parameters: &Parameters) -> Result<Self> {
+    pub fn build(config: &DuplexConfig, d: usize, builder: &Builder) -> Result<Self> {
+        let DuplexConfig { blocks, width, norm_epsilon } = *config;
+        let (cells, pair) = (builder.pp("cells"), builder.pp("pair"));
         Ok(Self {
-            mirna: WithBias::new(parameters, "cells.mirna")?,
-            site: WithBias::new(parameters, "cells.site")?,
-            features: WithBias::new(parameters, "cells.features")?,
-            blocks: ResidualBlock::all(config, parameters, &[1])?,
-            norm: tensor(parameters, "classifier.norm.weight")?,
-            pair: [WithBias::new(parameters, "pair.0")?, WithBias::new(parameters, "pair.2")?],
-            norm_epsilon: config.norm_epsilon,
+            mirna: WithBias::build(&cells, "mirna", &[width, d])?,
+            site: WithBias::build(&cells, "site", &[width, d])?,
+            features: WithBias::build(&cells, "features", &[width, DUPLEX_FEATURES])?,
+            blocks: ResidualBlock::all(blocks, &[width, width, 3, 3], &[1], norm_epsilon, builder)?,
+            norm: norm(builder, width)?,
+            pair: [WithBias::build(&pair, "0", &[d, 2 * width + 2 * d])?, WithBias::build(&pair, "2", &[2, d])?],
+            norm_epsilon,
         })
     }
 
@@ -206,8 +224,8 @@ fn kind(a: u8, b: u8) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::builder::draw;
     use crate::model::heads::mirtarget::pair_tokens;
-    use crate::model::{HeadKind, Task, initialise};
     use crate::sequence::Tokenizer;
 
     #[test]
@@ -229,14 +247,14 @@ mod tests {
         assert_eq!(at(0, 5)[13..], [1.0, 0.0, 0.0, 0.0, 0.125, 0.0]);
     }
     fn head(width: usize) -> (DuplexHead, usize) {
-        let config = ModelConfig {
-            head: HeadKind::Duplex,
-            head_blocks: 2,
-            head_width: 6,
-            embed_dim: width,
-            ..ModelConfig::published(Task::Mirtarget, 1)
-        };
-        (DuplexHead::new(&config, &initialise(&config, 5).unwrap()).unwrap(), width)
+        let config = DuplexConfig { blocks: 2, width: 6, norm_epsilon: 1e-6 };
+        let mut head = None;
+        draw(5, |builder| {
+            head = Some(DuplexHead::build(&config, width, builder)?);
+            Ok(())
+        })
+        .unwrap();
+        (head.unwrap(), width)
     }
 
     /// Features of the tokens of pairs, each the same whatever stands beside it.

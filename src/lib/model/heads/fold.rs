@@ -5,12 +5,14 @@ use multiversion::multiversion;
 
 use super::helices::HelixHead;
 use super::helix_pairs::Facts;
+use super::other_task;
 use super::published_fold::{PublishedFold, PublishedFoldInference};
 use crate::Result;
 use crate::decode::pair_map::PairMap;
+use crate::model::builder::{Builder, read};
 use crate::model::ops::math::sigmoid;
 use crate::model::ops::rows::select_rows;
-use crate::model::{HeadKind, ModelConfig, Parameters};
+use crate::model::{HeadConfig, ModelConfig, Parameters};
 use crate::relatives::KnownStructures;
 
 /// A fold head of either kind.
@@ -28,11 +30,18 @@ impl FoldHead {
     /// # Errors
     /// Where a tensor is missing.
     pub fn new(config: &ModelConfig, parameters: &Parameters) -> Result<Self> {
-        Ok(match config.head {
-            HeadKind::Helices => Self::Helices(HelixHead::new(config, parameters)?),
-            HeadKind::Published | HeadKind::Frames | HeadKind::Duplex => {
-                Self::Published(PublishedFold::new(config, parameters)?)
-            }
+        Self::build(&config.head, config.encoder.width(), &read(parameters).pp("head"))
+    }
+
+    /// A head of the tensors that `builder` gives, for features of `width` numbers.
+    ///
+    /// # Errors
+    /// Where a tensor is missing, or the configuration is that of another task.
+    pub fn build(config: &HeadConfig, width: usize, builder: &Builder) -> Result<Self> {
+        Ok(match config {
+            HeadConfig::Helices(config) => Self::Helices(HelixHead::build(config, width, builder)?),
+            HeadConfig::PublishedFold(config) => Self::Published(PublishedFold::build(config, width, builder)?),
+            other => return Err(other_task(other)),
         })
     }
 

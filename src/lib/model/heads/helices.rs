@@ -14,19 +14,21 @@ use std::sync::Arc;
 
 use candle_core::{DType, Device, Tensor};
 use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
 
-use super::helix_pairs::{Facts, HelixPairs};
+use super::helix_pairs::{Facts, HelixPairs, pair_features};
 use super::residual_block::ResidualBlock;
-use super::{WithBias, constant, tensor};
+use super::{WithBias, constant, norm};
 use crate::Result;
 use crate::decode::pair_map::PairMap;
+use crate::model::builder::{Builder, fan_in};
+use crate::model::config::default_norm_epsilon;
 use crate::model::ops::bias::add_bias_and_cut;
 use crate::model::ops::linear::linear;
 use crate::model::ops::pair_convolution::pair_convolution;
 use crate::model::ops::pair_list::{Neighbours, PairList};
 use crate::model::ops::rms_norm::rms_norm;
 use crate::model::ops::rows::{select_rows, sum_rows};
-use crate::model::{ModelConfig, Parameters};
 
 /// Dilation of each block, repeated where there are more blocks.
 const DILATIONS: [usize; 8] = [1, 2, 4, 8, 16, 1, 2, 1];
@@ -35,7 +37,7 @@ const DILATIONS: [usize; 8] = [1, 2, 4, 8, 16, 1, 2, 1];
 const BLOCKS_BETWEEN: usize = 2;
 
 /// Weighted means that a base takes of its pairs.
-pub const VOICES: usize = 4;
+const VOICES: usize = 4;
 
 /// A pair's weight in a mean is e^x with x between minus this and this.
 const LOUDEST: f64 = 5.0;
@@ -47,8 +49,24 @@ const IMPOSSIBLE: f32 = -100.0;
 /// the rows around a strip, which are computed anew, are few beside its own.
 const STRIP: usize = 1 << 17;
 
+/// The sizes of the head.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HelicesConfig {
+    /// Residual blocks.
+    pub blocks: usize,
+    /// Numbers per pair.
+    pub width: usize,
+    /// The epsilon of every RMSNorm.
+    #[serde(default = "default_norm_epsilon")]
+    pub norm_epsilon: f64,
+    /// Whether the head also reads what known structures of related RNAs say.
+    #[serde(default)]
+    pub relatives: bool,
+}
+
 /// Number of exchanges in a head of `blocks` blocks.
-pub fn exchanges(blocks: usize) -> usize {
+fn exchanges(blocks: usize) -> usize {
     blocks.saturating_sub(1) / BLOCKS_BETWEEN
 }
 
@@ -79,34 +97,25 @@ struct Exchange {
 }
 
 impl HelixHead {
-    /// Picks the head's tensors out of `parameters`.
+    /// A head of the tensors that `builder` gives, for features of `d` numbers.
     ///
     /// # Errors
     /// Where a tensor is missing.
-    pub fn new(config: &ModelConfig, parameters: &Parameters) -> Result<Self> {
-        let exchanges = (0..exchanges(config.head_blocks))
-            .map(|i| {
-                let with_bias = |part: &str| WithBias::new(parameters, &format!("exchanges.{i}.{part}"));
-                Ok(Exchange {
-                    norm: tensor(parameters, &format!("classifier.exchanges.{i}.norm.weight"))?,
-                    loudness: tensor(parameters, &format!("classifier.exchanges.{i}.loudness.weight"))?,
-                    values: with_bias("values")?,
-                    state: with_bias("state")?,
-                    first: with_bias("first")?,
-                    second: with_bias("second")?,
-                })
-            })
-            .collect::<Result<_>>()?;
+    pub fn build(config: &HelicesConfig, d: usize, builder: &Builder) -> Result<Self> {
+        let HelicesConfig { blocks, width, norm_epsilon, relatives } = *config;
+        let pair = builder.pp("pair");
         Ok(Self {
-            first: WithBias::new(parameters, "pair.first")?,
-            second: WithBias::new(parameters, "pair.second")?,
-            features: WithBias::new(parameters, "pair.features")?,
-            blocks: ResidualBlock::all(config, parameters, &DILATIONS)?,
-            exchanges,
-            norm: tensor(parameters, "classifier.norm.weight")?,
-            out: WithBias::new(parameters, "out")?,
-            norm_epsilon: config.norm_epsilon,
-            relatives: config.relatives,
+            first: WithBias::build(&pair, "first", &[width, d])?,
+            second: WithBias::build(&pair, "second", &[width, d])?,
+            features: WithBias::build(&pair, "features", &[width, pair_features(relatives)])?,
+            blocks: ResidualBlock::all(blocks, &[width, width, 3, 3], &DILATIONS, norm_epsilon, builder)?,
+            exchanges: (0..exchanges(blocks))
+                .map(|i| Exchange::build(width, &builder.pp("exchanges").pp(i)))
+                .collect::<Result<_>>()?,
+            norm: norm(builder, width)?,
+            out: WithBias::build(builder, "out", &[1, width])?,
+            norm_epsilon,
+            relatives,
         })
     }
 
@@ -252,6 +261,18 @@ impl HelixHead {
 }
 
 impl Exchange {
+    fn build(width: usize, builder: &Builder) -> Result<Self> {
+        let loudness = [VOICES, width];
+        Ok(Self {
+            norm: norm(builder, width)?,
+            loudness: builder.pp("loudness").get_with_hints(&loudness, "weight", fan_in(&loudness))?,
+            values: WithBias::build(builder, "values", &[width, width])?,
+            state: WithBias::build(builder, "state", &[width, width + VOICES])?,
+            first: WithBias::build(builder, "first", &[width, width])?,
+            second: WithBias::build(builder, "second", &[width, width])?,
+        })
+    }
+
     /// What the pairs `x` [pairs, width] say: [pairs, width + voices], weighted values and their weights.
     fn speak(&self, x: &Tensor, epsilon: f64) -> Result<Tensor> {
         let h = rms_norm(x, &self.norm, epsilon)?;
@@ -365,20 +386,20 @@ impl<'a> Strips<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::builder::draw;
     use crate::model::ops::testing::numbers;
-    use crate::model::{Task, initialise};
 
     /// Strips give what the whole gives, to the last bit.
     #[test]
     fn strips_do_not_show() {
-        let config = ModelConfig {
-            embed_dim: 16,
-            head: crate::model::HeadKind::Helices,
-            head_width: 32,
-            head_blocks: 8,
-            ..ModelConfig::published(Task::Fold, 1)
-        };
-        let head = HelixHead::new(&config, &initialise(&config, 3).unwrap()).unwrap();
+        let config = HelicesConfig { blocks: 8, width: 32, norm_epsilon: 1e-6, relatives: false };
+        let mut head = None;
+        draw(3, |builder| {
+            head = Some(HelixHead::build(&config, 16, builder)?);
+            Ok(())
+        })
+        .unwrap();
+        let head = head.unwrap();
         let sequence: Vec<u8> =
             numbers(300, 5, 2.0).iter().map(|x| b"ACGU"[(x + 2.0) as usize % 4]).chain([b'A'; 20]).collect();
         let features = numbers(320 * 16, 6, 1.0).iter().map(|x| *x as f32).collect();

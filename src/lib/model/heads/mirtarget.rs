@@ -2,13 +2,14 @@
 
 use candle_core::{DType, Device, Tensor};
 
-use super::WithBias;
 use super::duplex::DuplexHead;
+use super::{WithBias, other_task};
 use crate::Result;
+use crate::model::builder::{Builder, read};
 use crate::model::ops::dropout::Dropout;
 use crate::model::ops::linear::linear_with_bias;
 use crate::model::ops::rows::select_rows;
-use crate::model::{HeadKind, ModelConfig, Packed, Parameters};
+use crate::model::{HeadConfig, ModelConfig, Packed, Parameters};
 use crate::sequence::Tokenizer;
 use crate::sequence::tokenizer::SEQ;
 
@@ -57,11 +58,21 @@ impl MirtargetHead {
     /// # Errors
     /// Where a tensor is missing.
     pub fn new(config: &ModelConfig, parameters: &Parameters) -> Result<Self> {
-        Ok(Self(match config.head {
-            HeadKind::Duplex => Kind::Duplex(DuplexHead::new(config, parameters)?),
-            HeadKind::Published | HeadKind::Helices | HeadKind::Frames => {
-                Kind::Published { dense: WithBias::new(parameters, "0")?, out: WithBias::new(parameters, "2")? }
-            }
+        Self::build(&config.head, config.encoder.width(), &read(parameters).pp("head"))
+    }
+
+    /// A head of the tensors that `builder` gives, for features of `d` numbers.
+    ///
+    /// # Errors
+    /// Where a tensor is missing, or the configuration is that of another task.
+    pub fn build(config: &HeadConfig, d: usize, builder: &Builder) -> Result<Self> {
+        Ok(Self(match config {
+            HeadConfig::Duplex(config) => Kind::Duplex(DuplexHead::build(config, d, builder)?),
+            HeadConfig::PublishedMirtarget => Kind::Published {
+                dense: WithBias::build(builder, "0", &[d, d])?,
+                out: WithBias::build(builder, "2", &[2, d])?,
+            },
+            other => return Err(other_task(other)),
         }))
     }
 

@@ -12,12 +12,37 @@ mod residual_block;
 
 use candle_core::Tensor;
 
+use super::builder::{Builder, ONES, fan_in};
+use super::config::HeadConfig;
 use super::ops::linear::linear_with_bias;
-use super::parameters::Parameters;
 use crate::{Error, Result};
 
-fn tensor(parameters: &Parameters, name: &str) -> Result<Tensor> {
-    parameters.get(name).cloned().ok_or_else(|| Error::weights("model", format!("tensor {name} is missing")))
+/// Asks `builder` for every tensor of a head for features of `width` numbers.
+///
+/// # Errors
+/// Where a tensor is missing.
+pub fn declare(config: &HeadConfig, width: usize, builder: &Builder) -> Result<()> {
+    match config {
+        HeadConfig::LanguageModel => {}
+        HeadConfig::PublishedFold(_) | HeadConfig::Helices(_) => drop(fold::FoldHead::build(config, width, builder)?),
+        HeadConfig::PublishedCoding(_) | HeadConfig::Frames(_) => {
+            drop(coding::CodingHead::build(config, width, builder)?);
+        }
+        HeadConfig::PublishedMirtarget | HeadConfig::Duplex(_) => {
+            drop(mirtarget::MirtargetHead::build(config, width, builder)?);
+        }
+    }
+    Ok(())
+}
+
+/// What is said where a model is asked for the head of another task.
+fn other_task(config: &HeadConfig) -> Error {
+    Error::Usage(format!("this is a {} model: its head predicts something else", config.task()))
+}
+
+/// The weight of a norm over `width` numbers.
+fn norm(builder: &Builder, width: usize) -> Result<Tensor> {
+    Ok(builder.pp("norm").get_with_hints(width, "weight", ONES)?)
 }
 
 /// A weight and its bias.
@@ -28,9 +53,13 @@ struct WithBias {
 }
 
 impl WithBias {
-    fn new(parameters: &Parameters, name: &str) -> Result<Self> {
-        let get = |part: &str| tensor(parameters, &format!("classifier.{name}.{part}"));
-        Ok(Self { weight: get("weight")?, bias: get("bias")? })
+    /// The linear layer or convolution `name`, with a weight of `shape` [out, in, kernel ..].
+    fn build(builder: &Builder, name: &str, shape: &[usize]) -> Result<Self> {
+        let builder = builder.pp(name);
+        Ok(Self {
+            weight: builder.get_with_hints(shape, "weight", fan_in(shape))?,
+            bias: builder.get_with_hints(shape[0], "bias", fan_in(shape))?,
+        })
     }
 
     /// The same without gradients.

@@ -12,16 +12,27 @@ use std::sync::Arc;
 use candle_core::{DType, Tensor};
 use multiversion::multiversion;
 use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
 
 use super::WithBias;
 use crate::Result;
 use crate::decode::pair_map::{PairMap, pairs_above};
+use crate::model::builder::Builder;
 use crate::model::ops::bias::add_bias_and_cut as add_bias_and_cut_op;
 use crate::model::ops::convolution::convolution_2d;
 use crate::model::ops::gemm::{Matrix, product};
 use crate::model::ops::linear::{linear, linear_with_bias};
 use crate::model::ops::recompute::{Part, recomputed};
-use crate::model::{ModelConfig, Parameters};
+
+/// The sizes of the head.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PublishedFoldConfig {
+    /// Residual blocks.
+    pub blocks: usize,
+    /// Channels.
+    pub width: usize,
+}
 
 /// Linear(2d, width), residual blocks of [1x1, ReLU, 3x3, ReLU, 1x1, ReLU], convolution of 3x3 to one logit.
 #[derive(Clone, Debug)]
@@ -32,21 +43,23 @@ pub struct PublishedFold {
 }
 
 impl PublishedFold {
-    /// Picks the head's tensors out of `parameters`.
+    /// A head of the tensors that `builder` gives, for features of `d` numbers.
     ///
     /// # Errors
     /// Where a tensor is missing.
-    pub fn new(config: &ModelConfig, parameters: &Parameters) -> Result<Self> {
-        let blocks = (0..config.head_blocks)
+    pub fn build(config: &PublishedFoldConfig, d: usize, builder: &Builder) -> Result<Self> {
+        let PublishedFoldConfig { blocks, width } = *config;
+        let blocks = (0..blocks)
             .map(|block| {
-                let part = |i: usize| WithBias::new(parameters, &format!("resnet.blocks.{block}.conv_net.{i}"));
-                Ok([part(0)?, part(2)?, part(4)?])
+                let builder = builder.pp("resnet.blocks").pp(block).pp("conv_net");
+                let part = |name: &str, size| WithBias::build(&builder, name, &[width, width, size, size]);
+                Ok([part("0", 1)?, part("2", 3)?, part("4", 1)?])
             })
             .collect::<Result<_>>()?;
         Ok(Self {
-            linear_in: WithBias::new(parameters, "linear_in")?,
+            linear_in: WithBias::build(builder, "linear_in", &[width, 2 * d])?,
             blocks,
-            conv_out: WithBias::new(parameters, "conv_out")?,
+            conv_out: WithBias::build(builder, "conv_out", &[1, width, 3, 3])?,
         })
     }
 

@@ -2,11 +2,11 @@
 
 use candle_core::Tensor;
 
-use super::{WithBias, tensor};
+use super::{WithBias, norm};
 use crate::Result;
+use crate::model::builder::Builder;
 use crate::model::ops::bias::add_bias_and_cut;
 use crate::model::ops::rms_norm::rms_norm;
-use crate::model::{ModelConfig, Parameters};
 
 /// The weights of one block.
 #[derive(Clone, Debug)]
@@ -20,19 +20,27 @@ pub struct ResidualBlock {
 }
 
 impl ResidualBlock {
-    /// Picks the tensors of a head's blocks out of `parameters`; `dilations` are repeated where there are more blocks.
+    /// The `blocks` blocks of a head, with convolutions of `shape` [width, width, kernel ..] and of `dilations`, which are
+    /// repeated where there are more blocks.
     ///
     /// # Errors
     /// Where a tensor is missing.
-    pub fn all(config: &ModelConfig, parameters: &Parameters, dilations: &[usize]) -> Result<Vec<Self>> {
-        (0..config.head_blocks)
+    pub fn all(
+        blocks: usize,
+        shape: &[usize],
+        dilations: &[usize],
+        norm_epsilon: f64,
+        builder: &Builder,
+    ) -> Result<Vec<Self>> {
+        (0..blocks)
             .map(|i| {
+                let builder = builder.pp("blocks").pp(i);
                 Ok(Self {
-                    norm: tensor(parameters, &format!("classifier.blocks.{i}.norm.weight"))?,
-                    convolution: WithBias::new(parameters, &format!("blocks.{i}.convolution"))?,
-                    pointwise: WithBias::new(parameters, &format!("blocks.{i}.pointwise"))?,
+                    norm: norm(&builder, shape[0])?,
+                    convolution: WithBias::build(&builder, "convolution", shape)?,
+                    pointwise: WithBias::build(&builder, "pointwise", &shape[..2])?,
                     dilation: dilations[i % dilations.len()],
-                    norm_epsilon: config.norm_epsilon,
+                    norm_epsilon,
                 })
             })
             .collect()

@@ -4,9 +4,12 @@ use std::path::Path;
 
 use candle_core::Tensor;
 
-use crate::model::config::{ModelConfig, Task};
+use super::published_names::encoder_prefix;
+use crate::model::backbone::RetentionConfig;
+use crate::model::config::{EncoderConfig, HeadConfig, ModelConfig, Task};
+use crate::model::heads::coding::PublishedCodingConfig;
 use crate::model::ops::rotation::angles;
-use crate::model::parameters::{Parameters, backbone_prefix};
+use crate::model::parameters::Parameters;
 use crate::model::retention::kernel::decay;
 use crate::{Error, Result};
 
@@ -29,7 +32,7 @@ pub(super) fn config(tensors: &Parameters, source: &Path) -> Result<ModelConfig>
     } else {
         Task::Pretrain
     };
-    let prefix = backbone_prefix(task);
+    let prefix = encoder_prefix(task);
     let shape = |name: &str| -> Result<(usize, usize)> {
         let name = format!("{prefix}{name}");
         let tensor = tensors.get(&name).ok_or_else(|| Error::weights(source, format!("tensor {name} is missing")))?;
@@ -40,7 +43,7 @@ pub(super) fn config(tensors: &Parameters, source: &Path) -> Result<ModelConfig>
             )
         })
     };
-    let (vocabulary, embed_dim) = shape("embed_tokens.weight")?;
+    let (vocabulary, width) = shape("embed_tokens.weight")?;
     let k = [1, 3, 5, 7].into_iter().find(|&k| 4usize.pow(k) + 6 == vocabulary).ok_or_else(|| {
         let message = format!(
             "tensor {prefix}embed_tokens.weight has {vocabulary} rows, which is no vocabulary of k-mers (4^k + 6: 10, 70, 1030)"
@@ -52,13 +55,13 @@ pub(super) fn config(tensors: &Parameters, source: &Path) -> Result<ModelConfig>
     if layers == 0 {
         return Err(Error::weights(source, format!("tensor {prefix}layers.0.retention.q_proj.weight is missing")));
     }
-    let (value_dim, _) = shape("layers.0.retention.v_proj.weight")?;
-    let (ffn_dim, _) = shape("layers.0.ffn.fc1.weight")?;
+    let (value_width, _) = shape("layers.0.retention.v_proj.weight")?;
+    let (ffn_width, _) = shape("layers.0.ffn.fc1.weight")?;
     let heads = match tensors.get(&format!("{prefix}retnet_rel_pos.decay")) {
         Some(decays) => decays.elem_count(),
         None => 4,
     };
-    let (head_blocks, head_width) = match task {
+    let head = match task {
         Task::Fold | Task::Coding => {
             let blocks = (0..)
                 .take_while(|i| tensors.contains_key(&format!("classifier.resnet.blocks.{i}.conv_net.0.weight")))
@@ -67,32 +70,26 @@ pub(super) fn config(tensors: &Parameters, source: &Path) -> Result<ModelConfig>
             if width == 0 {
                 return Err(Error::weights(source, "tensor classifier.linear_in.bias is missing"));
             }
-            (blocks, width)
+            match task {
+                // The published coding model holds blocks that its forward pass leaves out.
+                Task::Coding => HeadConfig::PublishedCoding(PublishedCodingConfig { blocks, width, skip_blocks: true }),
+                _ => HeadConfig::published(task).with_sizes(blocks, width),
+            }
         }
-        Task::Pretrain | Task::Mirtarget => (0, 0),
+        Task::Pretrain | Task::Mirtarget => HeadConfig::published(task),
     };
-    Ok(ModelConfig {
-        task,
-        k: k as usize,
-        embed_dim,
-        value_dim,
-        ffn_dim,
-        layers,
-        heads,
-        head_blocks,
-        head_width,
-        // The published coding model holds blocks that its forward pass leaves out.
-        skip_head_blocks: task == Task::Coding,
-        ..ModelConfig::default()
-    })
+    let encoder =
+        RetentionConfig { k: k as usize, width, value_width, ffn_width, layers, heads, ..RetentionConfig::default() };
+    Ok(ModelConfig::new(encoder, head))
 }
 
 /// Takes out the buffers that published files carry beside their weights, after checking that they hold what the model
 /// computes anyway.
 pub(super) fn drop_constants(config: &ModelConfig, tensors: &mut Parameters, source: &Path) -> Result<()> {
-    let prefix = backbone_prefix(config.task);
-    let angles: Vec<f32> = angles(config.key_width()).iter().flat_map(|&angle| [angle, angle]).collect();
-    let decays: Vec<f32> = (0..config.heads).map(|head| decay(head).ln() as f32).collect();
+    let prefix = encoder_prefix(config.task());
+    let EncoderConfig::Retention(encoder) = &config.encoder;
+    let angles: Vec<f32> = angles(encoder.key_width()).iter().flat_map(|&angle| [angle, angle]).collect();
+    let decays: Vec<f32> = (0..encoder.heads).map(|head| decay(head).ln() as f32).collect();
     for (name, expected) in [("angle", angles), ("decay", decays)] {
         let name = format!("{prefix}retnet_rel_pos.{name}");
         let Some(tensor) = tensors.remove(&name) else { continue };

@@ -2,6 +2,7 @@
 
 mod infer;
 mod pickle;
+mod published_names;
 mod safetensor;
 
 use std::path::{Path, PathBuf};
@@ -9,10 +10,11 @@ use std::path::{Path, PathBuf};
 use candle_core::{DType, Tensor};
 use sha2::{Digest, Sha256};
 
-use super::config::ModelConfig;
-use super::parameters::{Parameters, shapes};
+use super::config::{HeadConfig, ModelConfig};
+use super::parameters::{LANGUAGE_MODEL, Parameters, shapes};
 use crate::{Error, Result};
 
+pub use published_names::published as published_name;
 pub use safetensor::{Storage, write};
 
 /// A model's tensors with what they are.
@@ -58,23 +60,46 @@ pub fn parse(bytes: &[u8], source: &Path) -> Result<Weights> {
     };
     let mut tensors: Parameters =
         tensors.into_iter().map(|(name, tensor)| Ok((name, tensor.to_dtype(DType::F32)?))).collect::<Result<_>>()?;
-    let provenance = header.provenance;
-    let config = match header.config {
-        Some(config) => config,
-        None => infer::config(&tensors, source)?,
+    let (config, names) = match header.config {
+        Some(json) => {
+            // Our own files had the published names before their configuration had a version.
+            let names = if json.get("version").is_some() { Names::Own } else { Names::Published };
+            let config: ModelConfig = serde_json::from_value(json)
+                .map_err(|error| Error::weights(source, format!("the configuration: {error}")))?;
+            (config, names)
+        }
+        None => (infer::config(&tensors, source)?, Names::Published),
     };
     config.validate().map_err(|error| Error::weights(source, error.to_string()))?;
-    infer::drop_constants(&config, &mut tensors, source)?;
-    check(&config, &tensors, source)?;
+    if names == Names::Published {
+        infer::drop_constants(&config, &mut tensors, source)?;
+    }
+    let parameters = take(&config, tensors, names, source)?;
     let checksum = Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
-    Ok(Weights { config, parameters: tensors, provenance, source: source.into(), checksum })
+    Ok(Weights { config, parameters, provenance: header.provenance, source: source.into(), checksum })
 }
 
-/// That `tensors` are exactly the ones a model of this configuration has.
-fn check(config: &ModelConfig, tensors: &Parameters, source: &Path) -> Result<()> {
-    let wanted = shapes(config);
-    for (name, shape) in &wanted {
-        let Some(tensor) = tensors.get(name) else {
+/// How a file names its tensors.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Names {
+    /// As this library does.
+    Own,
+    /// As the published files do.
+    Published,
+}
+
+/// The parameters of a model of this configuration out of `tensors`, which must be exactly those.
+fn take(config: &ModelConfig, mut tensors: Parameters, names: Names, source: &Path) -> Result<Parameters> {
+    let language_model = names == Names::Published
+        || config.head == HeadConfig::LanguageModel
+        || tensors.keys().any(|name| name.starts_with(LANGUAGE_MODEL));
+    let mut parameters = Parameters::new();
+    for (own, shape) in shapes(config, language_model)? {
+        let name = match names {
+            Names::Own => own.clone(),
+            Names::Published => published_names::published(&own, config.task()),
+        };
+        let Some(tensor) = tensors.remove(&name) else {
             return Err(Error::weights(source, format!("tensor {name} {shape:?} is missing")));
         };
         if tensor.dims() != shape.as_slice() {
@@ -83,16 +108,15 @@ fn check(config: &ModelConfig, tensors: &Parameters, source: &Path) -> Result<()
                 format!("tensor {name} has shape {:?} where {shape:?} is wanted", tensor.dims()),
             ));
         }
-        if !all_finite(tensor)? {
+        if !all_finite(&tensor)? {
             return Err(Error::weights(source, format!("tensor {name} holds numbers that are not finite")));
         }
+        parameters.insert(own, tensor);
     }
-    for name in tensors.keys() {
-        if !wanted.iter().any(|(known, _)| known == name) {
-            return Err(Error::weights(source, format!("tensor {name} has no place in a {} model", config.task)));
-        }
+    match tensors.keys().next() {
+        Some(name) => Err(Error::weights(source, format!("tensor {name} has no place in a {} model", config.task()))),
+        None => Ok(parameters),
     }
-    Ok(())
 }
 
 fn all_finite(tensor: &Tensor) -> Result<bool> {

@@ -9,7 +9,6 @@ use safetensors::tensor::TensorView;
 use serde::{Deserialize, Serialize};
 
 use super::Weights;
-use crate::model::config::ModelConfig;
 use crate::model::parameters::Parameters;
 use crate::{Error, Result};
 
@@ -19,7 +18,7 @@ const ENTRY: &str = "rnaret";
 /// What the header says besides the tensors.
 #[derive(Default, Serialize, Deserialize)]
 pub(super) struct Header {
-    pub config: Option<ModelConfig>,
+    pub config: Option<serde_json::Value>,
     #[serde(default)]
     pub provenance: serde_json::Value,
 }
@@ -86,8 +85,10 @@ pub fn write(weights: &Weights, storage: Storage) -> Result<Vec<u8>> {
             Ok((name.clone(), TensorView::new(stored, shape, bytes).map_err(defect)?))
         })
         .collect::<Result<Vec<_>>>()?;
-    let header = Header { config: Some(weights.config.clone()), provenance: weights.provenance.clone() };
-    let header = serde_json::to_string(&header).map_err(|error| Error::weights(&weights.source, error.to_string()))?;
+    let json = |error: serde_json::Error| Error::weights(&weights.source, error.to_string());
+    let config = serde_json::to_value(&weights.config).map_err(json)?;
+    let header = Header { config: Some(config), provenance: weights.provenance.clone() };
+    let header = serde_json::to_string(&header).map_err(json)?;
     let metadata = HashMap::from([(ENTRY.to_string(), header)]);
     safetensors::serialize(views, Some(metadata)).map_err(defect)
 }

@@ -141,7 +141,7 @@ pub(in crate::train) fn report(examples: &[FoldRecord], scores: &[PairScores]) -
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{HeadKind, Task, initialise};
+    use crate::model::{HeadConfig, HeadKind, RetentionConfig, Task, initialise};
 
     fn record(sequence: &[u8], partners: Vec<Option<usize>>) -> FoldRecord {
         Structure { id: "one".into(), sequence: sequence.to_vec(), partners }.into()
@@ -159,17 +159,8 @@ mod tests {
         for head in [HeadKind::Published, HeadKind::Helices] {
             let none = record(b"AAAAAAAAA", vec![None; 9]);
             let hairpin = record(b"GGGAAACC", vec![None, Some(7), Some(6), None, None, None, Some(2), Some(1)]);
-            let published = ModelConfig::published(Task::Fold, 1);
-            let config = ModelConfig {
-                head,
-                embed_dim: 16,
-                value_dim: 16,
-                ffn_dim: 16,
-                layers: 1,
-                head_blocks: 3,
-                head_width: 8,
-                ..published
-            };
+            let sizes = RetentionConfig { width: 16, value_width: 16, ffn_width: 16, layers: 1, ..Default::default() };
+            let config = ModelConfig::new(sizes, HeadConfig::new(Task::Fold, head, 3, 8).unwrap());
             let parameters = initialise(&config, 1).unwrap();
             let loss = |examples: &[&FoldRecord]| {
                 let loss = objective.loss(&config, &parameters, examples, &mut Dropout::new(0.0, 0)).unwrap();

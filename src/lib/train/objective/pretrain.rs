@@ -38,7 +38,7 @@ impl Objective for Pretrain {
         let features = backbone.forward(&packed, Some(dropout))?;
         let logits = backbone.logits(&select_rows(&features, rows)?)?.to_dtype(DType::F32)?;
         let values = logits.flatten_all()?.to_vec1::<f32>()?;
-        let classes = config.vocabulary_size();
+        let classes = config.encoder.vocabulary_size();
         let mut gradient = vec![0f32; values.len()];
         let mut loss = 0.0;
         for ((row, gradient), &label) in
@@ -66,7 +66,7 @@ impl Objective for Pretrain {
                 let features = named(&example.id, backbone.features(&packed))?;
                 let logits = backbone.logits(&select_rows(&features, rows)?)?.to_dtype(DType::F32)?;
                 let logits = logits.to_vec2::<f32>()?;
-                let mut gradient = vec![0f32; config.vocabulary_size()];
+                let mut gradient = vec![0f32; config.encoder.vocabulary_size()];
                 let (mut loss, mut right) = (0.0, 0);
                 for (row, &label) in logits.iter().zip(&labels) {
                     let (one, guess) = cross_entropy(row, label as usize, 1.0, &mut gradient);
