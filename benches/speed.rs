@@ -12,9 +12,8 @@
 use std::time::Instant;
 
 use rnaret::model::heads::fold::FoldHead;
-use rnaret::model::heads::mirtarget::{MirtargetHead, Pair, pair_tokens};
-use rnaret::model::{Backbone, ModelConfig, Packed, Task, initialise};
-use rnaret::sequence::Tokenizer;
+use rnaret::model::heads::mirtarget::{MirtargetHead, Pair};
+use rnaret::model::{Encode, Encoder, Input, ModelConfig, Task, initialise};
 
 fn sequence(length: usize, seed: usize) -> Vec<u8> {
     (0..length).map(|i| b"ACGU"[(i * i * 31 + i * 7 + seed * 13 + i / 3) % 4]).collect()
@@ -39,7 +38,6 @@ fn peak_rss() -> u64 {
 }
 
 fn measure(what: &str, size: usize) -> f64 {
-    let tokenizer = Tokenizer::new(1).unwrap();
     let task = match what {
         "fold" => Task::Fold,
         "mirtarget" => Task::Mirtarget,
@@ -47,30 +45,29 @@ fn measure(what: &str, size: usize) -> f64 {
     };
     let config = ModelConfig::published(task, 1);
     let parameters = initialise(&config, 1).unwrap();
-    let backbone = Backbone::new(&config, &parameters).unwrap().for_inference().unwrap();
+    let encoder = Encoder::new(&config, &parameters).unwrap().for_inference().unwrap();
     match what {
         "backbone" => {
-            let packed: Packed = [tokenizer.encode(&sequence(size, 1))].into_iter().collect();
+            let letters = sequence(size, 1);
             median(|| {
-                backbone.features(&packed).unwrap();
+                encoder.features(&[Input::Letters(&letters)]).unwrap();
             })
         }
         "fold" => {
-            let packed: Packed = [tokenizer.encode(&sequence(size, 1))].into_iter().collect();
-            let head = FoldHead::new(&config, &parameters).unwrap().for_inference(None).unwrap();
-            let features = backbone.features(&packed).unwrap();
             let letters = sequence(size, 1);
+            let head = FoldHead::new(&config, &parameters).unwrap().for_inference(None).unwrap();
+            let features = encoder.features(&[Input::Letters(&letters)]).unwrap();
             median(|| {
-                head.logits(&features, &letters, &head.facts(&letters)).unwrap();
+                head.logits(features.rows(), &letters, &head.facts(&letters)).unwrap();
             })
         }
         "mirtarget" => {
             let head = MirtargetHead::new(&config, &parameters).unwrap();
             let sequences: Vec<_> = (0..size).map(|i| (sequence(22, i), sequence(40, i + 1))).collect();
             let pairs: Vec<Pair> = sequences.iter().map(|(mirna, site)| Pair { mirna, site }).collect();
-            let packed: Packed = pairs.iter().map(|pair| pair_tokens(&tokenizer, pair)).collect();
+            let inputs: Vec<Input> = pairs.iter().map(Pair::input).collect();
             median(|| {
-                head.probabilities(&backbone.features(&packed).unwrap(), &packed, &pairs).unwrap();
+                head.probabilities(&encoder.features(&inputs).unwrap(), &pairs).unwrap();
             })
         }
         other => panic!("{other} is none of backbone, fold, mirtarget"),

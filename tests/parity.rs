@@ -7,10 +7,10 @@ use candle_core::Tensor;
 use rnaret::decode::coding::coding_potential;
 use rnaret::model::heads::coding::{CodingHead, PublishedCodingConfig};
 use rnaret::model::heads::fold::FoldHead;
-use rnaret::model::heads::mirtarget::{MirtargetHead, Pair, pair_tokens};
+use rnaret::model::heads::mirtarget::{MirtargetHead, Pair};
 use rnaret::model::heads::published_fold::PublishedFold;
 use rnaret::model::retention::scores::LastLayer;
-use rnaret::model::{Backbone, EncoderConfig, HeadConfig, ModelConfig, Packed, Weights, weights};
+use rnaret::model::{Encode, Encoder, EncoderConfig, HeadConfig, Input, ModelConfig, Weights, weights};
 use rnaret::sequence::Tokenizer;
 use serde_json::Value;
 
@@ -63,8 +63,9 @@ fn normalised(sequence: &str) -> Vec<u8> {
         .collect()
 }
 
-fn packed(k: usize, sequence: &str) -> Packed {
-    [Tokenizer::new(k).unwrap().encode(&normalised(sequence))].into_iter().collect()
+/// The encoder of `weights`, for inference.
+fn encoder(weights: &Weights) -> Encoder {
+    Encoder::new(&weights.config, &weights.parameters).unwrap().for_inference().unwrap()
 }
 
 fn entries(list: &Value) -> impl Iterator<Item = (&str, &str)> {
@@ -72,29 +73,34 @@ fn entries(list: &Value) -> impl Iterator<Item = (&str, &str)> {
 }
 
 #[test]
-fn backbone() {
+fn encoders() {
     let mut checked = 0;
     for model in manifest() {
         let Some(file) = model["weights"].as_str() else { continue };
         let k = model["k"].as_u64().unwrap() as usize;
         let weights = read(file);
         assert_eq!(weights.config.encoder.k(), k);
-        let training = Backbone::new(&weights.config, &weights.parameters).unwrap();
+        let training = Encoder::new(&weights.config, &weights.parameters).unwrap();
         let inference = training.for_inference().unwrap();
+        let Encoder::Retention(retention) = &inference;
         for (sequence, file) in entries(&model["backbone"]) {
-            let packed = packed(k, sequence);
-            let tokens: Vec<f32> = packed.tokens().iter().map(|&id| id as f32).collect();
+            let letters = normalised(sequence);
+            let inputs = [Input::Letters(&letters)];
+            let ids = Tokenizer::new(k).unwrap().encode(&letters);
+            let tokens: Vec<f32> = ids.iter().map(|&id| id as f32).collect();
             assert_eq!(tokens, array(file, "tokens").unwrap(), "{file} tokens");
-            let features = inference.features(&packed).unwrap();
+            let features = inference.features(&inputs).unwrap();
             let reference = array(file, "features").unwrap();
-            close(&numbers(&features), &reference, &format!("{file} features"));
-            close(&numbers(&training.forward(&packed, None).unwrap()), &reference, &format!("{file} forward"));
-            let hidden = inference.hidden(&packed, 1).unwrap();
+            close(&numbers(features.rows()), &reference, &format!("{file} features"));
+            let forward = training.forward(&inputs, None).unwrap();
+            close(&numbers(forward.rows()), &reference, &format!("{file} forward"));
+            let hidden = retention.hidden(&ids, 1).unwrap();
             close(&numbers(&hidden), &array(file, "hidden_layer1").unwrap(), &format!("{file} first layer"));
-            let logits = inference.logits(&features).unwrap();
+            let rows: Vec<u32> = (0..letters.len() as u32).collect();
+            let logits = inference.logits(&features, &rows).unwrap();
             close(&numbers(&logits), &array(file, "logits").unwrap(), &format!("{file} logits"));
 
-            let (queries, keys) = inference.last_queries_and_keys(packed.tokens()).unwrap();
+            let (queries, keys) = retention.last_queries_and_keys(&ids).unwrap();
             let (queries, keys) = (numbers(&queries), numbers(&keys));
             let EncoderConfig::Retention(config) = &weights.config.encoder;
             let last = LastLayer { queries: &queries, keys: &keys, heads: config.heads, width: config.width };
@@ -133,14 +139,15 @@ fn fold() {
             continue;
         }
         let weights = read(&format!("k{k}_fold.pth"));
-        let backbone = Backbone::new(&weights.config, &weights.parameters).unwrap().for_inference().unwrap();
+        let encoder = encoder(&weights);
         let head = published_fold(&weights);
         let inference = head.for_inference().unwrap();
         for (sequence, file) in entries(list) {
-            let features = backbone.features(&packed(k, sequence)).unwrap();
+            let features = encoder.features(&[Input::Letters(&normalised(sequence))]).unwrap();
+            let features = features.rows();
             let reference = array(file, "pair_logits").unwrap();
-            close(&numbers(&head.map(&features).unwrap()), &reference, &format!("{file} whole map"));
-            let map = inference.logits(&features).unwrap();
+            close(&numbers(&head.map(features).unwrap()), &reference, &format!("{file} whole map"));
+            let map = inference.logits(features).unwrap();
             let length = map.length();
             let lower = |j: usize| reference[j * length..j * length + j].to_vec();
             let ours: Vec<f32> = (0..length).flat_map(|j| map.row(j).to_vec()).collect();
@@ -163,11 +170,10 @@ fn coding() {
         let weights = read(&format!("k{k}_coding.pth"));
         let HeadConfig::PublishedCoding(sizes) = &weights.config.head else { panic!("{:?}", weights.config) };
         assert!(sizes.skip_blocks, "published weights skip the blocks");
-        let backbone = Backbone::new(&weights.config, &weights.parameters).unwrap().for_inference().unwrap();
+        let encoder = encoder(&weights);
         for (sequence, file) in entries(list) {
-            let packed = packed(k, sequence);
             let letters = normalised(sequence);
-            let features = backbone.features(&packed).unwrap();
+            let features = encoder.features(&[Input::Letters(&letters)]).unwrap();
             for (skip, name, potential) in [
                 (true, "cds_logits_blocks_skipped", "coding_potential_blocks_skipped"),
                 (false, "cds_logits", "coding_potential"),
@@ -176,10 +182,10 @@ fn coding() {
                 let config = ModelConfig { head: HeadConfig::PublishedCoding(head), ..weights.config.clone() };
                 let head = CodingHead::new(&config, &weights.parameters).unwrap();
                 let reference = array(file, name).unwrap();
-                let logits = head.forward(&features, packed.offsets(), &letters).unwrap();
+                let logits = head.forward(&features, &letters).unwrap();
                 close(&numbers(&logits.bases), &reference, &format!("{file} {name}"));
                 let probabilities: Vec<f32> = reference.iter().map(|x| 1.0 / (1.0 + (-x).exp())).collect();
-                let ours = head.probabilities(&features, &packed, &letters).unwrap().bases;
+                let ours = head.probabilities(&features, &letters).unwrap().bases;
                 close(&ours, &probabilities, &format!("{file} {name}"));
                 close(&[coding_potential(&ours, 30) as f32], &array(file, potential).unwrap(), potential);
             }
@@ -199,22 +205,23 @@ fn mirtarget() {
             continue;
         }
         let weights = read(&format!("k{k}_mirtarget.pth"));
-        let backbone = Backbone::new(&weights.config, &weights.parameters).unwrap().for_inference().unwrap();
+        let encoder = encoder(&weights);
         let head = MirtargetHead::new(&weights.config, &weights.parameters).unwrap();
-        let tokenizer = Tokenizer::new(k).unwrap();
         for pair in list.as_array().unwrap() {
             let text = |name: &str| normalised(pair[name].as_str().unwrap());
             let (mirna, site) = (text("mirna"), text("target"));
             let pairs = [Pair { mirna: &mirna, site: &site }];
-            let tokens = pair_tokens(&tokenizer, &pairs[0]);
-            let reference: Vec<u32> = serde_json::from_value(pair["tokens"].clone()).unwrap();
-            assert_eq!(tokens, reference);
-            let packed: Packed = [tokens].into_iter().collect();
-            let features = backbone.features(&packed).unwrap();
+            let features = encoder.features(&[pairs[0].input()]).unwrap();
+            // [CLS] miRNA [SEQ] site, of which the features are those of the nucleotides.
+            let tokens: Vec<u32> = serde_json::from_value(pair["tokens"].clone()).unwrap();
+            let all = numbers(encoder.features(&[Input::Tokens(&tokens)]).unwrap().rows());
+            let (width, middle) = (encoder.width(), 1 + mirna.len());
+            let expected = [&all[width..middle * width], &all[(middle + 1) * width..]].concat();
+            assert_eq!(numbers(features.rows()), expected);
             let logits: Vec<f32> = serde_json::from_value(pair["logits"].clone()).unwrap();
-            close(&numbers(&head.forward(&features, &packed, &pairs, None).unwrap()), &logits, "logits");
+            close(&numbers(&head.forward(&features, &pairs, None).unwrap()), &logits, "logits");
             let probability = pair["probability"].as_f64().unwrap() as f32;
-            close(&head.probabilities(&features, &packed, &pairs).unwrap(), &[probability], "probability");
+            close(&head.probabilities(&features, &pairs).unwrap(), &[probability], "probability");
             checked += 1;
         }
     }

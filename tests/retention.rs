@@ -8,7 +8,7 @@ use rnaret::format::dot_bracket::parse_structure_line;
 use rnaret::format::structure::Structure;
 use rnaret::model::retention::kernel::{decay, decay_roots, decay_total};
 use rnaret::model::retention::operation::{retention, retention_in_chunks};
-use rnaret::model::{Backbone, HeadConfig, HeadKind, ModelConfig, Packed, RetentionConfig, Task, initialise};
+use rnaret::model::{Encode, Encoder, HeadConfig, HeadKind, Input, ModelConfig, RetentionConfig, Task, initialise};
 use rnaret::relatives::KnownStructures;
 
 const HEADS: usize = 2;
@@ -144,27 +144,24 @@ proptest! {
         let sizes =
             RetentionConfig { k: 3, width: 16, value_width: 24, ffn_width: 20, layers: 2, heads: 2, ..Default::default() };
         let config = ModelConfig::new(sizes, HeadConfig::LanguageModel);
-        let backbone = Backbone::new(&config, &initialise(&config, seed).unwrap()).unwrap().for_inference().unwrap();
+        let encoder = Encoder::new(&config, &initialise(&config, seed).unwrap()).unwrap().for_inference().unwrap();
         let sequences: Vec<Vec<u32>> = lengths
             .iter()
             .enumerate()
             .map(|(i, &length)| (0..length).map(|n| ((n * 31 + i * 17 + n * n) % 70) as u32).collect())
             .collect();
-        let packed: Packed = sequences.iter().collect();
-        let together = backbone.features(&packed).unwrap();
-        let reversed: Packed = sequences.iter().rev().collect();
-        let turned = backbone.features(&reversed).unwrap();
+        let inputs: Vec<Input> = sequences.iter().map(|sequence| Input::Tokens(sequence)).collect();
+        let together = encoder.features(&inputs).unwrap();
+        let reversed: Vec<Input> = inputs.iter().rev().copied().collect();
+        let turned = encoder.features(&reversed).unwrap();
         let single_thread = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
-        for (i, sequence) in sequences.iter().enumerate() {
-            let range = packed.range(i);
-            let alone = single_thread.install(|| backbone.features(&[sequence].into_iter().collect()).unwrap());
-            let whole = together.narrow(0, range.start, range.len()).unwrap();
-            prop_assert_eq!(numbers(&whole), numbers(&alone));
-            let range = reversed.range(sequences.len() - 1 - i);
-            prop_assert_eq!(numbers(&turned.narrow(0, range.start, range.len()).unwrap()), numbers(&alone));
+        for (i, input) in inputs.iter().enumerate() {
+            let alone = single_thread.install(|| encoder.features(&[*input]).unwrap());
+            prop_assert_eq!(numbers(&together.of(i).unwrap()), numbers(alone.rows()));
+            prop_assert_eq!(numbers(&turned.of(inputs.len() - 1 - i).unwrap()), numbers(alone.rows()));
             // The differentiable pass, which has no blocks, agrees up to rounding.
-            let forward = backbone.forward(&[sequence].into_iter().collect(), None).unwrap();
-            prop_assert!(difference(&alone, &forward) < 2e-5);
+            let forward = encoder.forward(&[*input], None).unwrap();
+            prop_assert!(difference(alone.rows(), forward.rows()) < 2e-5);
         }
     }
 }
@@ -268,31 +265,34 @@ fn every_weight_has_a_gradient() {
         };
         let known = KnownStructures::new([known]);
         let parameters = initialise(&config, 7).unwrap();
-        let packed: Packed = [vec![6u32, 7, 8, 9, 9, 1, 6, 8], vec![7, 7, 9, 6, 3]].into_iter().collect();
+        let pairs = [Pair { mirna: b"GGA", site: b"UCC" }, Pair { mirna: b"U", site: b"AG" }];
+        let inputs = match task {
+            Task::Mirtarget => vec![pairs[0].input(), pairs[1].input()],
+            _ => vec![Input::Tokens(&[6, 7, 8, 9, 9, 1, 6, 8]), Input::Tokens(&[7, 7, 9, 6, 3])],
+        };
         let loss = |parameters: &rnaret::model::Parameters| -> Tensor {
-            let backbone = Backbone::new(&config, parameters).unwrap();
-            let features = backbone.forward(&packed, None).unwrap();
+            let encoder = Encoder::new(&config, parameters).unwrap();
+            let features = encoder.forward(&inputs, None).unwrap();
             let logits = match task {
-                Task::Pretrain => backbone.logits(&features).unwrap(),
+                Task::Pretrain => encoder.logits(&features, &(0..13).collect::<Vec<_>>()).unwrap(),
                 Task::Fold => {
                     let head = FoldHead::new(&config, parameters).unwrap();
-                    let (features, letters) = (features.narrow(0, 0, 8).unwrap(), &letters[..8]);
+                    let (features, letters) = (features.of(0).unwrap(), &letters[..8]);
                     let facts = head.facts(letters, Some(&known));
                     assert_eq!(facts.relatives.len(), usize::from(relatives));
                     head.forward(&features, letters, &facts, 1.0).unwrap().unwrap().logits
                 }
                 Task::Coding => {
                     let head = CodingHead::new(&config, parameters).unwrap();
-                    let logits = head.forward(&features, packed.offsets(), letters).unwrap();
+                    let logits = head.forward(&features, letters).unwrap();
                     match &logits.transcripts {
                         None => logits.bases,
                         Some(transcripts) => Tensor::cat(&[&logits.bases, transcripts], 0).unwrap(),
                     }
                 }
                 Task::Mirtarget => {
-                    let pairs = [Pair { mirna: b"GGA", site: b"UCC" }, Pair { mirna: b"U", site: b"AG" }];
                     let head = MirtargetHead::new(&config, parameters).unwrap();
-                    head.forward(&features, &packed, &pairs, None).unwrap()
+                    head.forward(&features, &pairs, None).unwrap()
                 }
             };
             let weight = Tensor::arange(0f32, logits.elem_count() as f32, &Device::Cpu).unwrap();

@@ -23,7 +23,8 @@ use rnaret::model::heads::helix_pairs::{Facts, HelixPairs};
 use rnaret::model::ops::dropout::Dropout;
 use rnaret::model::retention::operation::retention;
 use rnaret::model::{
-    Backbone, EncoderConfig, HeadConfig, HeadKind, ModelConfig, Packed, Parameters, RetentionConfig, Task, initialise,
+    Encode, Encoder, EncoderConfig, HeadConfig, HeadKind, Input, ModelConfig, Parameters, RetentionConfig, Task,
+    initialise,
 };
 use rnaret::sequence::Tokenizer;
 use rnaret::sequence::masking::Masked;
@@ -169,7 +170,6 @@ fn check(compute: &Compute, tiny: bool) -> bool {
         let sizes = RetentionConfig { width: 48, value_width: 64, ffn_width: 40, layers: 2, ..Default::default() };
         ModelConfig::new(sizes, HeadConfig::new(task, head, 3, 24).unwrap())
     };
-    let tokenizer = Tokenizer::new(1).unwrap();
     let published = HeadKind::Published;
     let lengths: &[usize] = if tiny { &[30, 70] } else { &[1, 63, 64, 65, 300, 1000] };
     let texts: Vec<PretrainExample> =
@@ -187,7 +187,7 @@ fn check(compute: &Compute, tiny: bool) -> bool {
     };
     let structures: Vec<FoldRecord> = (0..2).map(|i| hairpin(if tiny { 14 } else { 60 + 37 * i }, i).into()).collect();
     for (head, name) in [(published, "fold (published head)"), (HeadKind::Helices, "fold (helices head)")] {
-        let objective = Fold { tokenizer, positive_weight: 10.0, rules: PairRules::default(), known: None };
+        let objective = Fold { positive_weight: 10.0, rules: PairRules::default(), known: None };
         good &= compare(name, objective, &size(Task::Fold, head), compute, &structures);
     }
     let transcript = |i: usize| {
@@ -202,7 +202,7 @@ fn check(compute: &Compute, tiny: bool) -> bool {
     };
     let transcripts: Vec<CodingRecord> = (0..3).map(transcript).collect();
     for (head, name) in [(published, "coding (published head)"), (HeadKind::Frames, "coding (frames head)")] {
-        let objective = Coding { tokenizer, record_weight: 1.0 };
+        let objective = Coding { record_weight: 1.0 };
         good &= compare(name, objective, &size(Task::Coding, head), compute, &transcripts);
     }
     let pair = |i: usize| MirtargetRecord {
@@ -213,7 +213,7 @@ fn check(compute: &Compute, tiny: bool) -> bool {
         label: i.is_multiple_of(2),
     };
     let pairs: Vec<MirtargetRecord> = (0..6).map(pair).collect();
-    good &= compare("mirtarget", Mirtarget { tokenizer }, &size(Task::Mirtarget, published), compute, &pairs);
+    good &= compare("mirtarget", Mirtarget, &size(Task::Mirtarget, published), compute, &pairs);
 
     // The published size, short and long, and both fold heads' maps.
     let config = if tiny { size(Task::Fold, published) } else { ModelConfig::published(Task::Fold, 1) };
@@ -225,24 +225,23 @@ fn check(compute: &Compute, tiny: bool) -> bool {
         let lengths: &[usize] = if tiny { &[40] } else { &[64, 700, 5000] };
         for &length in lengths {
             let letters = sequence(length, length);
-            let packed: Packed = [tokenizer.encode(&letters)].into_iter().collect();
             let both: Vec<(Tensor, Option<Tensor>)> = [&Compute::CPU, compute]
                 .into_iter()
                 .map(|compute| {
                     let parameters = compute.place(&start).unwrap();
-                    let features = Backbone::new(&config, &parameters)
+                    let features = Encoder::new(&config, &parameters)
                         .unwrap()
                         .for_inference()
                         .unwrap()
-                        .features(&packed)
+                        .features(&[Input::Letters(&letters)])
                         .unwrap();
                     let map = (length <= 700).then(|| {
                         let head = FoldHead::new(&config, &parameters).unwrap().for_inference(None).unwrap();
-                        let map = head.logits(&features, &letters, &head.facts(&letters)).unwrap();
+                        let map = head.logits(features.rows(), &letters, &head.facts(&letters)).unwrap();
                         let rows: Vec<f32> = (0..length).flat_map(|j| map.row(j).to_vec()).collect();
                         Tensor::new(rows, &Device::Cpu).unwrap()
                     });
-                    (features, map)
+                    (features.rows().clone(), map)
                 })
                 .collect();
             if head == published {
@@ -293,8 +292,8 @@ fn measure(what: &str, sizes: &[usize], compute: &Compute, tiny: bool) {
     let (length, count) = (sizes[0], sizes.get(1).copied().unwrap_or(1));
     let tokens = (length * count) as f64;
     let device = &compute.device;
-    let tokenizer = Tokenizer::new(1).unwrap();
-    let packed: Packed = (0..count).map(|i| tokenizer.encode(&sequence(length, i))).collect();
+    let sequences: Vec<Vec<u8>> = (0..count).map(|i| sequence(length, i)).collect();
+    let inputs: Vec<Input> = sequences.iter().map(|letters| Input::Letters(letters)).collect();
     match what {
         // One update: forward, backward, AdamW.
         "pretrain" => {
@@ -319,9 +318,9 @@ fn measure(what: &str, sizes: &[usize], compute: &Compute, tiny: bool) {
         }
         "embed" => {
             let parameters = compute.place(&initialise(&config, 1).unwrap()).unwrap();
-            let backbone = Backbone::new(&config, &parameters).unwrap().for_inference().unwrap();
+            let encoder = Encoder::new(&config, &parameters).unwrap().for_inference().unwrap();
             let seconds = median(device, || {
-                backbone.features(&packed).unwrap();
+                encoder.features(&inputs).unwrap();
             });
             row(
                 what,
@@ -337,11 +336,11 @@ fn measure(what: &str, sizes: &[usize], compute: &Compute, tiny: bool) {
                 config.head = HeadConfig::new(Task::Fold, HeadKind::Helices, 8, 64).unwrap();
             }
             let parameters = compute.place(&initialise(&config, 1).unwrap()).unwrap();
-            let backbone = Backbone::new(&config, &parameters).unwrap().for_inference().unwrap();
+            let encoder = Encoder::new(&config, &parameters).unwrap().for_inference().unwrap();
             let head = FoldHead::new(&config, &parameters).unwrap().for_inference(None).unwrap();
-            let letters = sequence(length, 1);
+            let letters = sequence(length, 0);
             let seconds = median(device, || {
-                head.logits(&backbone.features(&packed).unwrap(), &letters, &head.facts(&letters)).unwrap();
+                head.logits(encoder.features(&inputs).unwrap().rows(), &letters, &head.facts(&letters)).unwrap();
             });
             // 9 + 2 (published) or 9 + 1 taps per channel and pair; the map of the published head is whole.
             let (taps, pairs) = match what == "fold-helices" {
@@ -364,7 +363,7 @@ fn measure(what: &str, sizes: &[usize], compute: &Compute, tiny: bool) {
                 Tensor::randn(0f32, 1.0, (length * count, width), device).unwrap().to_dtype(compute.precision).unwrap()
             };
             let (q, k, v) = (draw(384), draw(384), draw(512));
-            let offsets = Arc::new(packed.offsets().to_vec());
+            let offsets = Arc::new((0..=count).map(|i| i * length).collect::<Vec<_>>());
             let seconds = median(device, || {
                 if what == "retention" {
                     retention(&q, &k, &v, &offsets, 4).unwrap();

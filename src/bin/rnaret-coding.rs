@@ -9,7 +9,7 @@ use rnaret::decode::reading_frame::{reading_frames, refine};
 use rnaret::draw::coding::CodingPicture;
 use rnaret::format::{bed, gff3, protein, table};
 use rnaret::model::heads::coding::CodingHead;
-use rnaret::model::{Model, Task};
+use rnaret::model::{Encode, Model, Task};
 use rnaret::sequence::{Accept, Record};
 use rnaret::{Error, Result};
 
@@ -114,13 +114,17 @@ fn code(arguments: Arguments) -> Result<()> {
     outputs.write_headers()?;
     cli::ahead(cli::batches(records, arguments.model.batch_tokens), |batch| {
         let work = |part: &[Record]| {
-            let packed = model.pack(part)?;
+            let inputs = model.inputs(part)?;
             let letters: Vec<u8> = part.iter().flat_map(|record| record.sequence.iter().copied()).collect();
-            let found = pool.install(|| head.probabilities(&model.backbone.features(&packed)?, &packed, &letters))?;
-            Ok((packed, found))
+            pool.install(|| {
+                let features = model.encoder.features(&inputs)?;
+                let found = head.probabilities(&features, &letters)?;
+                Ok((features.offsets().to_vec(), found))
+            })
         };
-        cli::in_memory(&arguments.input, &batch, work, |part, (packed, found)| {
-            for (index, (record, range)) in part.iter().zip(packed.ranges()).enumerate() {
+        cli::in_memory(&arguments.input, &batch, work, |part, (offsets, found)| {
+            for (index, (record, bounds)) in part.iter().zip(offsets.windows(2)).enumerate() {
+                let range = bounds[0]..bounds[1];
                 let potential = found.potential(index, range.clone(), arguments.window as usize);
                 outputs.write(record, &found.bases[range], potential)?;
             }

@@ -10,8 +10,7 @@ use rnaret::draw::heat_map::HeatMap;
 use rnaret::format::embedding::{Embedding, EmbeddingFormat, EmbeddingOptions, EmbeddingShape, EmbeddingWriter};
 use rnaret::format::number;
 use rnaret::model::retention::scores::LastLayer;
-use rnaret::model::{EncoderConfig, Model, Task, likelihood};
-use rnaret::sequence::tokenizer::CLS;
+use rnaret::model::{Encode, Encoder, EncoderConfig, Model, Task, likelihood};
 use rnaret::sequence::{Accept, Record, RecordReader};
 use rnaret::{Error, Result};
 
@@ -129,7 +128,7 @@ fn write_embeddings(arguments: &Arguments, model: &Model, records: RecordReader,
     let options = EmbeddingOptions {
         format: arguments.format,
         shape,
-        dimension: model.backbone.width(),
+        dimension: model.encoder.width(),
         // Only what `cat` puts together leaves its header to the first shard.
         header: arguments.input.writes_header() || !arguments.format.concatenates(shape),
         temporary_folder: path.and_then(|path| path.parent()).map(PathBuf::from),
@@ -158,23 +157,21 @@ fn write_embeddings(arguments: &Arguments, model: &Model, records: RecordReader,
 
 /// The numbers of each record: d, or length x d.
 fn embed(pool: Pool, model: &Model, batch: &[Record]) -> Result<Vec<Vec<f32>>> {
-    let mut packed = model.pack(batch)?;
+    let inputs = model.inputs(batch)?;
     if pool == Pool::Cls {
-        let started = |range: std::ops::Range<usize>| [&[CLS], &packed.tokens()[range]].concat();
-        packed = packed.ranges().map(started).collect();
+        let summaries = model.encoder.summaries(&inputs)?.to_device(&Device::Cpu)?.to_dtype(DType::F32)?;
+        return Ok(summaries.to_vec2()?);
     }
+    let features = model.encoder.features(&inputs)?;
     // In main memory at once, not record by record.
-    let features = model.backbone.features(&packed)?.to_device(&Device::Cpu)?;
-    packed
+    let rows = features.rows().to_device(&Device::Cpu)?;
+    features
         .ranges()
         .collect::<Vec<_>>()
         .into_par_iter()
         .map(|range| {
-            let rows = features.narrow(0, range.start, if pool == Pool::Cls { 1 } else { range.len() })?;
-            match pool {
-                Pool::Mean => mean(&rows),
-                Pool::Cls | Pool::None => numbers(&rows),
-            }
+            let rows = rows.narrow(0, range.start, range.len())?;
+            if pool == Pool::Mean { mean(&rows) } else { numbers(&rows) }
         })
         .collect()
 }
@@ -208,12 +205,12 @@ fn write_retention(
     }
     let pictures = arguments.svg.as_deref().map(PictureFolder::create).transpose()?;
     let pool = arguments.common.thread_pool()?;
-    let EncoderConfig::Retention(config) = &model.weights.config.encoder;
+    let (Encoder::Retention(encoder), EncoderConfig::Retention(config)) =
+        (&model.encoder, &model.weights.config.encoder);
     for record in records {
         let record = record?;
-        let work = |part: &[Record]| {
-            pool.install(|| model.backbone.last_queries_and_keys(&part[0].token_ids(&model.tokenizer)?))
-        };
+        let work =
+            |part: &[Record]| pool.install(|| encoder.last_queries_and_keys(&part[0].token_ids(encoder.tokenizer())?));
         let mut found = None;
         cli::in_memory(&arguments.input, std::slice::from_ref(&record), work, |_, both| {
             found = Some(both);
@@ -270,7 +267,7 @@ fn write_likelihoods(arguments: &Arguments, model: &Model, records: RecordReader
     for record in records {
         let record = record?;
         let work = |part: &[Record]| {
-            pool.install(|| likelihood::pseudo_perplexity(model, &part[0].token_ids(&model.tokenizer)?))
+            pool.install(|| likelihood::pseudo_perplexity(model, &part[0].token_ids(model.encoder.tokenizer())?))
         };
         cli::in_memory(&arguments.input, std::slice::from_ref(&record), work, |_, perplexity| {
             let mut text = format!("{}\t{}\t", record.id, record.len()).into_bytes();

@@ -12,7 +12,7 @@ use rnaret::draw::structure::StructurePicture;
 use rnaret::format::structure::{Structure, StructureFormat};
 use rnaret::format::{dot_bracket, table};
 use rnaret::model::heads::fold::{FoldHead, FoldInference};
-use rnaret::model::{Model, Task};
+use rnaret::model::{Encode, Model, Task};
 use rnaret::relatives::{KnownStructures, Source};
 use rnaret::sequence::{Accept, Record};
 use rnaret::{Error, Result};
@@ -172,14 +172,13 @@ struct Folded {
 
 /// What is written about every record.
 fn fold_batch(arguments: &Arguments, model: &Model, head: &FoldInference, batch: &[Record]) -> Result<Vec<Folded>> {
-    let packed = model.pack(batch)?;
-    let features = model.backbone.features(&packed)?;
+    let features = model.encoder.features(&model.inputs(batch)?)?;
     batch
         .par_iter()
-        .zip(packed.ranges().collect::<Vec<_>>())
-        .map(|(record, range)| {
+        .enumerate()
+        .map(|(index, record)| {
             let facts = head.facts(&record.sequence);
-            let features = features.narrow(0, range.start, range.len())?;
+            let features = features.of(index)?;
             let mut folded = describe(arguments, record, &head.probabilities(&features, &record.sequence, &facts)?)?;
             if arguments.relatives.is_some() {
                 for relative in &facts.relatives {

@@ -9,9 +9,9 @@ use rayon::ThreadPool;
 use rnaret::cli::{self, CommonArgs, InputArgs, ModelArgs, Output, OutputArgs, Tool};
 use rnaret::decode::target_site::{SeedIndex, SeedType, seed_type, seed_window, sliding_windows};
 use rnaret::format::{bed, table};
-use rnaret::model::heads::mirtarget::{MirtargetHead, Pair, pair_tokens};
+use rnaret::model::heads::mirtarget::{MirtargetHead, Pair};
 use rnaret::model::memory::in_halves;
-use rnaret::model::{Model, Packed, Task};
+use rnaret::model::{Encode, Input, Model, Task};
 use rnaret::sequence::{Accept, InputFile, ReaderOptions, Record, RecordReader, SitePairReader};
 use rnaret::{Error, Result};
 
@@ -142,7 +142,7 @@ impl<'a> Scorer<'a> {
 
     /// Takes a site in, and scores what has come together where that is enough.
     fn add(&mut self, site: Site) -> Result<()> {
-        self.tokens += site.pair().tokens();
+        self.tokens += site.pair().input().nucleotides();
         self.sites.push(site);
         if self.tokens >= self.arguments.model.batch_tokens { self.score() } else { Ok(()) }
     }
@@ -152,8 +152,8 @@ impl<'a> Scorer<'a> {
         self.tokens = 0;
         let work = |part: &[Site]| {
             let pairs: Vec<Pair> = part.iter().map(Site::pair).collect();
-            let packed: Packed = pairs.iter().map(|pair| pair_tokens(&self.model.tokenizer, pair)).collect();
-            self.pool.install(|| self.head.probabilities(&self.model.backbone.features(&packed)?, &packed, &pairs))
+            let inputs: Vec<Input> = pairs.iter().map(Pair::input).collect();
+            self.pool.install(|| self.head.probabilities(&self.model.encoder.features(&inputs)?, &pairs))
         };
         let alone = |site: &Site, error| {
             let name = format!("{} in {}, {}-{}", site.mirna, site.target, site.range.start, site.range.end);

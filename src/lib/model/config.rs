@@ -4,7 +4,7 @@ mod version_1;
 
 use serde::{Deserialize, Serialize};
 
-use super::backbone::RetentionConfig;
+use super::encoder::RetentionConfig;
 use super::heads::coding::{FramesConfig, PublishedCodingConfig};
 use super::heads::duplex::DuplexConfig;
 use super::heads::helices::HelicesConfig;

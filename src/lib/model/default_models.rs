@@ -62,9 +62,8 @@ mod tests {
     use sha2::{Digest, Sha256};
 
     use super::*;
-    use crate::model::heads::mirtarget::{MirtargetHead, Pair, pair_tokens};
-    use crate::model::{Backbone, Packed};
-    use crate::sequence::Tokenizer;
+    use crate::model::heads::mirtarget::{MirtargetHead, Pair};
+    use crate::model::{Encode, Encoder, Input};
     use crate::train::data::mirtarget;
 
     #[test]
@@ -84,15 +83,14 @@ mod tests {
     #[test]
     fn known_sites_are_told_from_pairs_that_are_none() -> Result<()> {
         let weights = load(Task::Mirtarget)?;
-        let backbone = Backbone::new(&weights.config, &weights.parameters)?.for_inference()?;
+        let encoder = Encoder::new(&weights.config, &weights.parameters)?.for_inference()?;
         let head = MirtargetHead::new(&weights.config, &weights.parameters)?;
-        let tokenizer = Tokenizer::new(weights.config.encoder.k())?;
         let records = mirtarget::read(include_str!("../../../testdata/mirna_pairs.tsv").as_bytes(), "mirna_pairs.tsv")?;
         assert_eq!(records.len(), 16);
         let pairs: Vec<Pair> =
             records.iter().map(|record| Pair { mirna: &record.mirna, site: &record.target }).collect();
-        let packed: Packed = pairs.iter().map(|pair| pair_tokens(&tokenizer, pair)).collect();
-        let probabilities = head.probabilities(&backbone.features(&packed)?, &packed, &pairs)?;
+        let inputs: Vec<Input> = pairs.iter().map(Pair::input).collect();
+        let probabilities = head.probabilities(&encoder.features(&inputs)?, &pairs)?;
         let right = records.iter().zip(&probabilities).filter(|(record, p)| record.label == (**p > 0.5)).count();
         assert!(right >= 13, "{probabilities:?}");
         Ok(())

@@ -3,9 +3,9 @@
 use candle_core::DType;
 use rayon::prelude::*;
 
+use super::encoder::Encode;
+use super::features::Input;
 use super::load::Model;
-use super::ops::rows::select_rows;
-use super::packed::Packed;
 use crate::Result;
 use crate::sequence::tokenizer::MASK;
 
@@ -20,7 +20,7 @@ const PASSES: usize = 7;
 /// # Errors
 /// Where a tensor operation fails.
 pub fn pseudo_perplexity(model: &Model, tokens: &[u32]) -> Result<f64> {
-    let span = model.tokenizer.k();
+    let span = model.encoder.tokenizer().k();
     let masked = |pass: usize| move |&position: &usize| position / span % PASSES == pass;
     let losses = (0..PASSES)
         .into_par_iter()
@@ -31,11 +31,11 @@ pub fn pseudo_perplexity(model: &Model, tokens: &[u32]) -> Result<f64> {
             }
             let mut input = tokens.to_vec();
             hidden.iter().for_each(|&position| input[position] = MASK);
-            let features = model.backbone.features(&[input].into_iter().collect::<Packed>())?;
+            let features = model.encoder.features(&[Input::Tokens(&input)])?;
             let mut loss = 0.0;
             for part in hidden.chunks(1024) {
                 let rows: Vec<u32> = part.iter().map(|&position| position as u32).collect();
-                let logits = model.backbone.logits(&select_rows(&features, rows)?)?.to_dtype(DType::F32)?;
+                let logits = model.encoder.logits(&features, &rows)?.to_dtype(DType::F32)?;
                 let logits = logits.to_vec2::<f32>()?;
                 for (row, &position) in logits.iter().zip(part) {
                     let largest = row.iter().fold(f64::NEG_INFINITY, |largest, &x| largest.max(x.into()));

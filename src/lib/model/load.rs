@@ -4,27 +4,25 @@ use std::path::Path;
 
 use candle_core::DeviceLocation;
 
-use super::backbone::Backbone;
 use super::config::Task;
 use super::default_models;
 use super::device::{self, Purpose};
-use super::packed::Packed;
+use super::encoder::{Encode, Encoder};
+use super::features::Input;
 use super::parameters::Parameters;
 use super::weights::Weights;
 use crate::cli::{self, DeviceArgs};
-use crate::sequence::{Record, Tokenizer};
+use crate::sequence::Record;
 use crate::{Error, Result};
 
-/// Weights, tokenizer and encoder of one model.
+/// Weights and encoder of one model.
 pub struct Model {
     /// The tensors and what they are.
     pub weights: Weights,
     /// The tensors where and in the precision in which the model runs: what heads are made of.
     pub parameters: Parameters,
-    /// Makes the tokens that this model reads.
-    pub tokenizer: Tokenizer,
     /// The encoder, for inference.
-    pub backbone: Backbone,
+    pub encoder: Encoder,
 }
 
 impl Model {
@@ -52,9 +50,8 @@ impl Model {
             Some(path) => default_models::open(path)?,
             None => default_models::load(task)?,
         };
-        let tokenizer = Tokenizer::new(weights.config.encoder.k())?;
         let parameters = compute.place(&weights.parameters)?;
-        let backbone = Backbone::new(&weights.config, &parameters)?.for_inference()?;
+        let encoder = Encoder::new(&weights.config, &parameters)?.for_inference()?;
         log::debug!("model {}: {}, sha256 {}", weights.source.display(), weights.config.encoder, weights.checksum);
         cli::note_model(&weights.source, &weights.checksum);
         cli::note_device(match compute.device.location() {
@@ -62,18 +59,18 @@ impl Model {
             DeviceLocation::Cuda { gpu_id } => format!("cuda:{gpu_id}"),
             DeviceLocation::Metal { gpu_id } => format!("metal:{gpu_id}"),
         });
-        Ok(Self { weights, parameters, tokenizer, backbone })
+        Ok(Self { weights, parameters, encoder })
     }
 
-    /// The tokens of several records, end to end.
+    /// What the encoder reads of records: their letters, or the tokens of those that came from a table of tokens.
     ///
     /// # Errors
     /// Where a record came from a table of tokens of another k.
-    pub fn pack(&self, records: &[Record]) -> Result<Packed> {
-        records
-            .iter()
-            .map(|record| record.token_ids(&self.tokenizer))
-            .collect::<Result<Vec<_>>>()
-            .map(Packed::from_iter)
+    pub fn inputs<'a>(&self, records: &'a [Record]) -> Result<Vec<Input<'a>>> {
+        let input = |record: &'a Record| match record.table_tokens(self.encoder.tokenizer())? {
+            Some(tokens) => Ok(Input::Tokens(tokens)),
+            None => Ok(Input::Letters(&record.sequence)),
+        };
+        records.iter().map(input).collect()
     }
 }

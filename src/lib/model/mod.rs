@@ -1,26 +1,27 @@
 //! The bidirectional retentive encoder and its heads: the model library, for the CPU and the GPU.
 
-pub mod backbone;
 pub mod builder;
 pub mod config;
 #[cfg(any(feature = "cuda", test))]
 pub mod cuda;
 mod default_models;
 pub mod device;
+pub mod encoder;
+pub mod features;
 pub mod heads;
 pub mod likelihood;
 mod load;
 pub mod memory;
 pub mod ops;
-pub mod packed;
+mod packed;
 pub mod parameters;
 pub mod retention;
 pub mod weights;
 
-pub use backbone::{Backbone, RetentionConfig};
 pub use config::{EncoderConfig, HeadConfig, HeadKind, ModelConfig, Task};
 pub use default_models::{load as default_model, open as open_weights};
+pub use encoder::{Encode, Encoder, RetentionConfig};
+pub use features::{Features, Input};
 pub use load::Model;
-pub use packed::Packed;
 pub use parameters::{Parameters, initialise};
 pub use weights::Weights;

@@ -44,11 +44,6 @@ impl Packed {
     pub fn range(&self, index: usize) -> std::ops::Range<usize> {
         self.offsets[index]..self.offsets[index + 1]
     }
-
-    /// Token ranges of all sequences, in order.
-    pub fn ranges(&self) -> impl Iterator<Item = std::ops::Range<usize>> + '_ {
-        self.offsets.windows(2).map(|pair| pair[0]..pair[1])
-    }
 }
 
 impl<S: AsRef<[u32]>> FromIterator<S> for Packed {

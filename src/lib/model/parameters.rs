@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use candle_core::Tensor;
 
-use super::backbone::Backbone;
 use super::builder::{self, Builder};
 use super::config::{HeadConfig, ModelConfig};
+use super::encoder::Encoder;
 use super::heads;
 use crate::Result;
 
@@ -36,6 +36,6 @@ pub fn initialise(config: &ModelConfig, seed: u64) -> Result<Parameters> {
 
 /// Asks `builder` for every tensor of a model.
 fn build(config: &ModelConfig, language_model: bool, builder: &Builder) -> Result<()> {
-    Backbone::build(&config.encoder, language_model, &builder.pp("encoder"))?;
+    Encoder::build(&config.encoder, language_model, &builder.pp("encoder"))?;
     heads::declare(&config.head, config.encoder.width(), &builder.pp("head"))
 }

@@ -55,8 +55,17 @@ impl Record {
     /// The ids for a model that works with `tokenizer`: those of the token table where the record came from one,
     /// otherwise the sequence's own. Errors where the table was made with another k.
     pub fn token_ids(&self, tokenizer: &Tokenizer) -> Result<Cow<'_, [u32]>> {
+        Ok(match self.table_tokens(tokenizer)? {
+            Some(ids) => Cow::Borrowed(ids),
+            None => Cow::Owned(tokenizer.encode(&self.sequence)),
+        })
+    }
+
+    /// The ids of the token table, where the record came from one. Errors where that was made with another k than that of
+    /// `tokenizer`.
+    pub fn table_tokens(&self, tokenizer: &Tokenizer) -> Result<Option<&[u32]>> {
         match &self.tokens {
-            None => Ok(Cow::Owned(tokenizer.encode(&self.sequence))),
+            None => Ok(None),
             Some(Tokens { k: Some(k), .. }) if *k != tokenizer.k() => Err(Error::Input {
                 file: "token table".to_owned(),
                 place: format!("record {} ({})", self.ordinal + 1, self.id),
@@ -65,7 +74,7 @@ impl Record {
                     tokenizer.k()
                 ),
             }),
-            Some(tokens) => Ok(Cow::Borrowed(&tokens.ids)),
+            Some(tokens) => Ok(Some(&tokens.ids)),
         }
     }
 }

@@ -65,11 +65,10 @@ pub struct Job {
 /// Those of reading the data and of the run.
 pub fn train(job: Job) -> Result<Outcome> {
     std::fs::create_dir_all(&job.folder).map_err(|source| Error::write(&job.folder, source))?;
-    let tokenizer = Tokenizer::new(job.model.encoder.k())?;
     let annotation = job.annotation.as_deref();
     match job.task {
         Task::Pretrain => {
-            let settings = pretrain_settings(&job.config, tokenizer);
+            let settings = pretrain_settings(&job.config, &job.model)?;
             let stdin = job.data == [PathBuf::from("-")];
             let held = HeldOut { seed: job.config.seed, fraction: job.config.validation_fraction };
             let reader = |paths: &[PathBuf]| {
@@ -107,7 +106,7 @@ pub fn train(job: Job) -> Result<Outcome> {
             count(&job.tally, training.iter().chain(&validation).map(|record| record.structure.length()));
             let validation = some(usable(validation), &job.config);
             let training = usable(training);
-            let objective = fold_objective(&job.config, tokenizer, &job.known)?;
+            let objective = fold_objective(&job.config, &job.known)?;
             start(job, objective, &mut Repeated(training), validation)
         }
         Task::Coding => {
@@ -126,7 +125,7 @@ pub fn train(job: Job) -> Result<Outcome> {
                 fragment_length: job.config.fragment_length,
             };
             let validation = some(validation, &job.config);
-            let objective = Coding { tokenizer, record_weight: job.config.record_weight };
+            let objective = Coding { record_weight: job.config.record_weight };
             start(job, objective, &mut Repeated(training), validation)
         }
         Task::Mirtarget => {
@@ -138,7 +137,7 @@ pub fn train(job: Job) -> Result<Outcome> {
             let validation = some(validation, &job.config);
             let training =
                 MirtargetRecords { records: training, mask_rate: job.config.mask_rate, trim: job.config.trim };
-            start(job, Mirtarget { tokenizer }, &mut Repeated(training), validation)
+            start(job, Mirtarget, &mut Repeated(training), validation)
         }
     }
 }
@@ -174,7 +173,6 @@ pub fn evaluate(evaluation: &Evaluation, tally: &Tally) -> Result<(Report, Vec<(
     let Evaluation { weights, config, compute, data, annotation, known, .. } = *evaluation;
     let Evaluation { only_held_out, with_baseline, baseline_training, .. } = *evaluation;
     let (model, parameters) = (&weights.config, &compute.place(&weights.parameters)?);
-    let tokenizer = Tokenizer::new(model.encoder.k())?;
     Ok(match model.task() {
         Task::Pretrain => {
             let inputs: Vec<InputFile> = data.iter().map(|path| InputFile::from(path.as_path())).collect();
@@ -183,7 +181,7 @@ pub fn evaluate(evaluation: &Evaluation, tally: &Tally) -> Result<(Report, Vec<(
             let fraction = if only_held_out { config.validation_fraction } else { 0.0 };
             let held = HeldOut { seed: config.seed, fraction };
             let folder = std::env::temp_dir();
-            let (all, apart) = spool(reader, pretrain_settings(config, tokenizer), held, &folder)?;
+            let (all, apart) = spool(reader, pretrain_settings(config, model)?, held, &folder)?;
             let records = if only_held_out { apart } else { all };
             (Pretrain.evaluate(model, parameters, &fixed_examples(&records, config)?)?, Vec::new())
         }
@@ -193,7 +191,7 @@ pub fn evaluate(evaluation: &Evaluation, tally: &Tally) -> Result<(Report, Vec<(
             if only_held_out {
                 records = part_fold(records, config)?.1;
             }
-            let objective = fold_objective(config, tokenizer, known)?;
+            let objective = fold_objective(config, known)?;
             let mut rules = Vec::new();
             if with_baseline {
                 rules.push(("free_energy", baseline::free_energy(&records, objective.rules)));
@@ -214,7 +212,7 @@ pub fn evaluate(evaluation: &Evaluation, tally: &Tally) -> Result<(Report, Vec<(
                     training = rest;
                 }
             }
-            let objective = Coding { tokenizer, record_weight: config.record_weight };
+            let objective = Coding { record_weight: config.record_weight };
             let mut rules = Vec::new();
             if with_baseline {
                 rules.push(("longest_orf", baseline::longest_reading_frame(&records)));
@@ -235,7 +233,7 @@ pub fn evaluate(evaluation: &Evaluation, tally: &Tally) -> Result<(Report, Vec<(
                 records = part_mirtarget(records, config)?.1;
             }
             let rule = with_baseline.then(|| ("seed_match", baseline::seed_match(&records)));
-            (Mirtarget { tokenizer }.evaluate(model, parameters, &records)?, rule.into_iter().collect())
+            (Mirtarget.evaluate(model, parameters, &records)?, rule.into_iter().collect())
         }
     })
 }
@@ -335,15 +333,16 @@ fn starting_parameters(job: &Job) -> Result<Parameters> {
     Ok(parameters)
 }
 
-fn pretrain_settings(config: &TrainConfig, tokenizer: Tokenizer) -> Settings {
-    Settings { tokenizer, mask_rate: config.mask_rate, max_length: config.max_length, min_length: config.min_length }
+fn pretrain_settings(config: &TrainConfig, model: &ModelConfig) -> Result<Settings> {
+    let TrainConfig { mask_rate, max_length, min_length, .. } = *config;
+    Ok(Settings { tokenizer: Tokenizer::new(model.encoder.k())?, mask_rate, max_length, min_length })
 }
 
 /// Near-identical copies of a record are no evidence about it, since those of what users fold are seldom known.
-fn fold_objective(config: &TrainConfig, tokenizer: Tokenizer, known: &[Source]) -> Result<Fold> {
+fn fold_objective(config: &TrainConfig, known: &[Source]) -> Result<Fold> {
     let rules = PairRules { min_loop: config.min_loop, ..PairRules::default() };
     let known = KnownStructures::load(known)?.map(KnownStructures::without_copies);
-    Ok(Fold { tokenizer, positive_weight: config.positive_weight, rules, known })
+    Ok(Fold { positive_weight: config.positive_weight, rules, known })
 }
 
 /// At most `validation_records` records, evenly spread.

@@ -3,7 +3,7 @@
 use serde::Deserialize;
 
 use super::{HeadConfig, HeadKind, ModelConfig, Task, default_norm_epsilon};
-use crate::model::backbone::RetentionConfig;
+use crate::model::encoder::RetentionConfig;
 use crate::model::heads::coding::{FramesConfig, PublishedCodingConfig};
 use crate::model::heads::duplex::DuplexConfig;
 use crate::model::heads::helices::HelicesConfig;

@@ -15,7 +15,7 @@ use crate::model::ops::bias::{add_bias, add_bias_and_cut};
 use crate::model::ops::convolution::convolution_1d;
 use crate::model::ops::linear::linear;
 use crate::model::ops::rms_norm::rms_norm;
-use crate::model::{HeadConfig, ModelConfig, Packed, Parameters};
+use crate::model::{Features, HeadConfig, ModelConfig, Parameters};
 
 /// Bases of a long transcript computed at a time. Fixed, so that the number of threads does not change the result.
 const PIECE: usize = 2048;
@@ -135,11 +135,12 @@ impl CodingHead {
         }))
     }
 
-    /// Logits from the features [tokens, d] and the letters (ACGUN) of packed sequences. Differentiable.
+    /// Logits from the features and the letters (ACGUN) of sequences, end to end. Differentiable.
     ///
     /// # Errors
     /// Where a tensor operation fails.
-    pub fn forward(&self, features: &Tensor, offsets: &[usize], letters: &[u8]) -> Result<CodingLogits> {
+    pub fn forward(&self, features: &Features, letters: &[u8]) -> Result<CodingLogits> {
+        let (features, offsets) = (features.rows(), features.offsets());
         match &self.0 {
             Kind::Published { linear_in, blocks, conv_out } => {
                 let bases = published(linear_in, blocks, conv_out, features, offsets)?;
@@ -161,7 +162,7 @@ impl CodingHead {
         }
     }
 
-    /// Bases on either side that a logit depends on, beyond the backbone.
+    /// Bases on either side that a logit depends on, beyond the encoder.
     fn reach(&self) -> usize {
         match &self.0 {
             Kind::Published { blocks, .. } => 1 + 3 * blocks.len(),
@@ -173,10 +174,10 @@ impl CodingHead {
     ///
     /// # Errors
     /// Where a tensor operation fails.
-    pub fn probabilities(&self, features: &Tensor, packed: &Packed, letters: &[u8]) -> Result<CodingProbabilities> {
-        if !features.device().is_cpu() {
+    pub fn probabilities(&self, features: &Features, letters: &[u8]) -> Result<CodingProbabilities> {
+        if !features.rows().device().is_cpu() {
             // A GPU computes all pieces at once.
-            let logits = self.forward(&features.detach(), packed.offsets(), letters)?;
+            let logits = self.forward(&features.clone().detached(), letters)?;
             let probabilities = |logits: &Tensor| -> Result<Vec<f32>> {
                 Ok(logits.to_dtype(DType::F32)?.to_vec1()?.into_iter().map(sigmoid).collect())
             };
@@ -184,7 +185,7 @@ impl CodingHead {
             return Ok(CodingProbabilities { bases: probabilities(&logits.bases)?, transcripts });
         }
         let reach = self.reach();
-        let pieces: Vec<Piece> = packed
+        let pieces: Vec<Piece> = features
             .ranges()
             .enumerate()
             .flat_map(|(sequence, range)| {
@@ -199,12 +200,12 @@ impl CodingHead {
             .collect();
         let frame_features = match &self.0 {
             Kind::Published { .. } => Vec::new(),
-            Kind::Frames(_) => of_all_frames(packed.offsets(), letters),
+            Kind::Frames(_) => of_all_frames(features.offsets(), letters),
         };
         let parts = pieces
             .par_iter()
             .map(|Piece { wanted, read, .. }| {
-                let part = features.narrow(0, read.start, read.len())?.detach();
+                let part = features.rows().narrow(0, read.start, read.len())?.detach();
                 let offsets = [0, read.len()];
                 match &self.0 {
                     Kind::Published { linear_in, blocks, conv_out } => {
@@ -223,7 +224,7 @@ impl CodingHead {
         let transcripts = match &self.0 {
             Kind::Published { .. } => None,
             Kind::Frames(head) => {
-                let summaries = packed.ranges().enumerate().map(|(sequence, range)| -> Result<Option<f32>> {
+                let summaries = features.ranges().enumerate().map(|(sequence, range)| -> Result<Option<f32>> {
                     let mut whole: Option<(Tensor, Tensor)> = None;
                     for ((_, summary), piece) in parts.iter().zip(&pieces) {
                         if let (true, Some((sum, largest))) = (piece.sequence == sequence, summary) {

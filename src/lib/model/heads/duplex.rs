@@ -12,7 +12,6 @@ use serde::{Deserialize, Serialize};
 use super::mirtarget::Pair;
 use super::residual_block::ResidualBlock;
 use super::{WithBias, constant, norm};
-use crate::model::Packed;
 use crate::model::builder::Builder;
 use crate::model::config::default_norm_epsilon;
 use crate::model::ops::bias::add_bias_and_cut;
@@ -74,30 +73,23 @@ impl DuplexHead {
         })
     }
 
-    /// Logits [pairs, 2] (no target, target) from the features [tokens, d] of the tokens of pairs, laid out as
-    /// [`super::mirtarget::pair_tokens`] does, each at its offset, and from their letters. Differentiable.
+    /// Logits [pairs, 2] (no target, target) from the features [nucleotides, d] of pairs end to end, each the miRNA's and
+    /// then the site's, and from their letters. Differentiable.
     ///
     /// # Errors
-    /// Where letters and tokens do not fit each other, or a tensor operation fails.
-    pub fn forward(
-        &self,
-        features: &Tensor,
-        offsets: &[usize],
-        pairs: &[Pair],
-        mut dropout: Option<&mut Dropout>,
-    ) -> Result<Tensor> {
-        let fits = |(bounds, pair): (&[usize], &Pair)| {
-            bounds[1] - bounds[0] == pair.tokens() && !pair.mirna.is_empty() && !pair.site.is_empty()
-        };
-        if offsets.len() != pairs.len() + 1 || !offsets.windows(2).zip(pairs).all(fits) {
-            return Err(Error::Usage("pairs of a miRNA and a site do not fit their tokens, or are empty".into()));
+    /// Where letters and features do not fit each other, or a tensor operation fails.
+    pub fn forward(&self, features: &Tensor, pairs: &[Pair], mut dropout: Option<&mut Dropout>) -> Result<Tensor> {
+        let empty = pairs.iter().any(|pair| pair.mirna.is_empty() || pair.site.is_empty());
+        let starts = starts(pairs);
+        if empty || starts[pairs.len()] != features.dim(0)? {
+            return Err(Error::Usage("pairs of a miRNA and a site do not fit their features, or are empty".into()));
         }
         let maps: Vec<(usize, usize)> = pairs.iter().map(|pair| (pair.mirna.len(), pair.site.len())).collect();
         let cells: usize = maps.iter().map(|(height, width)| height * width).sum();
         let (mut of_mirnas, mut of_sites) = (Vec::with_capacity(cells), Vec::with_capacity(cells));
         let mut numbers = Vec::with_capacity(cells * DUPLEX_FEATURES);
-        for (pair, &start) in pairs.iter().zip(offsets) {
-            let (mirna, site) = (start + 1, start + 2 + pair.mirna.len());
+        for (pair, &mirna) in pairs.iter().zip(&starts) {
+            let site = mirna + pair.mirna.len();
             for i in 0..pair.mirna.len() {
                 of_mirnas.extend(std::iter::repeat_n((mirna + i) as u32, pair.site.len()));
                 of_sites.extend((site..site + pair.site.len()).map(|row| row as u32));
@@ -116,13 +108,13 @@ impl DuplexHead {
         let mut start_of_map = 0;
         let summaries = pairs
             .iter()
-            .zip(offsets)
+            .zip(&starts)
             .zip(&maps)
             .map(|((pair, &start), (height, width))| {
                 let map = x.narrow(0, start_of_map, height * width)?;
                 start_of_map += height * width;
-                let mirna = features.narrow(0, start + 1, pair.mirna.len())?.mean(0)?;
-                let site = features.narrow(0, start + 2 + pair.mirna.len(), pair.site.len())?.mean(0)?;
+                let mirna = features.narrow(0, start, pair.mirna.len())?.mean(0)?;
+                let site = features.narrow(0, start + pair.mirna.len(), pair.site.len())?.mean(0)?;
                 Ok(Tensor::cat(&[map.mean(0)?, map.max(0)?, mirna, site], 0)?)
             })
             .collect::<Result<Vec<_>>>()?;
@@ -136,21 +128,18 @@ impl DuplexHead {
     ///
     /// # Errors
     /// As [`DuplexHead::forward`].
-    pub fn logits(&self, features: &Tensor, packed: &Packed, pairs: &[Pair]) -> Result<Tensor> {
+    pub fn logits(&self, features: &Tensor, pairs: &[Pair]) -> Result<Tensor> {
         let features = features.detach();
-        if !features.device().is_cpu() {
-            return self.forward(&features, packed.offsets(), pairs, None);
+        let starts = starts(pairs);
+        if !features.device().is_cpu() || starts[pairs.len()] != features.dim(0)? {
+            return self.forward(&features, pairs, None);
         }
         let parts = pairs
             .par_chunks(PAIRS)
-            .enumerate()
-            .map(|(chunk, pairs)| {
-                let offsets = packed.offsets().get(chunk * PAIRS..=chunk * PAIRS + pairs.len()).unwrap_or_default();
-                let (Some(&start), Some(&end)) = (offsets.first(), offsets.last()) else {
-                    return Err(Error::Usage("more pairs of a miRNA and a site than tokens of pairs".into()));
-                };
-                let offsets: Vec<usize> = offsets.iter().map(|offset| offset - start).collect();
-                self.forward(&features.narrow(0, start, end - start)?, &offsets, pairs, None)
+            .zip(starts.par_chunks(PAIRS))
+            .map(|(pairs, starts)| {
+                let length = pairs.iter().map(nucleotides).sum();
+                self.forward(&features.narrow(0, starts[0], length)?, pairs, None)
             })
             .collect::<Result<Vec<_>>>()?;
         match parts.is_empty() {
@@ -158,6 +147,20 @@ impl DuplexHead {
             false => Ok(Tensor::cat(&parts, 0)?),
         }
     }
+}
+
+fn nucleotides(pair: &Pair) -> usize {
+    pair.mirna.len() + pair.site.len()
+}
+
+/// The first row of each pair, and the number of all rows.
+fn starts(pairs: &[Pair]) -> Vec<usize> {
+    let mut starts = vec![0];
+    starts.extend(pairs.iter().scan(0, |end, pair| {
+        *end += nucleotides(pair);
+        Some(*end)
+    }));
+    starts
 }
 
 /// Probabilities closer to 0 or 1 than this look the same.
@@ -225,8 +228,6 @@ fn kind(a: u8, b: u8) -> Option<usize> {
 mod tests {
     use super::*;
     use crate::model::builder::draw;
-    use crate::model::heads::mirtarget::pair_tokens;
-    use crate::sequence::Tokenizer;
 
     #[test]
     fn features_tell_pairs_helices_and_places() {
@@ -257,13 +258,12 @@ mod tests {
         (head.unwrap(), width)
     }
 
-    /// Features of the tokens of pairs, each the same whatever stands beside it.
-    fn features(pairs: &[Pair], width: usize) -> (Tensor, Packed) {
-        let tokenizer = Tokenizer::new(1).unwrap();
-        let packed: Packed = pairs.iter().map(|pair| pair_tokens(&tokenizer, pair)).collect();
-        let values: Vec<f32> =
-            packed.ranges().flat_map(|range| (0..range.len() * width).map(|i| ((i as f32) * 0.37).sin())).collect();
-        (Tensor::from_vec(values, (packed.tokens().len(), width), &Device::Cpu).unwrap(), packed)
+    /// Features of pairs, each the same whatever stands beside it.
+    fn features(pairs: &[Pair], width: usize) -> Tensor {
+        let of_pair = |pair| (0..nucleotides(pair) * width).map(|i| ((i as f32) * 0.37).sin());
+        let values: Vec<f32> = pairs.iter().flat_map(of_pair).collect();
+        let rows = values.len() / width;
+        Tensor::from_vec(values, (rows, width), &Device::Cpu).unwrap()
     }
 
     #[test]
@@ -273,29 +273,27 @@ mod tests {
         let pairs: Vec<Pair> = (0..21)
             .map(|i| Pair { mirna: &letters[i..i + 18 + i % 5], site: &letters[i..i + 7 + 2 * (i % 17)] })
             .collect();
-        let (together, packed) = features(&pairs, width);
-        let logits = head.logits(&together, &packed, &pairs).unwrap().to_vec2::<f32>().unwrap();
+        let together = features(&pairs, width);
+        let logits = head.logits(&together, &pairs).unwrap().to_vec2::<f32>().unwrap();
         assert_eq!(logits.len(), pairs.len());
         for (pair, expected) in pairs.iter().zip(&logits) {
-            let (alone, packed) = features(&[*pair], width);
-            let own = head.logits(&alone, &packed, &[*pair]).unwrap().to_vec2::<f32>().unwrap();
+            let own = head.logits(&features(&[*pair], width), &[*pair]).unwrap().to_vec2::<f32>().unwrap();
             assert_eq!(&own[0], expected);
         }
-        let whole = head.forward(&together, packed.offsets(), &pairs, None).unwrap().to_vec2::<f32>().unwrap();
+        let whole = head.forward(&together, &pairs, None).unwrap().to_vec2::<f32>().unwrap();
         assert_eq!(whole, logits);
-        let (none, packed) = features(&[], width);
-        assert_eq!(head.logits(&none, &packed, &[]).unwrap().dims(), [0, 2]);
+        assert_eq!(head.logits(&features(&[], width), &[]).unwrap().dims(), [0, 2]);
     }
 
     #[test]
-    fn letters_that_do_not_fit_the_tokens_are_refused() {
+    fn letters_that_do_not_fit_the_features_are_refused() {
         let (head, width) = head(16);
         let pair = Pair { mirna: b"GGA", site: b"UCC" };
-        let (features, packed) = features(&[pair], width);
+        let features = features(&[pair], width);
         for wrong in [vec![], vec![pair, pair], vec![Pair { mirna: b"GG", ..pair }], vec![Pair { mirna: b"", ..pair }]]
         {
-            assert!(head.forward(&features, packed.offsets(), &wrong, None).is_err());
+            assert!(head.forward(&features, &wrong, None).is_err());
         }
-        assert!(head.logits(&features, &packed, &[pair, pair]).is_err());
+        assert!(head.logits(&features, &[pair, pair]).is_err());
     }
 }

@@ -1,4 +1,4 @@
-//! Whether a miRNA binds a site: [CLS] miRNA [SEQ] site.
+//! Whether a miRNA binds a site.
 
 use candle_core::{DType, Device, Tensor};
 
@@ -7,11 +7,7 @@ use super::{WithBias, other_task};
 use crate::Result;
 use crate::model::builder::{Builder, read};
 use crate::model::ops::dropout::Dropout;
-use crate::model::ops::linear::linear_with_bias;
-use crate::model::ops::rows::select_rows;
-use crate::model::{HeadConfig, ModelConfig, Packed, Parameters};
-use crate::sequence::Tokenizer;
-use crate::sequence::tokenizer::SEQ;
+use crate::model::{Features, HeadConfig, Input, ModelConfig, Parameters};
 
 /// A miRNA and a site: letters ACGUN, both read 5' to 3'.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,22 +18,11 @@ pub struct Pair<'a> {
     pub site: &'a [u8],
 }
 
-impl Pair<'_> {
-    /// Number of tokens of [`pair_tokens`].
-    pub fn tokens(&self) -> usize {
-        self.mirna.len() + self.site.len() + 2
+impl<'a> Pair<'a> {
+    /// What an encoder reads of the pair.
+    pub fn input(&self) -> Input<'a> {
+        Input::Pair(self.mirna, self.site)
     }
-}
-
-/// Tokens of one pair: [CLS], the miRNA's tokens, [SEQ], the site's tokens. Each sequence has its own [FIL] ends. [CLS]
-/// and [SEQ] share an id.
-pub fn pair_tokens(tokenizer: &Tokenizer, pair: &Pair) -> Vec<u32> {
-    let mut tokens = Vec::with_capacity(pair.tokens());
-    tokens.push(SEQ);
-    tokenizer.encode_into(pair.mirna, &mut tokens);
-    tokens.push(SEQ);
-    tokenizer.encode_into(pair.site, &mut tokens);
-    tokens
 }
 
 /// A mirtarget head of either kind.
@@ -46,7 +31,7 @@ pub struct MirtargetHead(Kind);
 
 #[derive(Clone, Debug)]
 enum Kind {
-    /// As published: Linear(d, d), tanh, Linear(d, 2) on the features of the first token.
+    /// As published: Linear(d, d), tanh, Linear(d, 2) on the summary of the pair.
     Published { dense: WithBias, out: WithBias },
     /// Convolutions over the map of miRNA x site.
     Duplex(DuplexHead),
@@ -76,21 +61,15 @@ impl MirtargetHead {
         }))
     }
 
-    /// Logits [pairs, 2] (no target, target) from the features [tokens, d] of packed pairs and from their letters.
-    /// Differentiable; `dropout` is for training alone.
+    /// Logits [pairs, 2] (no target, target) from the features of pairs and from their letters. Differentiable; `dropout`
+    /// is for training alone.
     ///
     /// # Errors
-    /// Where letters and tokens do not fit each other, or a tensor operation fails.
-    pub fn forward(
-        &self,
-        features: &Tensor,
-        packed: &Packed,
-        pairs: &[Pair],
-        dropout: Option<&mut Dropout>,
-    ) -> Result<Tensor> {
+    /// Where letters and features do not fit each other, or a tensor operation fails.
+    pub fn forward(&self, features: &Features, pairs: &[Pair], dropout: Option<&mut Dropout>) -> Result<Tensor> {
         match &self.0 {
-            Kind::Published { dense, out } => published(dense, out, features, packed),
-            Kind::Duplex(head) => head.forward(features, packed.offsets(), pairs, dropout),
+            Kind::Published { dense, out } => published(dense, out, features.summaries()?),
+            Kind::Duplex(head) => head.forward(features.rows(), pairs, dropout),
         }
     }
 
@@ -98,14 +77,14 @@ impl MirtargetHead {
     ///
     /// # Errors
     /// As [`MirtargetHead::forward`].
-    pub fn probabilities(&self, features: &Tensor, packed: &Packed, pairs: &[Pair]) -> Result<Vec<f32>> {
+    pub fn probabilities(&self, features: &Features, pairs: &[Pair]) -> Result<Vec<f32>> {
         // candle's softmax fails on no rows.
-        if packed.sequences() == 0 {
+        if features.is_empty() {
             return Ok(Vec::new());
         }
         let logits = match &self.0 {
-            Kind::Published { dense, out } => published(dense, out, features, packed)?,
-            Kind::Duplex(head) => head.logits(features, packed, pairs)?,
+            Kind::Published { dense, out } => published(dense, out, features.summaries()?)?,
+            Kind::Duplex(head) => head.logits(features.rows(), pairs)?,
         };
         let logits = logits.to_dtype(DType::F32)?.to_device(&Device::Cpu)?;
         let of_classes = candle_nn::ops::softmax_last_dim(&logits.contiguous()?)?;
@@ -113,9 +92,6 @@ impl MirtargetHead {
     }
 }
 
-fn published(dense: &WithBias, out: &WithBias, features: &Tensor, packed: &Packed) -> Result<Tensor> {
-    let starts: Vec<u32> = packed.offsets()[..packed.sequences()].iter().map(|&start| start as u32).collect();
-    let first = select_rows(features, starts)?;
-    let hidden = linear_with_bias(&first, &dense.weight, &dense.bias)?.tanh()?;
-    Ok(linear_with_bias(&hidden, &out.weight, &out.bias)?)
+fn published(dense: &WithBias, out: &WithBias, summaries: &Tensor) -> Result<Tensor> {
+    out.apply(&dense.apply(summaries)?.tanh()?)
 }

@@ -1,4 +1,4 @@
-//! The heads on top of the backbone: one file per task.
+//! The heads on top of an encoder: features in, predictions out.
 
 pub mod coding;
 pub mod duplex;

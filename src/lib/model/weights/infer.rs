@@ -5,8 +5,8 @@ use std::path::Path;
 use candle_core::Tensor;
 
 use super::published_names::encoder_prefix;
-use crate::model::backbone::RetentionConfig;
 use crate::model::config::{EncoderConfig, HeadConfig, ModelConfig, Task};
+use crate::model::encoder::RetentionConfig;
 use crate::model::heads::coding::PublishedCodingConfig;
 use crate::model::ops::rotation::angles;
 use crate::model::parameters::Parameters;

@@ -4,12 +4,11 @@ use candle_core::DType;
 use rayon::prelude::*;
 
 use super::losses::{binary_cross_entropy, sigmoid};
-use super::{Loss, Objective, Report, named, surrogate};
+use super::{Loss, Objective, Report, named, nucleotides, surrogate};
 use crate::Result;
 use crate::model::heads::coding::CodingHead;
 use crate::model::ops::dropout::Dropout;
-use crate::model::{Backbone, ModelConfig, Packed, Parameters};
-use crate::sequence::Tokenizer;
+use crate::model::{Encode, Encoder, Input, ModelConfig, Parameters};
 use crate::train::data::coding::{CodingRecord, CodingRecords};
 use crate::train::metrics::{Confusion, roc_auc};
 
@@ -23,8 +22,6 @@ const FRAGMENT: usize = 200;
 /// what a transcript is judged by: its own probability, or the coding potential (the best window's mean probability)
 /// where the head has none.
 pub struct Coding {
-    /// Makes the tokens.
-    pub tokenizer: Tokenizer,
     /// Weight of the loss of whole transcripts.
     pub record_weight: f64,
 }
@@ -87,15 +84,15 @@ impl Objective for Coding {
         examples: &[&CodingRecord],
         dropout: &mut Dropout,
     ) -> Result<Loss> {
-        let packed: Packed = examples.iter().map(|record| self.tokenizer.encode(&record.sequence)).collect();
+        let inputs: Vec<Input> = examples.iter().map(|record| Input::Letters(&record.sequence)).collect();
         let letters: Vec<u8> = examples.iter().flat_map(|record| record.sequence.iter().copied()).collect();
-        let features = Backbone::new(config, parameters)?.forward(&packed, Some(dropout))?;
-        let logits = CodingHead::new(config, parameters)?.forward(&features, packed.offsets(), &letters)?;
+        let features = Encoder::new(config, parameters)?.forward(&inputs, Some(dropout))?;
+        let logits = CodingHead::new(config, parameters)?.forward(&features, &letters)?;
         let bases = logits.bases.to_dtype(DType::F32)?;
         let values = bases.to_vec1::<f32>()?;
         let mut gradient = Vec::with_capacity(values.len());
         let mut loss = 0.0;
-        for (record, range) in examples.iter().zip(packed.ranges()) {
+        for (record, range) in examples.iter().zip(features.ranges()) {
             let logits_of_record = &values[range];
             let (one, mut part) = bases_loss(record, logits_of_record);
             loss += one;
@@ -115,15 +112,15 @@ impl Objective for Coding {
             }
             whole = (whole + surrogate(transcripts, gradient)?)?;
         }
-        Ok(Loss { surrogate: whole, loss, weight: examples.len() as f64, tokens: packed.tokens().len() as u64 })
+        Ok(Loss { surrogate: whole, loss, weight: examples.len() as f64, tokens: nucleotides(&inputs) })
     }
 
     fn evaluate(&self, config: &ModelConfig, parameters: &Parameters, examples: &[CodingRecord]) -> Result<Report> {
-        let backbone = Backbone::new(config, parameters)?.for_inference()?;
+        let encoder = Encoder::new(config, parameters)?.for_inference()?;
         let head = CodingHead::new(config, parameters)?;
         let probabilities = |record: &CodingRecord| -> Result<(Vec<f32>, f64)> {
-            let packed: Packed = [self.tokenizer.encode(&record.sequence)].into_iter().collect();
-            let found = head.probabilities(&backbone.features(&packed)?, &packed, &record.sequence)?;
+            let features = encoder.features(&[Input::Letters(&record.sequence)])?;
+            let found = head.probabilities(&features, &record.sequence)?;
             let potential = found.potential(0, 0..found.bases.len(), WINDOW);
             Ok((found.bases, potential))
         };

@@ -4,23 +4,20 @@ use candle_core::DType;
 use rayon::prelude::*;
 
 use super::losses::binary_cross_entropy;
-use super::{Loss, Objective, Report, named, surrogate};
+use super::{Loss, Objective, Report, named, nucleotides, surrogate};
 use crate::Result;
 use crate::decode::base_pairs::{Decoder, PairRules, decode};
 use crate::format::structure::Structure;
 use crate::model::heads::fold::FoldHead;
 use crate::model::ops::dropout::Dropout;
-use crate::model::{Backbone, ModelConfig, Packed, Parameters};
+use crate::model::{Encode, Encoder, Input, ModelConfig, Parameters};
 use crate::relatives::KnownStructures;
-use crate::sequence::Tokenizer;
 use crate::train::data::fold::FoldRecord;
 use crate::train::metrics::{PairScores, compare_pairs};
 
 /// Binary cross entropy over the pairs that may form, the annotated ones weighted more. A record counts by the mean over
 /// its bases (not its pairs), so that long ones do not drown the others.
 pub struct Fold {
-    /// Makes the tokens.
-    pub tokenizer: Tokenizer,
     /// How much more an annotated pair counts.
     pub positive_weight: f64,
     /// Which pairs may form.
@@ -60,13 +57,13 @@ impl Objective for Fold {
         examples: &[&FoldRecord],
         dropout: &mut Dropout,
     ) -> Result<Loss> {
-        let packed: Packed = examples.iter().map(|record| self.tokenizer.encode(&record.structure.sequence)).collect();
-        let features = Backbone::new(config, parameters)?.forward(&packed, Some(dropout))?;
+        let inputs: Vec<Input> = examples.iter().map(|record| Input::Letters(&record.structure.sequence)).collect();
+        let features = Encoder::new(config, parameters)?.forward(&inputs, Some(dropout))?;
         let head = FoldHead::new(config, parameters)?;
         let mut total = None;
         let mut loss = 0.0;
-        for (record, range) in examples.iter().zip(packed.ranges()) {
-            let (structure, features) = (&record.structure, features.narrow(0, range.start, range.len())?);
+        for (index, record) in examples.iter().enumerate() {
+            let (structure, features) = (&record.structure, features.of(index)?);
             let facts = record.facts.get_or_init(|| head.facts(&structure.sequence, self.known.as_ref()));
             let Some(found) = head.forward(&features, &structure.sequence, facts, record.most_alike)? else { continue };
             let logits = found.logits.to_dtype(DType::F32)?;
@@ -81,20 +78,21 @@ impl Objective for Fold {
         let surrogate = match total {
             Some(total) => total,
             // No two bases of any record could pair: nothing to learn.
-            None => surrogate(&features.flatten_all()?, vec![0.0; features.elem_count()])?,
+            None => surrogate(features.rows(), vec![0.0; features.rows().elem_count()])?,
         };
-        Ok(Loss { surrogate, loss, weight: examples.len() as f64, tokens: packed.tokens().len() as u64 })
+        Ok(Loss { surrogate, loss, weight: examples.len() as f64, tokens: nucleotides(&inputs) })
     }
 
     fn evaluate(&self, config: &ModelConfig, parameters: &Parameters, examples: &[FoldRecord]) -> Result<Report> {
-        let backbone = Backbone::new(config, parameters)?.for_inference()?;
+        let encoder = Encoder::new(config, parameters)?.for_inference()?;
         let head = FoldHead::new(config, parameters)?.for_inference(self.known.clone())?;
         let scores = examples
             .par_iter()
             .map(|FoldRecord { structure, facts, .. }| {
                 let facts = facts.get_or_init(|| head.facts(&structure.sequence));
-                let packed: Packed = [self.tokenizer.encode(&structure.sequence)].into_iter().collect();
-                let work = || head.probabilities(&backbone.features(&packed)?, &structure.sequence, facts);
+                let sequence = structure.sequence.as_slice();
+                let work =
+                    || head.probabilities(encoder.features(&[Input::Letters(sequence)])?.rows(), sequence, facts);
                 let probabilities = named(&structure.id, work())?;
                 let predicted = decode(Decoder::Assignment, &structure.sequence, &probabilities, self.rules);
                 Ok(compare_pairs(&predicted, &structure.partners))
@@ -150,12 +148,7 @@ mod tests {
     /// Records whose bases cannot pair cost nothing, alone or beside others, and are folded into no pairs.
     #[test]
     fn records_without_possible_pairs_do_no_harm() {
-        let objective = Fold {
-            tokenizer: Tokenizer::new(1).unwrap(),
-            positive_weight: 3.0,
-            rules: PairRules::default(),
-            known: None,
-        };
+        let objective = Fold { positive_weight: 3.0, rules: PairRules::default(), known: None };
         for head in [HeadKind::Published, HeadKind::Helices] {
             let none = record(b"AAAAAAAAA", vec![None; 9]);
             let hairpin = record(b"GGGAAACC", vec![None, Some(7), Some(6), None, None, None, Some(2), Some(1)]);

@@ -4,28 +4,22 @@ use candle_core::DType;
 use rayon::prelude::*;
 
 use super::losses::cross_entropy;
-use super::{Loss, Objective, Report, named, surrogate};
+use super::{Loss, Objective, Report, named, nucleotides, surrogate};
 use crate::Result;
-use crate::model::heads::mirtarget::{MirtargetHead, Pair, pair_tokens};
+use crate::model::heads::mirtarget::{MirtargetHead, Pair};
 use crate::model::memory::in_halves;
 use crate::model::ops::dropout::Dropout;
-use crate::model::{Backbone, ModelConfig, Packed, Parameters};
-use crate::sequence::Tokenizer;
+use crate::model::{Encode, Encoder, Input, ModelConfig, Parameters};
 use crate::train::data::mirtarget::{MirtargetRecord, MirtargetRecords};
 use crate::train::metrics::{Confusion, precision_recall_auc, roc_auc};
 
 /// Cross entropy of the two classes.
-pub struct Mirtarget {
-    /// Makes the tokens.
-    pub tokenizer: Tokenizer,
-}
+pub struct Mirtarget;
 
-impl Mirtarget {
-    fn pack<'a>(&self, examples: impl IntoIterator<Item = &'a MirtargetRecord>) -> (Packed, Vec<Pair<'a>>) {
-        let pairs: Vec<Pair> =
-            examples.into_iter().map(|record| Pair { mirna: &record.mirna, site: &record.target }).collect();
-        (pairs.iter().map(|pair| pair_tokens(&self.tokenizer, pair)).collect(), pairs)
-    }
+fn pairs<'a>(examples: impl IntoIterator<Item = &'a MirtargetRecord>) -> (Vec<Input<'a>>, Vec<Pair<'a>>) {
+    let pairs: Vec<Pair> =
+        examples.into_iter().map(|record| Pair { mirna: &record.mirna, site: &record.target }).collect();
+    (pairs.iter().map(Pair::input).collect(), pairs)
 }
 
 impl Objective for Mirtarget {
@@ -39,10 +33,10 @@ impl Objective for Mirtarget {
         examples: &[&MirtargetRecord],
         dropout: &mut Dropout,
     ) -> Result<Loss> {
-        let (packed, pairs) = self.pack(examples.iter().copied());
-        let features = Backbone::new(config, parameters)?.forward(&packed, Some(&mut *dropout))?;
+        let (inputs, pairs) = pairs(examples.iter().copied());
+        let features = Encoder::new(config, parameters)?.forward(&inputs, Some(&mut *dropout))?;
         let head = MirtargetHead::new(config, parameters)?;
-        let logits = head.forward(&features, &packed, &pairs, Some(dropout))?.to_dtype(DType::F32)?;
+        let logits = head.forward(&features, &pairs, Some(dropout))?.to_dtype(DType::F32)?;
         let mut gradient = vec![0f32; 2 * examples.len()];
         let mut loss = 0.0;
         for ((row, gradient), pair) in logits.to_vec2::<f32>()?.iter().zip(gradient.chunks_exact_mut(2)).zip(examples) {
@@ -52,19 +46,19 @@ impl Objective for Mirtarget {
             surrogate: surrogate(&logits, gradient)?,
             loss,
             weight: examples.len() as f64,
-            tokens: packed.tokens().len() as u64,
+            tokens: nucleotides(&inputs),
         })
     }
 
     fn evaluate(&self, config: &ModelConfig, parameters: &Parameters, examples: &[MirtargetRecord]) -> Result<Report> {
-        let backbone = Backbone::new(config, parameters)?.for_inference()?;
+        let encoder = Encoder::new(config, parameters)?.for_inference()?;
         let head = MirtargetHead::new(config, parameters)?;
         let probabilities = examples
             .par_chunks(64)
             .map(|chunk| {
                 let work = |part: &[MirtargetRecord]| {
-                    let (packed, pairs) = self.pack(part);
-                    head.probabilities(&backbone.features(&packed)?, &packed, &pairs)
+                    let (inputs, pairs) = pairs(part);
+                    head.probabilities(&encoder.features(&inputs)?, &pairs)
                 };
                 let mut probabilities = Vec::with_capacity(chunk.len());
                 let alone = |pair: &MirtargetRecord, error| named(&pair.id, Err(error));

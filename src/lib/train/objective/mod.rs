@@ -10,7 +10,7 @@ use candle_core::Tensor;
 
 use super::data::Records;
 use crate::model::ops::dropout::Dropout;
-use crate::model::{ModelConfig, Parameters};
+use crate::model::{Input, ModelConfig, Parameters};
 use crate::{Error, Result};
 
 /// The loss of one micro-batch.
@@ -21,7 +21,7 @@ pub struct Loss {
     pub loss: f64,
     /// What the loss is a sum over.
     pub weight: f64,
-    /// Tokens that went through the model.
+    /// Nucleotides that went through the model.
     pub tokens: u64,
 }
 
@@ -68,6 +68,11 @@ pub trait Objective: Sync {
     fn smaller_is_better(&self) -> bool {
         false
     }
+}
+
+/// Nucleotides of all inputs together.
+fn nucleotides(inputs: &[Input]) -> u64 {
+    inputs.iter().map(|input| input.nucleotides() as u64).sum()
 }
 
 /// A number whose gradient with respect to `logits` is `gradient`, given in the logits' order.

@@ -4,22 +4,21 @@ use candle_core::DType;
 use rayon::prelude::*;
 
 use super::losses::cross_entropy;
-use super::{Loss, Objective, Report, named, surrogate};
+use super::{Loss, Objective, Report, named, nucleotides, surrogate};
 use crate::Result;
 use crate::model::ops::dropout::Dropout;
-use crate::model::ops::rows::select_rows;
-use crate::model::{Backbone, ModelConfig, Packed, Parameters};
+use crate::model::{Encode, Encoder, Input, ModelConfig, Parameters};
 use crate::train::data::pretrain::{PretrainExample, PretrainRecords};
 
 /// Cross entropy of the hidden tokens.
 pub struct Pretrain;
 
-/// The rows of hidden tokens in a packed batch, and what stands behind them.
-fn hidden(examples: &[&PretrainExample]) -> (Packed, Vec<u32>, Vec<u32>) {
-    let packed: Packed = examples.iter().map(|example| &example.masked.tokens).collect();
+/// What the encoder reads of examples, the rows of their hidden tokens, and what stands behind those.
+fn hidden<'a>(examples: &[&'a PretrainExample]) -> (Vec<Input<'a>>, Vec<u32>, Vec<u32>) {
+    let inputs = examples.iter().map(|example| Input::Tokens(&example.masked.tokens)).collect();
     let labels = examples.iter().flat_map(|example| &example.masked.labels).enumerate();
     let (rows, labels) = labels.filter_map(|(row, label)| label.map(|label| (row as u32, label))).unzip();
-    (packed, rows, labels)
+    (inputs, rows, labels)
 }
 
 impl Objective for Pretrain {
@@ -33,10 +32,10 @@ impl Objective for Pretrain {
         examples: &[&PretrainExample],
         dropout: &mut Dropout,
     ) -> Result<Loss> {
-        let backbone = Backbone::new(config, parameters)?;
-        let (packed, rows, labels) = hidden(examples);
-        let features = backbone.forward(&packed, Some(dropout))?;
-        let logits = backbone.logits(&select_rows(&features, rows)?)?.to_dtype(DType::F32)?;
+        let encoder = Encoder::new(config, parameters)?;
+        let (inputs, rows, labels) = hidden(examples);
+        let features = encoder.forward(&inputs, Some(dropout))?;
+        let logits = encoder.logits(&features, &rows)?.to_dtype(DType::F32)?;
         let values = logits.flatten_all()?.to_vec1::<f32>()?;
         let classes = config.encoder.vocabulary_size();
         let mut gradient = vec![0f32; values.len()];
@@ -50,21 +49,21 @@ impl Objective for Pretrain {
             surrogate: surrogate(&logits, gradient)?,
             loss,
             weight: labels.len() as f64,
-            tokens: packed.tokens().len() as u64,
+            tokens: nucleotides(&inputs),
         })
     }
 
     fn evaluate(&self, config: &ModelConfig, parameters: &Parameters, examples: &[PretrainExample]) -> Result<Report> {
-        let backbone = Backbone::new(config, parameters)?.for_inference()?;
+        let encoder = Encoder::new(config, parameters)?.for_inference()?;
         let results = examples
             .par_iter()
             .map(|example| {
-                let (packed, rows, labels) = hidden(&[example]);
+                let (inputs, rows, labels) = hidden(&[example]);
                 if rows.is_empty() {
                     return Ok((0.0, 0, 0));
                 }
-                let features = named(&example.id, backbone.features(&packed))?;
-                let logits = backbone.logits(&select_rows(&features, rows)?)?.to_dtype(DType::F32)?;
+                let features = named(&example.id, encoder.features(&inputs))?;
+                let logits = encoder.logits(&features, &rows)?.to_dtype(DType::F32)?;
                 let logits = logits.to_vec2::<f32>()?;
                 let mut gradient = vec![0f32; config.encoder.vocabulary_size()];
                 let (mut loss, mut right) = (0.0, 0);

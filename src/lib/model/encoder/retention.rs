@@ -1,4 +1,4 @@
-//! The encoder: embedding, layers of retention and gated feed-forward networks, final norm, output projection.
+//! The retentive encoder: embedding, layers of retention and gated feed-forward networks, final norm, output projection.
 //!
 //! One definition of a layer serves training and inference. Long sequences are inferred in blocks of tokens: each block
 //! meets the rest of its sequence only in the retention, through states of fixed size, so that memory per token stays
@@ -10,20 +10,23 @@ use candle_core::{CpuStorage, CustomOp3, Device, Layout, Shape, Tensor};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use super::builder::{Builder, ONES, fan_in, normal, read, xavier};
-use super::config::{EncoderConfig, ModelConfig, default_norm_epsilon};
-use super::memory;
-use super::ops::contiguous;
-use super::ops::dropout::{Dropout, dropped};
-use super::ops::gates::{gelu_gate, retention_gate};
-use super::ops::linear::{arranged, linear};
-use super::ops::rms_norm::rms_norm;
-use super::ops::rotation::{Positions, rotate};
-use super::ops::rows::select_rows;
-use super::packed::Packed;
-use super::parameters::{LANGUAGE_MODEL, Parameters};
-use super::retention::kernel::{HeadRows, Segment, State, chunk_size, decay, decay_roots, retain, summarise};
-use super::retention::operation::retention;
+use super::Encode;
+use crate::model::builder::{Builder, ONES, fan_in, normal, xavier};
+use crate::model::config::default_norm_epsilon;
+use crate::model::features::{Features, Input};
+use crate::model::memory;
+use crate::model::ops::contiguous;
+use crate::model::ops::dropout::{Dropout, dropped};
+use crate::model::ops::gates::{gelu_gate, retention_gate};
+use crate::model::ops::linear::{arranged, linear};
+use crate::model::ops::rms_norm::rms_norm;
+use crate::model::ops::rotation::{Positions, rotate};
+use crate::model::ops::rows::select_rows;
+use crate::model::packed::Packed;
+use crate::model::retention::kernel::{HeadRows, Segment, State, chunk_size, decay, decay_roots, retain, summarise};
+use crate::model::retention::operation::retention;
+use crate::sequence::Tokenizer;
+use crate::sequence::tokenizer::{CLS, SEQ};
 use crate::{Error, Result};
 
 /// Tokens of a long sequence computed at a time. It follows from the length alone, so that the number of threads does
@@ -120,8 +123,9 @@ impl RetentionConfig {
 
 /// The encoder's weights.
 #[derive(Clone, Debug)]
-pub struct Backbone {
+pub struct Retention {
     config: RetentionConfig,
+    tokenizer: Tokenizer,
     embedding: Tensor,
     layers: Vec<Layer>,
     language_model: Option<LanguageModel>,
@@ -155,22 +159,12 @@ struct Batch {
     positions: Arc<Positions>,
 }
 
-impl Backbone {
-    /// Picks the encoder's tensors out of `parameters`, which [`super::weights`] has checked.
-    ///
-    /// # Errors
-    /// Where a tensor is missing.
-    pub fn new(config: &ModelConfig, parameters: &Parameters) -> Result<Self> {
-        let language_model = parameters.keys().any(|name| name.starts_with(LANGUAGE_MODEL));
-        Self::build(&config.encoder, language_model, &read(parameters).pp("encoder"))
-    }
-
+impl Retention {
     /// An encoder of the tensors that `builder` gives; its language-model head only where `language_model`.
     ///
     /// # Errors
     /// Where a tensor is missing.
-    pub fn build(config: &EncoderConfig, language_model: bool, builder: &Builder) -> Result<Self> {
-        let EncoderConfig::Retention(config) = config;
+    pub fn build(config: &RetentionConfig, language_model: bool, builder: &Builder) -> Result<Self> {
         let (d, vocabulary) = (config.width, config.vocabulary_size());
         let matrix = |builder: &Builder, name: &str, out: usize, start| -> Result<Tensor> {
             Ok(builder.pp(name).get_with_hints((vocabulary, out), "weight", start)?)
@@ -187,6 +181,7 @@ impl Backbone {
         };
         Ok(Self {
             config: config.clone(),
+            tokenizer: Tokenizer::new(config.k)?,
             embedding: matrix(builder, "embedding", d, normal(1.0))?,
             layers: (0..config.layers)
                 .map(|layer| Layer::build(config, &builder.pp("layers").pp(layer)))
@@ -220,6 +215,7 @@ impl Backbone {
             .collect::<Result<_>>()?;
         Ok(Self {
             config: self.config.clone(),
+            tokenizer: self.tokenizer,
             embedding: self.embedding.detach(),
             layers,
             language_model: match &self.language_model {
@@ -231,17 +227,8 @@ impl Backbone {
         })
     }
 
-    /// Width of a feature (d).
-    pub fn width(&self) -> usize {
-        self.config.width
-    }
-
-    /// Features of every token, [tokens, d]: the last layer's output before the final norm, as every head wants them.
-    /// Differentiable; `dropout` is for training alone.
-    ///
-    /// # Errors
-    /// Where a tensor operation fails.
-    pub fn forward(&self, packed: &Packed, mut dropout: Option<&mut Dropout>) -> Result<Tensor> {
+    /// Features of every token, special ones included, [tokens, d]: the last layer's output before the final norm.
+    fn forward_tokens(&self, packed: &Packed, mut dropout: Option<&mut Dropout>) -> Result<Tensor> {
         memory::admit(packed.tokens().len())?;
         let batch = self.batch(packed.offsets(), 0);
         let mut x = dropped(self.embed(packed.tokens())?, &mut dropout)?;
@@ -251,24 +238,13 @@ impl Backbone {
         Ok(x)
     }
 
-    /// The features without a gradient, by all threads of the current rayon pool: [tokens, d] in the order of `packed`.
-    ///
-    /// A sequence's features are the same to the last bit whatever it is packed with and however many threads there
-    /// are. Memory grows by a fixed amount per token.
-    ///
-    /// # Errors
-    /// Where a tensor operation fails.
-    pub fn features(&self, packed: &Packed) -> Result<Tensor> {
-        self.infer(packed, self.layers.len())
-    }
-
     /// The output of the first `layers` layers, without a gradient.
     fn infer(&self, packed: &Packed, layers: usize) -> Result<Tensor> {
         if packed.tokens().is_empty() {
-            return Ok(Tensor::zeros((0, self.width()), self.embedding.dtype(), self.embedding.device())?);
+            return Ok(Tensor::zeros((0, self.config.width), self.embedding.dtype(), self.embedding.device())?);
         }
         if !matches!(self.embedding.device(), Device::Cpu) {
-            return Ok(self.truncated(layers).forward(packed, None)?.detach());
+            return Ok(self.truncated(layers).forward_tokens(packed, None)?.detach());
         }
         memory::admit(packed.tokens().len())?;
         let parts = units(packed.offsets())
@@ -284,25 +260,12 @@ impl Backbone {
         Ok(if parts.len() == 1 { parts[0].clone() } else { Tensor::cat(&parts, 0)? })
     }
 
-    /// Output of the first `layers` layers.
+    /// Output of the first `layers` layers for one sequence of tokens, [tokens, d].
     ///
     /// # Errors
     /// Where a tensor operation fails.
-    pub fn hidden(&self, packed: &Packed, layers: usize) -> Result<Tensor> {
-        self.infer(packed, layers.min(self.layers.len()))
-    }
-
-    /// Logits over the vocabulary, [tokens, vocabulary], from features.
-    ///
-    /// # Errors
-    /// Where the model has lost its language-model head in training for a task, and where a tensor operation fails.
-    pub fn logits(&self, features: &Tensor) -> Result<Tensor> {
-        let Some(LanguageModel { norm, projection }) = &self.language_model else {
-            return Err(Error::Usage(
-                "this model was trained for a task and guesses no tokens: give a pretrained model with --model".into(),
-            ));
-        };
-        Ok(linear(&rms_norm(features, norm, self.config.norm_epsilon)?, projection)?)
+    pub fn hidden(&self, tokens: &[u32], layers: usize) -> Result<Tensor> {
+        self.infer(&[tokens].into_iter().collect(), layers.min(self.layers.len()))
     }
 
     /// Queries and keys of the last layer for one sequence, each [tokens, d], rotated, keys scaled.
@@ -310,10 +273,9 @@ impl Backbone {
     /// # Errors
     /// Where a tensor operation fails.
     pub fn last_queries_and_keys(&self, tokens: &[u32]) -> Result<(Tensor, Tensor)> {
-        let packed: Packed = [tokens].into_iter().collect();
-        let x = self.hidden(&packed, self.layers.len() - 1)?;
+        let x = self.hidden(tokens, self.layers.len() - 1)?;
         let last = &self.layers[self.layers.len() - 1];
-        let batch = self.batch(packed.offsets(), 0);
+        let batch = self.batch(&[0, tokens.len()], 0);
         let h = rms_norm(&x, &last.retention_norm, self.config.norm_epsilon)?;
         Ok((last.queries(&h, &batch)?, last.keys(&self.config, &h, &batch)?))
     }
@@ -373,6 +335,121 @@ impl Backbone {
                 .collect::<Result<Vec<_>>>()?;
         }
         Ok(Tensor::cat(&x, 0)?)
+    }
+}
+
+impl Encode for Retention {
+    fn width(&self) -> usize {
+        self.config.width
+    }
+
+    fn tokenizer(&self) -> &Tokenizer {
+        &self.tokenizer
+    }
+
+    fn forward(&self, inputs: &[Input], dropout: Option<&mut Dropout>) -> Result<Features> {
+        let layout = self.layout(inputs)?;
+        let rows = self.forward_tokens(&layout.packed, dropout)?;
+        layout.features(rows)
+    }
+
+    /// Memory grows by a fixed amount per token.
+    fn features(&self, inputs: &[Input]) -> Result<Features> {
+        let layout = self.layout(inputs)?;
+        let rows = self.infer(&layout.packed, self.layers.len())?;
+        layout.features(rows)
+    }
+
+    fn summaries(&self, inputs: &[Input]) -> Result<Tensor> {
+        if inputs.iter().any(|input| matches!(input, Input::Pair(..))) {
+            return Ok(self.features(inputs)?.summaries()?.clone());
+        }
+        let mut packed = Packed::new();
+        let mut tokens = Vec::new();
+        for input in inputs {
+            tokens.clear();
+            tokens.push(CLS);
+            self.tokens_of(input, &mut tokens);
+            packed.push(&tokens);
+        }
+        Ok(select_rows(&self.infer(&packed, self.layers.len())?, starts(&packed))?)
+    }
+
+    fn logits(&self, features: &Features, rows: &[u32]) -> Result<Tensor> {
+        let Some(LanguageModel { norm, projection }) = &self.language_model else {
+            return Err(Error::Usage(
+                "this model was trained for a task and guesses no tokens: give a pretrained model with --model".into(),
+            ));
+        };
+        let rows = select_rows(features.rows(), rows.to_vec())?;
+        Ok(linear(&rms_norm(&rows, norm, self.config.norm_epsilon)?, projection)?)
+    }
+}
+
+/// The first row of each sequence.
+fn starts(packed: &Packed) -> Vec<u32> {
+    packed.offsets()[..packed.sequences()].iter().map(|&start| start as u32).collect()
+}
+
+/// The tokens of a batch, and which of them are nucleotides.
+struct TokenLayout {
+    packed: Packed,
+    /// Where inputs are pairs, the rows of nucleotides, and where those of each input start among them.
+    pairs: Option<(Vec<u32>, Vec<usize>)>,
+}
+
+impl TokenLayout {
+    /// Features of nucleotides out of those of tokens, [tokens, d].
+    fn features(&self, rows: Tensor) -> Result<Features> {
+        Ok(match &self.pairs {
+            None => Features::new(rows, self.packed.offsets().to_vec(), None),
+            Some((nucleotides, offsets)) => {
+                let summaries = select_rows(&rows, starts(&self.packed))?;
+                Features::new(select_rows(&rows, nucleotides.clone())?, offsets.clone(), Some(summaries))
+            }
+        })
+    }
+}
+
+impl Retention {
+    /// Appends the tokens of an input. A pair is [CLS], the first sequence, [SEQ], the second one, each sequence with its own
+    /// [FIL] ends; [CLS] and [SEQ] share an id.
+    fn tokens_of(&self, input: &Input, tokens: &mut Vec<u32>) {
+        match input {
+            Input::Letters(letters) => self.tokenizer.encode_into(letters, tokens),
+            Input::Tokens(ids) => tokens.extend_from_slice(ids),
+            Input::Pair(first, second) => {
+                tokens.push(CLS);
+                self.tokenizer.encode_into(first, tokens);
+                tokens.push(SEQ);
+                self.tokenizer.encode_into(second, tokens);
+            }
+        }
+    }
+
+    fn layout(&self, inputs: &[Input]) -> Result<TokenLayout> {
+        let mut packed = Packed::new();
+        let mut tokens = Vec::new();
+        let (mut nucleotides, mut offsets) = (Vec::new(), vec![0]);
+        let mut pairs = 0;
+        for input in inputs {
+            if let Input::Pair(first, second) = input {
+                let start = packed.tokens().len() as u32 + 1;
+                let middle = start + first.len() as u32;
+                nucleotides.extend(start..middle);
+                nucleotides.extend(middle + 1..middle + 1 + second.len() as u32);
+                offsets.push(nucleotides.len());
+                pairs += 1;
+            }
+            tokens.clear();
+            self.tokens_of(input, &mut tokens);
+            packed.push(&tokens);
+        }
+        match pairs {
+            0 => Ok(TokenLayout { packed, pairs: None }),
+            all if all == inputs.len() => Ok(TokenLayout { packed, pairs: Some((nucleotides, offsets)) }),
+            _ => Err(Error::Usage("pairs and single sequences do not go into one batch".into())),
+        }
     }
 }
 
