@@ -1,6 +1,7 @@
 //! rna-kmerize: FASTA or FASTQ in, one row of k-mer tokens per record out.
 
-use rnaret::cli::{self, CommonArgs, InputArgs, OutputArgs, Tool};
+use rnaret::cli::numbers::{self, Range};
+use rnaret::cli::{self, CommonArgs, Files, InputArgs, OutputArgs, Tool};
 use rnaret::sequence::{Accept, Record, TokenText, TokenWriter, Tokenizer, windows};
 use rnaret::{Error, Result};
 use std::num::NonZeroUsize;
@@ -18,7 +19,7 @@ const BATCH: usize = 64 * 1024;
 #[command(name = "rna-kmerize", version, after_help = EXAMPLES)]
 struct Arguments {
     /// Length of the k-mers: 1, 3, 5 or 7
-    #[arg(short, value_name = "K")]
+    #[arg(short, value_name = "K", value_parser = numbers::parser::<usize>(Range::AT_LEAST_1))]
     k: usize,
 
     /// Write the numbers of the tokens instead of their letters
@@ -27,14 +28,16 @@ struct Arguments {
 
     /// Cut records after N nucleotides
     #[arg(long, value_name = "N", conflicts_with = "window")]
+    #[arg(value_parser = numbers::parser::<NonZeroUsize>(Range::AT_LEAST_1))]
     max_len: Option<NonZeroUsize>,
 
     /// Split records into windows of N nucleotides, named id:start-end (0-based, half-open)
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = numbers::parser::<NonZeroUsize>(Range::AT_LEAST_1))]
     window: Option<NonZeroUsize>,
 
     /// Nucleotides that a window shares with the one before
     #[arg(long, value_name = "M", default_value_t = 0, requires = "window")]
+    #[arg(value_parser = numbers::parser::<usize>(Range::AT_LEAST_0))]
     overlap: usize,
 
     /// Print the vocabulary as JSON (token to id) instead of reading anything
@@ -59,6 +62,11 @@ impl Tool for Arguments {
     fn common(&self) -> &CommonArgs {
         &self.common
     }
+
+    fn declare(&self, files: &mut Files) {
+        self.input.declare(files);
+        self.output.declare(files);
+    }
 }
 
 #[global_allocator]
@@ -73,7 +81,7 @@ fn kmerize(arguments: Arguments) -> Result<()> {
     if let Some(window) = arguments.window.filter(|window| arguments.overlap >= window.get()) {
         return Err(Error::Usage(format!("--overlap must be less than --window {window}")));
     }
-    let mut output = arguments.output.create(&arguments.input)?;
+    let mut output = arguments.output.create(&arguments.input.inputs)?;
     if arguments.vocab {
         output.put(tokenizer.vocabulary_json().as_bytes())?;
         return output.finish();

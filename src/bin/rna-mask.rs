@@ -1,7 +1,8 @@
 //! rna-mask: token table in, token table with hidden tokens and their labels out.
 
 use rnaret::Result;
-use rnaret::cli::{self, CommonArgs, InputArgs, OutputArgs, Tool};
+use rnaret::cli::numbers::{self, Range};
+use rnaret::cli::{self, CommonArgs, Files, InputArgs, OutputArgs, Tool};
 use rnaret::sequence::{Accept, Masker, Record, TokenText, TokenWriter, Tokenizer};
 use std::io::Write;
 use std::process::ExitCode;
@@ -19,11 +20,11 @@ const BATCH: usize = 64 * 1024;
 #[command(name = "rna-mask", version, after_help = EXAMPLES)]
 struct Arguments {
     /// Another seed draws other tokens
-    #[arg(long, value_name = "S", default_value_t = 0)]
+    #[arg(long, value_name = "S", default_value_t = 0, value_parser = numbers::parser::<u64>(Range::AT_LEAST_0))]
     seed: u64,
 
     /// Share of the k-mers to draw, 0 to 1
-    #[arg(long, value_name = "R", default_value_t = 0.15)]
+    #[arg(long, value_name = "R", default_value_t = 0.15, value_parser = numbers::parser::<f64>(Range::FROM_0_TO_1))]
     mask_rate: f64,
 
     #[command(flatten)]
@@ -44,6 +45,11 @@ impl Tool for Arguments {
     fn common(&self) -> &CommonArgs {
         &self.common
     }
+
+    fn declare(&self, files: &mut Files) {
+        self.input.declare(files);
+        self.output.declare(files);
+    }
 }
 
 #[global_allocator]
@@ -55,7 +61,7 @@ fn main() -> ExitCode {
 
 fn mask(arguments: Arguments) -> Result<()> {
     let maskers = Maskers::new(arguments.mask_rate, arguments.seed)?;
-    let mut output = arguments.output.create(&arguments.input)?;
+    let mut output = arguments.output.create(&arguments.input.inputs)?;
     let records = arguments.input.open(Accept::Tokens, &arguments.common)?;
     if arguments.input.writes_header() {
         output.put(b"id\tlength\ttokens\tlabels\n")?;

@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use rnaret::cli::{self, CommonArgs, InputArgs, ModelArgs, Output, OutputArgs, PictureFolder, Tool};
+use rnaret::cli::numbers::{self, Range};
+use rnaret::cli::{self, CommonArgs, Files, InputArgs, ModelArgs, Output, OutputArgs, PictureFolder, Tool};
 use rnaret::decode::coding::{TranscriptLabel, cds_windows};
 use rnaret::decode::reading_frame::{reading_frames, refine};
 use rnaret::draw::coding::CodingPicture;
@@ -24,11 +25,11 @@ use rnaret::{Error, Result};
 #[command(name = "rnaret-coding", version, after_help = EXAMPLES)]
 struct Arguments {
     /// Bases per window
-    #[arg(long, value_name = "N", default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "N", default_value_t = 30, value_parser = numbers::parser::<u32>(Range::AT_LEAST_1))]
     window: u32,
 
     /// Least mean probability of a coding window, 0 to 1
-    #[arg(long, value_name = "P", default_value_t = 0.5)]
+    #[arg(long, value_name = "P", default_value_t = 0.5, value_parser = numbers::parser::<f64>(Range::FROM_0_TO_1))]
     threshold: f64,
 
     /// Also write a table with a row per transcript: TSV `id length coding_potential label`
@@ -88,6 +89,14 @@ impl Tool for Arguments {
     fn common(&self) -> &CommonArgs {
         &self.common
     }
+
+    fn declare(&self, files: &mut Files) {
+        self.input.declare(files);
+        self.model.declare(files);
+        self.output.declare(files);
+        files.writes([&self.summary, &self.track, &self.protein].into_iter().flatten());
+        files.writes_into(&self.svg);
+    }
 }
 
 #[global_allocator]
@@ -98,9 +107,6 @@ fn main() -> ExitCode {
 }
 
 fn code(arguments: Arguments) -> Result<()> {
-    if !(0.0..=1.0).contains(&arguments.threshold) {
-        return Err(Error::Usage(format!("--threshold {} is no number from 0 to 1", arguments.threshold)));
-    }
     let mut outputs = Outputs::create(&arguments)?;
     // Ids key the features of GFF3 and the names of pictures and proteins.
     let ids_are_keys = arguments.format == Format::Gff3 || arguments.svg.is_some() || arguments.protein.is_some();
@@ -146,8 +152,8 @@ struct Outputs<'a> {
 
 impl<'a> Outputs<'a> {
     fn create(arguments: &'a Arguments) -> Result<Self> {
-        let regions = arguments.output.create(&arguments.input)?;
-        let other = |path: &Option<PathBuf>| arguments.input.create_other_output(path.as_deref());
+        let regions = arguments.output.create(&arguments.input.inputs)?;
+        let other = |path: &Option<PathBuf>| Output::create_if_named(path.as_deref());
         Ok(Self {
             arguments,
             regions,

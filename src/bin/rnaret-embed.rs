@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use candle_core::{DType, Device, Tensor};
 use rayon::prelude::*;
-use rnaret::cli::{self, CommonArgs, InputArgs, ModelArgs, Output, OutputArgs, PictureFolder, Tool};
+use rnaret::cli::{self, CommonArgs, Files, InputArgs, ModelArgs, Output, OutputArgs, PictureFolder, Tool};
 use rnaret::draw::heat_map::HeatMap;
 use rnaret::format::embedding::{Embedding, EmbeddingFormat, EmbeddingOptions, EmbeddingShape, EmbeddingWriter};
 use rnaret::format::number;
@@ -85,6 +85,25 @@ impl Tool for Arguments {
     fn common(&self) -> &CommonArgs {
         &self.common
     }
+
+    fn declare(&self, files: &mut Files) {
+        self.input.declare(files);
+        self.model.declare(files);
+        self.output.declare(files);
+        files.writes(self.id_table());
+        files.writes_into(&self.svg);
+    }
+}
+
+impl Arguments {
+    /// The table of ids beside arrays that hold none.
+    fn id_table(&self) -> Option<PathBuf> {
+        let embeds = self.retention.is_none() && !self.likelihood;
+        let path = self.output.file().filter(|_| embeds && self.format.needs_id_table())?;
+        let mut name = path.as_os_str().to_owned();
+        name.push(".ids.tsv");
+        Some(name.into())
+    }
 }
 
 #[global_allocator]
@@ -96,7 +115,7 @@ fn main() -> ExitCode {
             return Err(Error::Usage("--svg draws the maps of --retention map".into()));
         }
         // What every kind of output needs, in the order in which mistakes are cheapest to find.
-        let output = arguments.output.create(&arguments.input)?;
+        let output = arguments.output.create(&arguments.input.inputs)?;
         let by_id = arguments.pool == Pool::None && arguments.format == EmbeddingFormat::Safetensors;
         let by_id = by_id && arguments.retention.is_none() && !arguments.likelihood;
         let records = match by_id || arguments.svg.is_some() {
@@ -117,14 +136,7 @@ fn main() -> ExitCode {
 fn write_embeddings(arguments: &Arguments, model: &Model, records: RecordReader, output: Output) -> Result<()> {
     let shape = if arguments.pool == Pool::None { EmbeddingShape::PerBase } else { EmbeddingShape::Pooled };
     let path = arguments.output.file();
-    let ids = match path {
-        Some(path) if arguments.format.needs_id_table() => {
-            let mut name = path.as_os_str().to_owned();
-            name.push(".ids.tsv");
-            arguments.input.create_other_output(Some(&PathBuf::from(name)))?
-        }
-        _ => None,
-    };
+    let ids = Output::create_if_named(arguments.id_table().as_deref())?;
     let options = EmbeddingOptions {
         format: arguments.format,
         shape,
@@ -134,7 +146,8 @@ fn write_embeddings(arguments: &Arguments, model: &Model, records: RecordReader,
         temporary_folder: path.and_then(|path| path.parent()).map(PathBuf::from),
     };
     let pool = arguments.common.thread_pool()?;
-    let name = path.map_or("standard output".into(), |path| path.display().to_string());
+    let named = arguments.output.output.as_deref().filter(|path| path.as_os_str() != "-");
+    let name = named.map_or("standard output".into(), |path| path.display().to_string());
     let fail = |error| Error::write(&name, error);
     let mut writer = EmbeddingWriter::new(output, &options, ids).map_err(fail)?;
     cli::ahead(cli::batches(records, arguments.model.batch_tokens), |batch| {

@@ -4,7 +4,8 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use rayon::prelude::*;
-use rnaret::cli::{self, CommonArgs, InputArgs, ModelArgs, OutputArgs, PictureFolder, Tool};
+use rnaret::cli::numbers::{self, Range};
+use rnaret::cli::{self, CommonArgs, Files, InputArgs, ModelArgs, Output, OutputArgs, PictureFolder, Tool};
 use rnaret::decode::base_pairs::{Candidate, Decoder, PairRules, candidates, decode};
 use rnaret::decode::pair_map::PairMap;
 use rnaret::draw::dot_plot::DotPlot;
@@ -34,11 +35,11 @@ struct Arguments {
     decoder: Decoder,
 
     /// Pairs more probable than this may form, 0 to 1
-    #[arg(long, value_name = "P", default_value_t = 0.5, value_parser = parse_probability)]
+    #[arg(long, value_name = "P", default_value_t = 0.5, value_parser = numbers::parser::<f32>(Range::FROM_0_TO_1))]
     threshold: f32,
 
     /// Bases i and j pair only where |i - j| is greater than this
-    #[arg(long, value_name = "N", default_value_t = 3)]
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = numbers::parser::<usize>(Range::AT_LEAST_0))]
     min_loop: usize,
 
     /// Also write every pair that may form and is more probable than --min-prob: TSV `id i j probability`, 1-based
@@ -48,7 +49,7 @@ struct Arguments {
     /// Known structures among which relatives of each RNA are looked for: built-in (Rfam's families), none, or a file of
     /// structures (dot-bracket, CT, BPSEQ or TSV); may be repeated. What relatives have in common is evidence beside letters
     /// and free energies [default: built-in, for models that read them]
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     known_structures: Vec<Source>,
 
     /// Also write the known structures that were heard about each RNA: TSV `id relative identity aligned covered kept`,
@@ -58,7 +59,7 @@ struct Arguments {
     relatives: Option<PathBuf>,
 
     /// Least probability in the --pairs table and in --dot-plot
-    #[arg(long, value_name = "P", default_value_t = 0.01, value_parser = parse_probability)]
+    #[arg(long, value_name = "P", default_value_t = 0.01, value_parser = numbers::parser::<f32>(Range::FROM_0_TO_1))]
     min_prob: f32,
 
     /// Also draw each structure: FOLDER/ID.structure.svg with a planar drawing and an arc diagram
@@ -90,10 +91,15 @@ impl Tool for Arguments {
     fn common(&self) -> &CommonArgs {
         &self.common
     }
-}
 
-fn parse_probability(text: &str) -> std::result::Result<f32, String> {
-    text.parse().ok().filter(|p| (0.0..=1.0).contains(p)).ok_or_else(|| "give a number from 0 to 1".to_owned())
+    fn declare(&self, files: &mut Files) {
+        self.input.declare(files);
+        files.reads(self.known_structures.iter().filter_map(Source::file));
+        self.model.declare(files);
+        self.output.declare(files);
+        files.writes([&self.pairs, &self.relatives].into_iter().flatten());
+        files.writes_into([&self.svg, &self.dot_plot].into_iter().flatten());
+    }
 }
 
 #[global_allocator]
@@ -104,9 +110,9 @@ fn main() -> ExitCode {
 }
 
 fn fold(arguments: Arguments) -> Result<()> {
-    let mut output = arguments.output.create(&arguments.input)?;
-    let mut pairs = arguments.input.create_other_output(arguments.pairs.as_deref())?;
-    let mut relatives = arguments.input.create_other_output(arguments.relatives.as_deref())?;
+    let mut output = arguments.output.create(&arguments.input.inputs)?;
+    let mut pairs = Output::create_if_named(arguments.pairs.as_deref())?;
+    let mut relatives = Output::create_if_named(arguments.relatives.as_deref())?;
     let [drawings, dot_plots] =
         [&arguments.svg, &arguments.dot_plot].map(|folder| folder.as_deref().map(PictureFolder::create).transpose());
     let (drawings, dot_plots) = (drawings?, dot_plots?);

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use rayon::ThreadPool;
-use rnaret::cli::{self, CommonArgs, InputArgs, ModelArgs, Output, OutputArgs, Tool};
+use rnaret::cli::{self, CommonArgs, Files, InputArgs, ModelArgs, Output, OutputArgs, Tool};
 use rnaret::decode::target_site::{SeedIndex, SeedType, seed_type, seed_window, sliding_windows};
 use rnaret::format::{bed, table};
 use rnaret::model::heads::mirtarget::{MirtargetHead, Pair};
@@ -37,15 +37,15 @@ struct Arguments {
     candidates: Candidates,
 
     /// Bases between windows with --candidates all
-    #[arg(long, value_name = "N", default_value = "10")]
+    #[arg(long, value_name = "N", default_value = "10", value_parser = cli::numbers::parser::<NonZeroUsize>(cli::numbers::Range::AT_LEAST_1))]
     stride: NonZeroUsize,
 
     /// Bases per window; the model was trained on 40
-    #[arg(long, value_name = "N", default_value = "40")]
+    #[arg(long, value_name = "N", default_value = "40", value_parser = cli::numbers::parser::<NonZeroUsize>(cli::numbers::Range::AT_LEAST_1))]
     window: NonZeroUsize,
 
     /// Leave out sites that are less probable than this
-    #[arg(long, value_name = "P", default_value_t = 0.0)]
+    #[arg(long, value_name = "P", default_value_t = 0.0, value_parser = cli::numbers::parser::<f32>(cli::numbers::Range::FROM_0_TO_1))]
     min_prob: f32,
 
     /// Format of the sites
@@ -89,6 +89,16 @@ impl Tool for Arguments {
     fn common(&self) -> &CommonArgs {
         &self.common
     }
+
+    fn declare(&self, files: &mut Files) {
+        match &self.pairs {
+            Some(pairs) => files.reads([pairs]),
+            None => self.input.declare(files),
+        }
+        files.reads(&self.mirna);
+        self.model.declare(files);
+        self.output.declare(files);
+    }
 }
 
 #[global_allocator]
@@ -130,7 +140,7 @@ impl Site {
 
 impl<'a> Scorer<'a> {
     fn new(arguments: &'a Arguments, inputs: &[PathBuf]) -> Result<Self> {
-        let mut output = arguments.output.create_beside(inputs)?;
+        let mut output = arguments.output.create(inputs)?;
         let model = Model::load(arguments.model.model.as_deref(), Task::Mirtarget, arguments.model.device)?;
         let head = MirtargetHead::new(&model.weights.config, &model.parameters)?;
         if arguments.format == Format::Tsv && arguments.input.writes_header() {
@@ -209,17 +219,13 @@ fn score_pairs(arguments: &Arguments, pairs: &PathBuf) -> Result<()> {
 fn scan(arguments: &Arguments) -> Result<()> {
     let mirna_file = arguments.mirna.as_deref().map(InputFile::from);
     let mirna_file = mirna_file.ok_or_else(|| Error::Usage("give --mirna or --pairs".into()))?;
-    if mirna_file == InputFile::Stdin && arguments.input.files().contains(&InputFile::Stdin) {
-        return Err(Error::Usage("standard input can give the miRNAs or the targets, not both".into()));
-    }
-    let inputs: Vec<PathBuf> = arguments.input.inputs.iter().chain(&arguments.mirna).cloned().collect();
     let mut targets = arguments.input.open(Accept::Sequences, &arguments.common)?;
     let options = ReaderOptions { accept: Accept::Sequences, ..ReaderOptions::default() };
     let mirnas = RecordReader::open(std::slice::from_ref(&mirna_file), options)?.collect::<Result<Vec<Record>>>()?;
     if mirnas.is_empty() {
         log::warn!("{} holds no miRNA", mirna_file.name());
     }
-    let mut scorer = Scorer::new(arguments, &inputs)?;
+    let mut scorer = Scorer::new(arguments, &arguments.input.inputs)?;
     let index = SeedIndex::new(mirnas.iter().map(|mirna| mirna.sequence.as_slice()), SeedType::SixMer);
     let window = arguments.window.get();
     let mut target = Record::default();

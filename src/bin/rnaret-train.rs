@@ -1,10 +1,9 @@
 //! rnaret-train: data in, models out.
 
-use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
-use rnaret::cli::{self, CommonArgs, DeviceArgs, Output, OutputArgs, Termination, Tool};
+use rnaret::cli::{self, CommonArgs, DeviceArgs, Files, Output, OutputArgs, Termination, Tool};
 use rnaret::format::{dot_bracket, structure_reader};
 use rnaret::model::device::{self, Purpose};
 use rnaret::model::weights::{self, Storage};
@@ -13,7 +12,7 @@ use rnaret::relatives::{Source, representatives};
 use rnaret::sequence::{InputFile, open_text};
 use rnaret::train::config::{Hyperparameters, Sizes, TrainConfig, read_file};
 use rnaret::train::objective::Report;
-use rnaret::train::run::Outcome;
+use rnaret::train::run::{CHECKPOINTS, CONFIG, FILES as RUN_FILES, Outcome};
 use rnaret::train::signals::INTERRUPTED;
 use rnaret::train::tasks::{self, Evaluation, Job};
 use rnaret::{Error, Result};
@@ -78,7 +77,7 @@ struct TrainArgs {
 
     /// Known structures among which fold models look for relatives of a record that are no copies of it: built-in, none,
     /// or a file of structures in any format that is read; may be repeated. By default as the model to start from had it
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     known_structures: Vec<Source>,
 
     /// Weights whose encoder to start from (a pretrained model, or one of another task); its sizes are taken over
@@ -119,7 +118,7 @@ struct EvaluateArgs {
 
     /// Known structures among which fold models look for relatives of a record that are no copies of it: built-in, none,
     /// or a file of structures in any format that is read; may be repeated. By default built-in, for models that read them
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     known_structures: Vec<Source>,
 
     /// Evaluate only what a run with this seed, --validation-fraction and --split-by would hold out
@@ -140,9 +139,8 @@ struct EvaluateArgs {
     #[arg(long, value_name = "FILE")]
     per_record: Option<PathBuf>,
 
-    /// Where the table of figures goes instead of standard output
-    #[arg(short, long, value_name = "FILE")]
-    output: Option<PathBuf>,
+    #[command(flatten)]
+    output: OutputArgs,
 
     #[command(flatten)]
     device: DeviceArgs,
@@ -180,13 +178,65 @@ impl Tool for Arguments {
     fn common(&self) -> &CommonArgs {
         &self.common
     }
+
+    fn declare(&self, files: &mut Files) {
+        match &self.command {
+            Command::Pretrain(arguments)
+            | Command::Fold(arguments)
+            | Command::Coding(arguments)
+            | Command::Mirtarget(arguments) => arguments.declare(files),
+            Command::Evaluate(arguments) => arguments.declare(files),
+            Command::Condense(arguments) => {
+                files.reads(&arguments.data);
+                arguments.output.declare(files);
+            }
+            Command::Import(arguments) => {
+                files.reads([&arguments.input]);
+                files.writes([&arguments.output]);
+            }
+        }
+    }
+
+    fn termination(&self) -> Termination {
+        match self.command {
+            // Training ends with a checkpoint.
+            Command::Pretrain(_) | Command::Fold(_) | Command::Coding(_) | Command::Mirtarget(_) => Termination::Own,
+            Command::Evaluate(_) | Command::Condense(_) | Command::Import(_) => Termination::RemoveOutput,
+        }
+    }
+}
+
+impl TrainArgs {
+    fn declare(&self, files: &mut Files) {
+        let Self { data, run, validation, annotation, known_structures, model, config, .. } = self;
+        files.reads(data);
+        files.reads([validation, annotation, model].into_iter().flatten());
+        // Its own settings stay what they are: a run does not go on with others.
+        let own = run.join(CONFIG).canonicalize().ok();
+        files.reads(config.iter().filter(|config| own.is_none() || config.canonicalize().ok() != own));
+        files.reads(known_structures.iter().filter_map(Source::file));
+        files.writes_into([run]);
+        files.writes(RUN_FILES.map(|name| run.join(name)));
+        files.owns([run.join(CHECKPOINTS)]);
+    }
+}
+
+impl EvaluateArgs {
+    fn declare(&self, files: &mut Files) {
+        let Self { data, model, annotation, known_structures, baseline_training, .. } = self;
+        files.reads(data.iter().chain(baseline_training));
+        files.reads([model, annotation].into_iter().flatten());
+        files.reads(known_structures.iter().filter_map(Source::file));
+        self.output.declare(files);
+        files.writes(&self.per_record);
+    }
 }
 
 #[global_allocator]
 static ALLOCATOR: cli::Allocator = cli::Allocator;
 
 fn main() -> ExitCode {
-    cli::run_with(Termination::Own, |arguments: Arguments| {
+    cli::run_with(|arguments: Arguments| {
         let Arguments { command, common } = arguments;
         let outcome = match command {
             Command::Pretrain(arguments) => train(Task::Pretrain, arguments, &common)?,
@@ -242,11 +292,8 @@ fn evaluate(arguments: &EvaluateArgs, common: &CommonArgs) -> Result<Outcome> {
     let known = weights.config.known_structures(&arguments.known_structures)?;
     let compute = device::select(arguments.device, Purpose::Inference)?;
     cli::note_model(&weights.source, &weights.checksum);
-    if let Some(path) = arguments.output.as_deref().or(arguments.data.first().map(PathBuf::as_path)) {
-        cli::note_run(path);
-    }
-    let mut output = Output::create(arguments.output.as_deref())?;
-    let mut per_record = arguments.per_record.as_deref().map(|path| Output::create(Some(path))).transpose()?;
+    let mut output = arguments.output.create(&arguments.data)?;
+    let mut per_record = Output::create_if_named(arguments.per_record.as_deref())?;
     let (report, rules) = common.thread_pool()?.install(|| {
         let evaluation = Evaluation {
             weights: &weights,
@@ -293,8 +340,7 @@ fn table(report: &Report, rules: &[(&str, Report)]) -> String {
 }
 
 fn condense(arguments: &CondenseArgs) -> Result<Outcome> {
-    let mut output =
-        arguments.output.create_beside(&arguments.data.iter().map(PathBuf::as_path).collect::<Vec<_>>())?;
+    let mut output = arguments.output.create(&arguments.data)?;
     let mut structures = Vec::new();
     for path in &arguments.data {
         let input = InputFile::from(path.as_path());
@@ -318,7 +364,8 @@ fn condense(arguments: &CondenseArgs) -> Result<Outcome> {
 fn import(arguments: &ImportArgs) -> Result<Outcome> {
     let weights = weights::read(&arguments.input)?;
     cli::note_model(&weights.source, &weights.checksum);
-    let mut output = output_beside(&arguments.output, &arguments.input)?;
+    cli::note_run(&arguments.output);
+    let mut output = Output::create(Some(&arguments.output))?;
     let storage = if arguments.half { Storage::F16 } else { Storage::F32 };
     let mut weights = weights;
     if weights.provenance.is_null() {
@@ -327,9 +374,7 @@ fn import(arguments: &ImportArgs) -> Result<Outcome> {
     output.put(&weights::write(&weights, storage)?)?;
     output.finish()?;
     let config = &weights.config;
-    let mut err = std::io::stderr();
-    let _ = writeln!(
-        err,
+    log::info!(
         "{}: {} model, {}, {} tensors",
         arguments.output.display(),
         config.task(),
@@ -337,8 +382,4 @@ fn import(arguments: &ImportArgs) -> Result<Outcome> {
         weights.parameters.len()
     );
     Ok(Outcome::Finished)
-}
-
-fn output_beside(output: &Path, input: &Path) -> Result<Output> {
-    OutputArgs { output: Some(output.to_path_buf()) }.create_beside(&[input])
 }

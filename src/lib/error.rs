@@ -42,9 +42,12 @@ pub enum Error {
         /// Which tensor or field, and what is wrong with it.
         message: String,
     },
-    /// Arguments that parse one by one but make no sense together. Exit status 2.
+    /// Arguments that parse one by one but make no sense together. Exit status 2, which nothing else has.
     #[error("{0}")]
     Usage(String),
+    /// Work that cannot be done though the arguments make sense: threads that cannot be had, a loss that diverges.
+    #[error("{0}")]
+    Failed(String),
     /// A device that cannot be had.
     #[error("device {device}: {message}")]
     Device {

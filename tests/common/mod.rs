@@ -1,5 +1,6 @@
 //! Drives the real binaries: the table of all tools, input in every appearance, and runs.
 
+pub mod commands;
 pub mod input;
 pub mod run;
 pub mod tools;

@@ -2,7 +2,9 @@
 
 use super::tools::{Format, Tool};
 use std::ffi::OsString;
+use std::fs::File;
 use std::io::Write;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
@@ -19,6 +21,7 @@ pub struct Run {
     what: String,
     command: Command,
     input: Vec<u8>,
+    input_from: Option<Stdio>,
 }
 
 /// What came of a run.
@@ -41,10 +44,15 @@ impl Run {
     /// As [`Run::new`], with the signals that end a process neither ignored nor blocked: nohup and a shell's `&` start
     /// the tests, and whatever these start, to ignore some.
     pub fn with_default_signals(tool: &Tool, format: &Format) -> Self {
+        Self::bare_with_default_signals(tool).args(format.arguments).args(["-t", "1"])
+    }
+
+    /// As [`Run::with_default_signals`], without arguments.
+    pub fn bare_with_default_signals(tool: &Tool) -> Self {
         // Of GNU coreutils. A shell cannot do this: what it was started to ignore stays ignored.
         let mut command = Command::new("env");
         command.arg("--default-signal=HUP,INT,TERM").arg(binaries().join(tool.name));
-        Self::by(command, tool).args(format.arguments).args(["-t", "1"])
+        Self::by(command, tool)
     }
 
     fn by(mut command: Command, tool: &Tool) -> Self {
@@ -55,7 +63,7 @@ impl Run {
         {
             command.env_remove(name);
         }
-        Self { what: tool.name.to_owned(), command, input: Vec::new() }
+        Self { what: tool.name.to_owned(), command, input: Vec::new(), input_from: None }
     }
 
     pub fn args<A: Into<OsString>>(mut self, arguments: impl IntoIterator<Item = A>) -> Self {
@@ -82,6 +90,30 @@ impl Run {
         self
     }
 
+    /// Where standard input comes from.
+    pub fn stdin_from(mut self, input: impl Into<Stdio>) -> Self {
+        self.input_from = Some(input.into());
+        self
+    }
+
+    /// With a file as descriptor 3, as a shell's `3>FILE` gives it.
+    pub fn with_descriptor_3(self, file: File) -> Self {
+        // A shell hands it on: what Rust opens does not outlive the start of a program.
+        let mut command = Command::new("bash");
+        command.args(["-c", "exec \"$@\" 3>&0 0</dev/null", "bash"]);
+        command.arg(self.command.get_program()).args(self.command.get_args());
+        command.current_dir(PACKAGE).stdout(Stdio::piped()).stderr(Stdio::piped());
+        Self { command, input_from: Some(file.into()), ..self }
+    }
+
+    /// As another user, where root asks for one.
+    pub fn by_user(mut self, user: Option<u32>) -> Self {
+        if let Some(user) = user {
+            self.command.uid(user).gid(user);
+        }
+        self
+    }
+
     /// Where standard output goes, instead of being collected.
     pub fn stdout(mut self, output: impl Into<Stdio>) -> Self {
         self.command.stdout(output);
@@ -90,16 +122,17 @@ impl Run {
 
     /// Starts the tool with its standard input open.
     pub fn spawn(mut self) -> std::process::Child {
-        self.command.stdin(Stdio::piped()).spawn().unwrap_or_else(|error| panic!("{}: {error}", self.what))
+        let input = self.input_from.unwrap_or_else(Stdio::piped);
+        self.command.stdin(input).spawn().unwrap_or_else(|error| panic!("{}: {error}", self.what))
     }
 
     pub fn done(self) -> Done {
         let (what, input) = (self.what.clone(), self.input.clone());
         let mut child = self.spawn();
-        let mut stdin = child.stdin.take().unwrap();
+        let stdin = child.stdin.take();
         let feeder = std::thread::spawn(move || {
             // A tool that stops at an error does not read the rest.
-            let _ = stdin.write_all(&input);
+            let _ = stdin.map(|mut stdin| stdin.write_all(&input));
         });
         let output = child.wait_with_output().unwrap();
         feeder.join().unwrap();

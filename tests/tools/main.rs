@@ -6,6 +6,7 @@ mod common;
 mod coding_sequences;
 mod documents;
 mod failures;
+mod files;
 mod input;
 mod kmerize;
 mod known_structures;

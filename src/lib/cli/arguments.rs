@@ -1,11 +1,16 @@
 //! The arguments that the tools have in common, as groups to flatten.
 
-use super::output::{Output, is_standard_output, refuse_same_file};
+use super::files::Files;
+use super::numbers::{self, Range};
+use super::output::Output;
+use super::parallel::no_threads;
 use super::shard::ShardChoice;
+use super::target::Target;
 use super::{logging, progress, statistics};
+use crate::Result;
 use crate::sequence::{Accept, InputFile, OnError, ReaderOptions, RecordReader, Shard};
-use crate::{Error, Result};
 use std::io::{self, IsTerminal};
+use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 
 /// Where records come from.
@@ -28,6 +33,14 @@ pub struct InputArgs {
 }
 
 impl InputArgs {
+    /// Declares the inputs.
+    pub fn declare(&self, files: &mut Files) {
+        files.reads(&self.inputs);
+        if self.inputs.is_empty() {
+            files.reads(["-"]);
+        }
+    }
+
     /// The inputs; standard input where none is given.
     pub fn files(&self) -> Vec<InputFile> {
         if self.inputs.is_empty() {
@@ -67,13 +80,6 @@ impl InputArgs {
         }
     }
 
-    /// Creates another output of the run where the user names one; it must not be one of the inputs.
-    pub fn create_other_output(&self, path: Option<&Path>) -> Result<Option<Output>> {
-        let Some(path) = path else { return Ok(None) };
-        refuse_same_file(path, &self.inputs)?;
-        Output::create(Some(path)).map(Some)
-    }
-
     fn open_with(&self, options: ReaderOptions, common: &CommonArgs) -> Result<RecordReader> {
         let files = self.files();
         let mut reader = RecordReader::open(&files, options)?;
@@ -97,21 +103,25 @@ pub struct OutputArgs {
 }
 
 impl OutputArgs {
-    /// The file to write; `None` for standard output, under whatever name.
+    /// Declares the output.
+    pub fn declare(&self, files: &mut Files) {
+        files.writes([self.output.as_deref().unwrap_or(Path::new("-"))]);
+    }
+
+    /// The file to write, beside which others may lie; `None` for standard output and other descriptors, under whatever
+    /// name, and for devices.
     pub fn file(&self) -> Option<&Path> {
-        self.output.as_deref().filter(|path| !is_standard_output(path))
+        self.output.as_deref().filter(|path| match Target::of_output(path) {
+            Target::Descriptor(_) => false,
+            Target::File(path) => !std::fs::metadata(path).is_ok_and(|data| data.file_type().is_char_device()),
+        })
     }
 
-    /// Creates the output, which must not be one of the inputs.
-    pub fn create(&self, input: &InputArgs) -> Result<Output> {
-        self.create_beside(&input.inputs)
-    }
-
-    /// As [`OutputArgs::create`], with the paths of everything that the run reads.
-    pub fn create_beside<P: AsRef<Path>>(&self, inputs: &[P]) -> Result<Output> {
-        if let Some(path) = &self.output {
-            refuse_same_file(path, inputs)?;
-        }
+    /// Creates the output. The run has its name, or that of its first input.
+    ///
+    /// # Errors
+    /// As [`Output::create`].
+    pub fn create<P: AsRef<Path>>(&self, inputs: &[P]) -> Result<Output> {
         let first = inputs.first().map(AsRef::as_ref).filter(|path| *path != Path::new("-"));
         if let Some(path) = self.file().or(first) {
             statistics::note_run(path);
@@ -124,7 +134,7 @@ impl OutputArgs {
 #[derive(Clone, Debug, clap::Args)]
 pub struct CommonArgs {
     /// Threads; by default as many as the process may use (affinity, cgroup, SLURM_CPUS_PER_TASK)
-    #[arg(short, long, global = true, value_name = "N", value_parser = parse_count)]
+    #[arg(short, long, global = true, value_name = "N", value_parser = numbers::parser::<usize>(Range::AT_LEAST_1))]
     pub threads: Option<usize>,
 
     /// Neither notes nor warnings nor a progress bar
@@ -152,9 +162,8 @@ impl CommonArgs {
     /// # Errors
     /// Where the threads cannot be started.
     pub fn thread_pool(&self) -> Result<rayon::ThreadPool> {
-        rayon::ThreadPoolBuilder::new().num_threads(self.threads()).build().map_err(|error| {
-            Error::Usage(format!("cannot start {} threads ({error}); use fewer with --threads", self.threads()))
-        })
+        let threads = self.threads();
+        rayon::ThreadPoolBuilder::new().num_threads(threads).build().map_err(|error| no_threads(threads, &error))
     }
 
     pub(super) fn log_level(&self) -> log::LevelFilter {
@@ -176,8 +185,15 @@ pub struct ModelArgs {
 
     /// Nucleotides computed at once: only speed and memory depend on it. Where memory runs out, halves are computed one
     /// after the other
-    #[arg(long, value_name = "N", default_value = "16384", value_parser = parse_count)]
+    #[arg(long, value_name = "N", default_value = "16384", value_parser = numbers::parser::<usize>(Range::AT_LEAST_1))]
     pub batch_tokens: usize,
+}
+
+impl ModelArgs {
+    /// Declares the weights. The name of a built-in model is no file, unless there is one of that name.
+    pub fn declare(&self, files: &mut Files) {
+        files.reads(&self.model);
+    }
 }
 
 /// Where to compute, and how precisely.
@@ -242,11 +258,6 @@ impl std::fmt::Display for DeviceChoice {
             DeviceChoice::Cuda(number) => write!(out, "cuda:{number}"),
         }
     }
-}
-
-/// A number of at least 1.
-fn parse_count(text: &str) -> std::result::Result<usize, String> {
-    text.parse().ok().filter(|count| *count > 0).ok_or_else(|| "give a whole number of at least 1".to_owned())
 }
 
 /// The threads that this process may use: the CPUs of its affinity mask and cgroup quota, and no more than the batch

@@ -29,10 +29,17 @@ pub(super) fn start(tool: &str, level: LevelFilter) {
     }
 }
 
+/// Text with its control characters as `\u{1b}` or `\r`, and those that turn the direction of writing: an id or the name
+/// of a file must not command the terminal that shows it.
+pub(super) fn escape_controls(text: &str) -> String {
+    let is_harmless = |c: char| !c.is_control() && !matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    text.chars().map(|c| if is_harmless(c) { c.to_string() } else { c.escape_default().to_string() }).collect()
+}
+
 /// Writes one line to standard error. One call, so that lines of parallel jobs do not mix; nobody is left to tell if it
 /// fails.
 pub(super) fn write_line(tool: &str, kind: &str, message: &str) {
-    let message = message.trim_end().replace('\n', "; ");
+    let message = escape_controls(&message.trim_end().replace('\n', "; "));
     let line = format!("{tool}: {kind}{message}\n");
     progress::suspend(|| {
         let _ = std::io::stderr().write_all(line.as_bytes());

@@ -4,7 +4,7 @@
 //! implements [`Tool`], and hands its work to [`run`]:
 //!
 //! ```no_run
-//! use rnaret::cli::{self, CommonArgs, InputArgs, OutputArgs, Tool};
+//! use rnaret::cli::{self, CommonArgs, Files, InputArgs, OutputArgs, Tool};
 //! use rnaret::sequence::Accept;
 //! use std::process::ExitCode;
 //!
@@ -24,11 +24,16 @@
 //!     fn common(&self) -> &CommonArgs {
 //!         &self.common
 //!     }
+//!
+//!     fn declare(&self, files: &mut Files) {
+//!         self.input.declare(files);
+//!         self.output.declare(files);
+//!     }
 //! }
 //!
 //! fn main() -> ExitCode {
 //!     cli::run(|arguments: Arguments| {
-//!         let mut output = arguments.output.create(&arguments.input)?;
+//!         let mut output = arguments.output.create(&arguments.input.inputs)?;
 //!         let records = arguments.input.open(Accept::Any, &arguments.common)?;
 //!         if arguments.input.writes_header() {
 //!             output.put(b"id\tlength\n")?;
@@ -45,8 +50,11 @@
 //! ```
 
 mod arguments;
+mod atomic_file;
+mod files;
 mod logging;
 mod memory;
+pub mod numbers;
 mod output;
 mod parallel;
 mod pictures;
@@ -55,10 +63,13 @@ mod run;
 mod shard;
 mod signals;
 mod statistics;
+mod target;
 
 pub use arguments::{
     CommonArgs, DeviceArgs, DeviceChoice, InputArgs, ModelArgs, OutputArgs, Precision, default_threads,
 };
+pub use atomic_file::AtomicFile;
+pub use files::{Files, also_reads};
 pub use memory::{in_memory, set_aside_or_fail};
 /// The allocator of the tools. Tensors come and go by the thousand: glibc hands large ones back to the system and asks for
 /// them again each time, which costs up to a third of the training time, and musl is slower yet.

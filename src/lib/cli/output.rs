@@ -1,96 +1,95 @@
 //! Output that appears when it is complete.
 
-use super::{signals, statistics};
+use super::atomic_file::AtomicFile;
+use super::files::{self, Taken};
+use super::logging::escape_controls;
+use super::target::Target;
 use crate::{Error, Result};
 use noodles::bgzf;
 use std::fs::{self, File};
 use std::io::{self, BufWriter, IsTerminal, Write};
-use std::os::fd::AsFd;
-use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// Bytes written at once.
 const BUFFER: usize = 256 * 1024;
 
 /// Standard output, a file, or a compressed file (`.gz`: blocks of bgzip, which gunzip reads too).
 ///
-/// A file is written under a hidden temporary name beside its own and renamed by [`Output::finish`]. Dropped before, it
-/// is removed, also when a signal ends the process. What is no ordinary file (`/dev/full`, a named pipe) is written as it
-/// stands.
+/// An ordinary file is written under a hidden temporary name beside its own and appears with [`Output::finish`]
+/// ([`AtomicFile`]). What is none (`/dev/full`, a named pipe, a descriptor such as `/dev/fd/3`) is written as it stands.
+/// What a terminal shows has its control characters escaped.
 pub struct Output {
     name: String,
     writer: Option<Writer>,
-    /// (temporary, final) path.
-    rename: Option<(PathBuf, PathBuf)>,
-    /// Whether somebody watches the output as it comes.
-    interactive: bool,
+    /// What gives the file its name.
+    appears: Option<AtomicFile>,
+    /// No other output may have the file meanwhile.
+    _taken: Taken,
 }
 
 enum Writer {
     Plain(BufWriter<File>),
+    /// Somebody watches the output as it comes.
+    Terminal(File),
     Bgzip(Box<bgzf::io::Writer<BufWriter<File>>>),
 }
 
 impl Output {
     /// Opens an output; no path, `-` and the names of standard output mean that.
     ///
-    /// Errors at once where the directory does not exist or may not be written, or another output has the same name.
+    /// # Errors
+    /// Where the directory does not exist or may not be written, where the file may not be, and where it is an input of
+    /// the run or another output.
     pub fn create(path: Option<&Path>) -> Result<Self> {
-        let path = match path {
-            Some(path) if !is_standard_output(path) => path,
-            _ => {
-                let fail = |error| Error::write("standard output", error);
-                let stdout = io::stdout();
-                let interactive = stdout.is_terminal();
-                let file = File::from(stdout.as_fd().try_clone_to_owned().map_err(fail)?);
-                let writer = Some(Writer::Plain(BufWriter::with_capacity(BUFFER, file)));
-                return Ok(Self { name: "standard output".to_owned(), writer, rename: None, interactive });
-            }
+        let path = path.unwrap_or(Path::new("-"));
+        let mut taken = files::take(path)?;
+        let name = match taken.target {
+            Target::STDOUT => "standard output".to_owned(),
+            _ => path.display().to_string(),
         };
-        let fail = |error: io::Error| Error::write(path, error);
-        if statistics::is_table(path) {
-            return Err(Error::Usage(format!("two outputs have the name {}", path.display())));
-        }
-        // A link is written through, as a shell's `>` does.
-        let target = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-        let (file, rename) = match fs::metadata(path) {
-            Ok(data) if data.is_dir() => return Err(fail(io::ErrorKind::IsADirectory.into())),
-            Ok(data) if !data.is_file() || path.starts_with("/dev") || path.starts_with("/proc") => {
-                (File::options().write(true).open(path).map_err(fail)?, None)
-            }
-            _ => {
-                let temporary = temporary_name(&target).map_err(fail)?;
-                if !signals::register(&temporary) {
-                    return Err(Error::Usage(format!("two outputs have the name {}", path.display())));
+        let fail = |source: io::Error| Error::Write { file: name.clone(), source };
+        let (file, appears) = match &taken.target {
+            Target::Descriptor(number) => match taken.descriptor.take() {
+                Some(descriptor) => (descriptor, None),
+                None => {
+                    let message = format!("the run was started without a descriptor {number}");
+                    return Err(fail(io::Error::new(io::ErrorKind::NotFound, message)));
                 }
-                let file = File::options().write(true).create_new(true).open(&temporary);
-                let file = match file {
-                    Ok(file) => file,
-                    Err(error) => {
-                        signals::release(&temporary, || ());
-                        return Err(fail(explain(error, &target)));
-                    }
-                };
-                (file, Some((temporary, target)))
-            }
+            },
+            Target::File(target) => match fs::metadata(target) {
+                Ok(data) if data.is_dir() => return Err(fail(io::ErrorKind::IsADirectory.into())),
+                Ok(data) if !data.is_file() => (File::options().write(true).open(target).map_err(fail)?, None),
+                _ => {
+                    let (file, appears) = AtomicFile::create(target).map_err(fail)?;
+                    (file, Some(appears))
+                }
+            },
         };
-        let buffered = BufWriter::with_capacity(BUFFER, file);
         let compressed = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("gz"));
-        let writer = match compressed {
-            true => Writer::Bgzip(Box::new(bgzf::io::Writer::new(buffered))),
-            false => Writer::Plain(buffered),
+        let writer = if compressed {
+            Writer::Bgzip(Box::new(bgzf::io::Writer::new(BufWriter::with_capacity(BUFFER, file))))
+        } else if file.is_terminal() {
+            Writer::Terminal(file)
+        } else {
+            Writer::Plain(BufWriter::with_capacity(BUFFER, file))
         };
-        Ok(Self { name: path.display().to_string(), writer: Some(writer), rename, interactive: false })
+        Ok(Self { name, writer: Some(writer), appears, _taken: taken })
+    }
+
+    /// As [`Output::create`], where the user names such an output.
+    ///
+    /// # Errors
+    /// As [`Output::create`].
+    pub fn create_if_named(path: Option<&Path>) -> Result<Option<Self>> {
+        path.map(|path| Self::create(Some(path))).transpose()
     }
 
     /// Writes bytes.
     pub fn put(&mut self, bytes: &[u8]) -> Result<()> {
-        let written = self.write_all(bytes);
-        let written = if self.interactive { written.and_then(|()| self.flush()) } else { written };
-        written.map_err(|error| self.error(error))
+        self.write_all(bytes).map_err(|error| self.error(error))
     }
 
-    /// Writes everything out and gives the file its name.
+    /// Writes everything out, to the disk where it is a file, and gives the file its name.
     pub fn finish(mut self) -> Result<()> {
         self.close().map_err(|error| self.error(error))
     }
@@ -101,19 +100,14 @@ impl Output {
     }
 
     fn close(&mut self) -> io::Result<()> {
-        match self.writer.take() {
-            None => {}
-            Some(Writer::Plain(mut writer)) => writer.flush()?,
-            Some(Writer::Bgzip(writer)) => writer.finish()?.flush()?,
-        }
-        match self.rename.take() {
-            None => Ok(()),
-            Some((temporary, path)) => signals::release(&temporary, || {
-                fs::rename(&temporary, path).inspect_err(|_| {
-                    let _ = fs::remove_file(&temporary);
-                })
-            }),
-        }
+        let whole = |writer: BufWriter<File>| writer.into_inner().map_err(io::IntoInnerError::into_error);
+        let file = match self.writer.take() {
+            None => return Ok(()),
+            Some(Writer::Plain(writer)) => whole(writer)?,
+            Some(Writer::Terminal(file)) => file,
+            Some(Writer::Bgzip(writer)) => whole(writer.finish()?)?,
+        };
+        self.appears.take().map_or(Ok(()), |appears| appears.finish(&file))
     }
 }
 
@@ -122,6 +116,7 @@ impl Write for Output {
         match &mut self.writer {
             None => Err(io::ErrorKind::NotConnected.into()),
             Some(Writer::Plain(writer)) => writer.write(bytes),
+            Some(Writer::Terminal(file)) => file.write_all(&shown(bytes)).map(|()| bytes.len()),
             Some(Writer::Bgzip(writer)) => writer.write(bytes),
         }
     }
@@ -129,7 +124,7 @@ impl Write for Output {
     fn flush(&mut self) -> io::Result<()> {
         match &mut self.writer {
             // A block of bgzip is written when it is full: flushing would make the file depend on when it happened.
-            None | Some(Writer::Bgzip(_)) => Ok(()),
+            None | Some(Writer::Bgzip(_) | Writer::Terminal(_)) => Ok(()),
             Some(Writer::Plain(writer)) => writer.flush(),
         }
     }
@@ -139,58 +134,31 @@ impl Drop for Output {
     fn drop(&mut self) {
         match self.writer.take() {
             // What standard output got before an error is worth having: every record is whole.
-            Some(Writer::Plain(mut writer)) if self.rename.is_none() => {
+            Some(Writer::Plain(mut writer)) if self.appears.is_none() => {
                 let _ = writer.flush();
             }
             Some(Writer::Plain(writer)) => drop(writer.into_parts()),
             Some(Writer::Bgzip(writer)) => drop(writer),
-            None => {}
-        }
-        if let Some((temporary, _)) = self.rename.take() {
-            signals::release(&temporary, || {
-                let _ = fs::remove_file(&temporary);
-            });
+            Some(Writer::Terminal(_)) | None => {}
         }
     }
 }
 
-/// Whether a path names standard output.
-pub(super) fn is_standard_output(path: &Path) -> bool {
-    ["-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"].iter().any(|name| path == Path::new(name))
+/// Text as a terminal gets it: its lines and columns as they are, and nothing that would move the cursor or worse.
+fn shown(bytes: &[u8]) -> Vec<u8> {
+    let text = String::from_utf8_lossy(bytes);
+    let lines = text.split('\n').map(|line| line.split('\t').map(escape_controls).collect::<Vec<_>>().join("\t"));
+    lines.collect::<Vec<_>>().join("\n").into_bytes()
 }
 
-/// A hidden name beside `path` that no other process uses.
-fn temporary_name(path: &Path) -> io::Result<PathBuf> {
-    let Some(name) = path.file_name() else {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "this is no name of a file"));
-    };
-    let mut hidden = std::ffi::OsString::from(".");
-    hidden.push(name);
-    hidden.push(format!(".{}.tmp", std::process::id()));
-    Ok(path.with_file_name(hidden))
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-/// Says that the directory is what is missing.
-pub(super) fn explain(error: io::Error, path: &Path) -> io::Error {
-    let directory = path.parent().filter(|directory| !directory.as_os_str().is_empty());
-    match directory {
-        Some(directory) if error.kind() == io::ErrorKind::NotFound => {
-            let message = format!("the directory {} does not exist", directory.display());
-            io::Error::new(io::ErrorKind::NotFound, message)
-        }
-        _ => error,
-    }
-}
-
-/// Refuses an output that is also an input, under whatever name.
-pub(super) fn refuse_same_file<P: AsRef<Path>>(output: &Path, inputs: &[P]) -> Result<()> {
-    let identity = |path: &Path| {
-        let data = fs::metadata(path).ok().filter(fs::Metadata::is_file)?;
-        Some((data.dev(), data.ino()))
-    };
-    let Some(written) = identity(output) else { return Ok(()) };
-    match inputs.iter().find(|input| identity(input.as_ref()) == Some(written)) {
-        None => Ok(()),
-        Some(_) => Err(Error::Usage(format!("{} is an input too: give the output another name", output.display()))),
+    #[test]
+    fn terminals_get_no_control_characters() {
+        let row = "id\u{1b}[31m\t1\r\n\u{7}b\u{9b}\u{202e}\tµ\n";
+        let expected = "id\\u{1b}[31m\t1\\r\n\\u{7}b\\u{9b}\\u{202e}\tµ\n";
+        assert_eq!(String::from_utf8(shown(row.as_bytes())).unwrap(), expected);
     }
 }

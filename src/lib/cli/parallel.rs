@@ -1,7 +1,7 @@
 //! Work on many threads, results in order, memory bounded.
 
-use crate::Result;
 use crate::sequence::Record;
+use crate::{Error, Result};
 use std::collections::BTreeMap;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
@@ -23,13 +23,18 @@ pub fn ordered_map<T: Send, U: Send>(
         }
         return Ok(());
     }
-    let line = Line { state: Mutex::new(State::default()), changed: Condvar::new(), limit: 4 * threads as u64 };
+    let line = Line {
+        state: Mutex::new(State::default()),
+        changed: Condvar::new(),
+        limit: 4_u64.saturating_mul(threads as u64),
+    };
     let source = Mutex::new(source.fuse());
     std::thread::scope(|scope| {
         // Also where the sink fails or panics: the workers must not wait for it any more.
         let _stop = Stop(&line);
         for _ in 0..threads {
-            scope.spawn(|| line.work(&source, &work));
+            let worker = std::thread::Builder::new().spawn_scoped(scope, || line.work(&source, &work));
+            worker.map_err(|error| no_threads(threads, &error))?;
         }
         let mut number = 0;
         while let Some(result) = line.take(number) {
@@ -38,6 +43,12 @@ pub fn ordered_map<T: Send, U: Send>(
         }
         Ok(())
     })
+}
+
+/// The error of threads that the system does not give.
+pub(super) fn no_threads(count: usize, error: &dyn std::fmt::Display) -> Error {
+    let plural = if count == 1 { "" } else { "s" };
+    Error::Failed(format!("cannot start {count} thread{plural} ({error}); use fewer with --threads"))
 }
 
 /// Where workers take turns and leave results.
@@ -210,7 +221,7 @@ pub fn ahead<T: Send + 'static>(
     /// Items fetched before they are asked for.
     const LEAD: usize = 1;
     let (sender, receiver) = std::sync::mpsc::sync_channel(LEAD);
-    let fetching = std::thread::spawn(move || {
+    let fetching = std::thread::Builder::new().spawn(move || {
         for item in source {
             // A receiver that is gone wants no more.
             if sender.send(item).is_err() {
@@ -218,6 +229,7 @@ pub fn ahead<T: Send + 'static>(
             }
         }
     });
+    let fetching = fetching.map_err(|error| no_threads(1, &error))?;
     // Where this ends early, the thread is left to itself: it may be waiting for a pipe that says nothing more.
     for item in &receiver {
         work(item?)?;
@@ -229,7 +241,6 @@ pub fn ahead<T: Send + 'static>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Error;
     use proptest::prelude::*;
     use std::sync::atomic::{AtomicUsize, Ordering};
 

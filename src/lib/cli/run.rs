@@ -1,5 +1,6 @@
 //! From the command line to the exit status.
 
+use super::files::{self, Files};
 use super::signals::{self, Termination};
 use super::{CommonArgs, logging, progress, statistics};
 use crate::{Error, Result};
@@ -13,6 +14,15 @@ use std::process::ExitCode;
 pub trait Tool: Parser {
     /// The arguments that every tool takes.
     fn common(&self) -> &CommonArgs;
+
+    /// Declares every file that the run reads or writes, but for that of `--stats`: an output that is an input or another
+    /// output is refused before anything is done.
+    fn declare(&self, files: &mut Files);
+
+    /// What becomes of the run when it is told to end.
+    fn termination(&self) -> Termination {
+        Termination::RemoveOutput
+    }
 }
 
 /// Runs a tool: reads its arguments, does `work`, and says what came of it.
@@ -20,12 +30,11 @@ pub trait Tool: Parser {
 /// Exit status 0: done (also where the reader of the output went away); 1: failed, with one line on standard error;
 /// 2: wrong usage.
 pub fn run<T: Tool>(work: impl FnOnce(T) -> Result<()>) -> ExitCode {
-    run_with(Termination::RemoveOutput, |arguments| work(arguments).map(|()| 0))
+    run_with(|arguments| work(arguments).map(|()| 0))
 }
 
-/// As [`run`], for a tool that says what becomes of it when it is told to end, and what its exit status is where nothing
-/// failed.
-pub fn run_with<T: Tool>(termination: Termination, work: impl FnOnce(T) -> Result<u8>) -> ExitCode {
+/// As [`run`], for a tool that says what its exit status is where nothing failed.
+pub fn run_with<T: Tool>(work: impl FnOnce(T) -> Result<u8>) -> ExitCode {
     keep_tensors_on_their_thread();
     let command = T::command();
     let tool = command.get_name().to_owned();
@@ -41,21 +50,51 @@ pub fn run_with<T: Tool>(termination: Termination, work: impl FnOnce(T) -> Resul
             Err(error) => refuse(&error),
         };
     }
-    let arguments = match T::try_parse() {
+    let arguments = match parse::<T>(command) {
         Ok(arguments) => arguments,
         Err(error) => return refuse(&error),
     };
     logging::start(&tool, arguments.common().log_level());
-    if termination == Termination::RemoveOutput {
-        signals::watch();
-    }
-    let (threads, stats) = (arguments.common().threads(), arguments.common().stats.clone());
-    let outcome = statistics::start(&tool, threads, stats.as_deref()).and_then(|()| work(arguments));
+    let outcome = begin(&tool, &arguments).and_then(|()| work(arguments));
     progress::clear();
     let status = report(&tool, outcome);
     // A row that cannot be written fails a run that was well until then.
     let written = statistics::finish(status).map(|()| status);
     ExitCode::from(if written.is_err() { report(&tool, written).max(status) } else { status })
+}
+
+/// The arguments of this process. A negative number is the value of the option before it, which says what it takes, and no
+/// option of its own.
+fn parse<T: Tool>(command: Command) -> std::result::Result<T, clap::Error> {
+    fn take_negative_numbers(command: Command) -> Command {
+        let option = |arg: Arg| match !arg.is_positional() && arg.get_action().takes_values() {
+            true => arg.allow_negative_numbers(true),
+            false => arg,
+        };
+        command.mut_args(option).mut_subcommands(take_negative_numbers)
+    }
+    let mut command = take_negative_numbers(command);
+    let mut matches = command.try_get_matches_from_mut(std::env::args_os())?;
+    T::from_arg_matches_mut(&mut matches).map_err(|error| error.format(&mut command))
+}
+
+/// What comes before the work: the files are checked, and the row of `--stats` and the ends by signals are seen to.
+fn begin<T: Tool>(tool: &str, arguments: &T) -> Result<()> {
+    let common = arguments.common();
+    statistics::check_name(common.stats.as_deref())?;
+    let mut files = Files::default();
+    arguments.declare(&mut files);
+    let fits = files.check();
+    files.writes(&common.stats);
+    // A run that is refused has its row too, unless the table is what is wrong.
+    let has_row = if common.stats.is_some() { files.check_last() } else { Ok(()) };
+    files::keep(files);
+    if arguments.termination() == Termination::RemoveOutput {
+        signals::watch();
+    }
+    has_row?;
+    statistics::start(tool, common.threads(), common.stats.as_deref())?;
+    fits
 }
 
 /// Keeps the tensor library from starting threads of its own: its workers spin while they wait, which takes the cores
@@ -83,7 +122,14 @@ fn report(tool: &str, outcome: Result<u8>) -> u8 {
 
 /// Help and version go to standard output, mistakes to standard error; a closed pipe is no reason to fail.
 fn refuse(error: &clap::Error) -> ExitCode {
-    let _ = error.print();
+    // In colour, but where an argument would command the terminal itself: the name of a file may come from anywhere.
+    if std::env::args_os().any(|argument| argument.to_string_lossy().chars().any(char::is_control)) {
+        let text = error.render().to_string();
+        let lines: Vec<String> = text.lines().map(logging::escape_controls).collect();
+        let _ = writeln!(io::stderr(), "{}", lines.join("\n"));
+    } else {
+        let _ = error.print();
+    }
     ExitCode::from(error.exit_code() as u8)
 }
 

@@ -2,8 +2,10 @@
 
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
+use tempfile::NamedTempFile;
 
 /// What becomes of a run that is told to end (SIGTERM, SIGINT, SIGHUP).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -18,15 +20,12 @@ pub enum Termination {
 /// Temporary files that are being written.
 static UNFINISHED: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
 
-/// From now on, removes `temporary` if the process is told to end. False where it is registered already: two outputs of
-/// one name.
-pub(super) fn register(temporary: &Path) -> bool {
+/// Makes a temporary file, which is removed if the process is told to end; a signal waits meanwhile.
+pub(super) fn begin(make: impl FnOnce() -> io::Result<NamedTempFile>) -> io::Result<NamedTempFile> {
     let mut unfinished = UNFINISHED.lock().unwrap_or_else(PoisonError::into_inner);
-    let is_new = !unfinished.iter().any(|path| path == temporary);
-    if is_new {
-        unfinished.push(temporary.to_owned());
-    }
-    is_new
+    let made = make()?;
+    unfinished.push(made.path().to_owned());
+    Ok(made)
 }
 
 /// Does the last step with `temporary` (renames or removes it) and forgets it; a signal waits meanwhile.
@@ -45,7 +44,7 @@ pub(super) fn watch() {
         log::debug!("signals cannot be watched: unfinished files will stay if the run is ended by one");
         return;
     };
-    std::thread::spawn(move || {
+    let watching = std::thread::Builder::new().spawn(move || {
         if let Some(signal) = signals.forever().next() {
             // Held until the end, so that no file is begun or finished any more.
             let unfinished = UNFINISHED.lock().unwrap_or_else(PoisonError::into_inner);
@@ -56,6 +55,9 @@ pub(super) fn watch() {
             let _ = signal_hook::low_level::emulate_default_handler(signal);
         }
     });
+    if let Err(error) = watching {
+        log::debug!("no thread to watch for signals ({error}): unfinished files will stay if the run is ended by one");
+    }
 }
 
 /// The signals that this process ignores, as a bit mask; 0 where the system does not say.

@@ -3,6 +3,7 @@
 //! The row is written when the run ends, whether it succeeded, failed or was told to end by a signal. There is one run in
 //! a process, so what is known of it so far is kept in one place, and the parts that learn something note it there.
 
+use super::logging::escape_controls;
 use crate::format::number;
 use crate::sequence::{Shard, Tally};
 use crate::{Error, Result};
@@ -103,21 +104,19 @@ pub fn note_device(device: impl ToString) {
     note(|run| run.device = Some(device.to_string()));
 }
 
-/// Whether `path` is the file that the row goes to.
-pub(super) fn is_table(path: &Path) -> bool {
-    let same = |table: &Table| match (std::fs::canonicalize(&table.path), std::fs::canonicalize(path)) {
-        (Ok(table), Ok(path)) => table == path,
-        _ => table.path == path,
-    };
-    run().as_ref().and_then(|run| run.table.as_ref()).is_some_and(same)
+/// Refuses what is no name of a file.
+pub(super) fn check_name(path: Option<&Path>) -> Result<()> {
+    match path {
+        Some(path) if path == Path::new("-") => Err(Error::Usage("--stats is added to a file: give it a name".into())),
+        _ => Ok(()),
+    }
 }
 
 /// Takes note of the table, before the run does anything: a table that cannot be written ends it here.
 pub(super) fn start(tool: &str, threads: usize, path: Option<&Path>) -> Result<()> {
     let Some(path) = path else { return Ok(()) };
-    if path == Path::new("-") {
-        return Err(Error::Usage("--stats is added to a file: give it a name".into()));
-    }
+    // From now on no other output may have it.
+    drop(super::files::take(path)?);
     let mut file = open(path)?;
     check_header(&mut file, path)?;
     let (started, clock) = (SystemTime::now(), Instant::now());
@@ -186,7 +185,7 @@ fn row(run: Run, table: &Table, status: u8) -> Row {
 
 /// A table has no quotes, so that tabs and line ends within a cell are written as `\t` and `\n`.
 fn cell(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { c.escape_default().to_string() } else { c.to_string() }).collect()
+    escape_controls(text)
 }
 
 /// The header row and the row, each with its line end.
@@ -206,7 +205,9 @@ fn text(row: &Row) -> io::Result<(String, String)> {
 fn open(path: &Path) -> Result<File> {
     let reads = std::fs::metadata(path).is_ok_and(|data| data.is_file());
     let file = OpenOptions::new().append(true).create(true).read(reads).open(path);
-    file.map_err(|error| Error::write(path, super::output::explain(error, path)))
+    // Of a file that is there, the system's own words are about the file.
+    let explain = |error| if path.exists() { error } else { super::atomic_file::explain(error, path) };
+    file.map_err(|error| Error::write(path, explain(error)))
 }
 
 /// That a file which is there already is such a table.

@@ -75,7 +75,7 @@ impl Features {
     pub fn of(&self, index: usize) -> Result<Tensor> {
         match self.offsets.get(index..index + 2) {
             Some(&[start, end]) => Ok(self.rows.narrow(0, start, end - start)?),
-            _ => Err(Error::Usage(format!("features of {} inputs, not of number {}", self.len(), index + 1))),
+            _ => Err(Error::Failed(format!("features of {} inputs, not of number {}", self.len(), index + 1))),
         }
     }
 
@@ -84,7 +84,7 @@ impl Features {
     /// # Errors
     /// Where it put none.
     pub fn summaries(&self) -> Result<&Tensor> {
-        self.summaries.as_ref().ok_or_else(|| Error::Usage("these features have no [CLS] token".into()))
+        self.summaries.as_ref().ok_or_else(|| Error::Failed("these features have no [CLS] token".into()))
     }
 
     /// The same without gradients.

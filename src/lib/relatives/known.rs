@@ -80,7 +80,11 @@ impl KnownStructures {
             .map(|structure| structure.map(|structure| Known::from(structure).into()))
             .collect::<Result<Vec<_>>>()?;
         if structures.is_empty() {
-            return Err(Error::Usage(format!("{name}: no known structures in it")));
+            return Err(Error::Input {
+                file: name.to_owned(),
+                place: "at its end".to_owned(),
+                message: "there are no known structures in it".to_owned(),
+            });
         }
         Ok(structures)
     }

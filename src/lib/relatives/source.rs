@@ -2,7 +2,7 @@
 
 use std::convert::Infallible;
 use std::io::BufRead;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use crate::sequence::{InputFile, decompressed, open_text};
@@ -39,6 +39,14 @@ impl FromStr for Source {
 }
 
 impl Source {
+    /// The file, where it is one.
+    pub fn file(&self) -> Option<&Path> {
+        match self {
+            Self::File(path) => Some(path),
+            Self::BuiltIn | Self::None => None,
+        }
+    }
+
     /// The text of structures in one of our formats, and what errors call it; `None` for no structures.
     ///
     /// # Errors

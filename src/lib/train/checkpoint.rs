@@ -16,6 +16,7 @@ use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use crate::cli::AtomicFile;
 use crate::{Error, Result};
 
 /// The key of the metadata entry.
@@ -176,25 +177,11 @@ impl CheckpointFolder {
 
 /// Writes a file under a temporary name beside `path`, forces it to the disk, and renames it.
 pub fn write_atomically(path: &Path, write: impl FnOnce(&mut File) -> std::io::Result<()>) -> Result<()> {
-    let mut temporary = path.as_os_str().to_owned();
-    temporary.push(".partial");
-    let temporary = PathBuf::from(temporary);
-    let result = (|| {
-        let mut file = File::create(&temporary)?;
+    let result = AtomicFile::create(path).and_then(|(mut file, begun)| {
         write(&mut file)?;
-        file.sync_all()?;
-        fs::rename(&temporary, path)?;
-        // The rename itself is on the disk only once the folder is.
-        match path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
-            Some(parent) => File::open(parent)?.sync_all(),
-            None => File::open(".")?.sync_all(),
-        }
-    })();
-    result.map_err(|source| {
-        // What is left of it is of no use; that it could not be removed either changes nothing.
-        let _ = fs::remove_file(&temporary);
-        Error::write(path, source)
-    })
+        begun.finish(&file)
+    });
+    result.map_err(|source| Error::write(path, source))
 }
 
 fn write_checkpoint(file: &mut File, checkpoint: &Checkpoint) -> std::io::Result<()> {

@@ -2,9 +2,11 @@
 
 use std::path::Path;
 
+use clap::builder::ValueParser;
 use serde::{Deserialize, Serialize};
 
 use super::schedule::Schedule;
+use crate::cli::numbers::{self, Range};
 use crate::model::heads::coding::PublishedCodingConfig;
 use crate::model::{EncoderConfig, HeadConfig, HeadKind, ModelConfig, RetentionConfig, Task};
 use crate::{Error, Result};
@@ -27,6 +29,41 @@ pub enum SplitBy {
     Mirna,
 }
 
+/// The type of a hyperparameter: what its flag takes. The range of each is [`TrainConfig::validate`]'s.
+trait Setting {
+    fn parser() -> ValueParser;
+}
+
+impl Setting for u64 {
+    fn parser() -> ValueParser {
+        ValueParser::new(numbers::parser::<u64>(Range::AT_LEAST_0))
+    }
+}
+
+impl Setting for usize {
+    fn parser() -> ValueParser {
+        ValueParser::new(numbers::parser::<usize>(Range::AT_LEAST_0))
+    }
+}
+
+impl Setting for f64 {
+    fn parser() -> ValueParser {
+        ValueParser::new(numbers::parser::<f64>(Range::AT_LEAST_0))
+    }
+}
+
+impl Setting for bool {
+    fn parser() -> ValueParser {
+        ValueParser::bool()
+    }
+}
+
+impl Setting for SplitBy {
+    fn parser() -> ValueParser {
+        clap::builder::EnumValueParser::<Self>::new().into()
+    }
+}
+
 /// Declares the hyperparameters once: the resolved struct, the optional flags, and how the flags override it.
 macro_rules! hyperparameters {
     ($($(#[$doc:meta])* $name:ident: $type:ty,)*) => {
@@ -42,7 +79,11 @@ macro_rules! hyperparameters {
         #[derive(Clone, Debug, Default, PartialEq, clap::Args, Deserialize)]
         #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
         pub struct Hyperparameters {
-            $($(#[$doc])* #[arg(long, value_name = "X", help_heading = "Hyperparameters")] pub $name: Option<$type>,)*
+            $(
+                $(#[$doc])*
+                #[arg(long, value_name = "X", help_heading = "Hyperparameters", value_parser = <$type>::parser())]
+                pub $name: Option<$type>,
+            )*
         }
 
         impl Hyperparameters {
@@ -236,23 +277,15 @@ impl TrainConfig {
 
     fn validate(&self) -> Result<()> {
         let wrong = |message: String| Err(Error::Usage(message));
-        for (name, value) in [
+        let below_1 = [
             ("dropout", self.dropout),
             ("ema-decay", self.ema_decay),
             ("validation-fraction", self.validation_fraction),
             ("beta1", self.beta1),
             ("beta2", self.beta2),
-        ] {
-            if !(0.0..1.0).contains(&value) {
-                return wrong(format!("--{name} {value} is not in [0, 1)"));
-            }
-        }
-        for (name, value) in [("mask-rate", self.mask_rate), ("fragments", self.fragments)] {
-            if !(0.0..=1.0).contains(&value) {
-                return wrong(format!("--{name} {value} is not in [0, 1]"));
-            }
-        }
-        for (name, value) in [
+        ];
+        let shares = [("mask-rate", self.mask_rate), ("fragments", self.fragments)];
+        let at_least_0 = [
             ("learning-rate", self.learning_rate),
             ("min-learning-rate", self.min_learning_rate),
             ("weight-decay", self.weight_decay),
@@ -260,25 +293,29 @@ impl TrainConfig {
             ("positive-weight", self.positive_weight),
             ("record-weight", self.record_weight),
             ("epsilon", self.epsilon),
+        ];
+        let sizes = [
+            ("batch-records", self.batch_records as f64),
+            ("batch-tokens", self.batch_tokens as f64),
+            ("micro-tokens", self.micro_tokens as f64),
+            ("max-length", self.max_length as f64),
+            ("cycle-steps", self.cycle_steps as f64),
+            ("checkpoint-every", self.checkpoint_every as f64),
+            ("checkpoints-kept", self.checkpoints_kept as f64),
+            ("log-every", self.log_every as f64),
+            ("fragment-length", self.fragment_length as f64),
+            ("shuffle-records", self.shuffle_records as f64),
+        ];
+        for (range, settings) in [
+            (Range::BELOW_1, &below_1[..]),
+            (Range::FROM_0_TO_1, &shares[..]),
+            (Range::AT_LEAST_0, &at_least_0[..]),
+            (Range::AT_LEAST_1, &sizes[..]),
         ] {
-            if !value.is_finite() || value < 0.0 {
-                return wrong(format!("--{name} {value} is not a number of at least 0"));
-            }
-        }
-        for (name, value) in [
-            ("batch-records", self.batch_records as u64),
-            ("batch-tokens", self.batch_tokens as u64),
-            ("micro-tokens", self.micro_tokens as u64),
-            ("max-length", self.max_length as u64),
-            ("cycle-steps", self.cycle_steps),
-            ("checkpoint-every", self.checkpoint_every),
-            ("checkpoints-kept", self.checkpoints_kept as u64),
-            ("log-every", self.log_every),
-            ("fragment-length", self.fragment_length as u64),
-            ("shuffle-records", self.shuffle_records as u64),
-        ] {
-            if value == 0 {
-                return wrong(format!("--{name} must be at least 1"));
+            for &(name, value) in settings {
+                if !range.contains(value) {
+                    return wrong(format!("--{name} {value}: give a number {range}"));
+                }
             }
         }
         if self.steps == 0 && self.epochs == 0 {
@@ -297,27 +334,27 @@ impl TrainConfig {
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct Sizes {
     /// Nucleotides per token: 1, 3, 5 or 7.
-    #[arg(short, long, value_name = "N", help_heading = "Model")]
+    #[arg(short, long, value_name = "N", help_heading = "Model", value_parser = numbers::parser::<usize>(Range::AT_LEAST_1))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub k: Option<usize>,
     /// Layers of the encoder.
-    #[arg(long, value_name = "N", help_heading = "Model")]
+    #[arg(long, value_name = "N", help_heading = "Model", value_parser = numbers::parser::<usize>(Range::AT_LEAST_1))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub layers: Option<usize>,
     /// Width of the encoder.
-    #[arg(long, value_name = "N", help_heading = "Model")]
+    #[arg(long, value_name = "N", help_heading = "Model", value_parser = numbers::parser::<usize>(Range::AT_LEAST_1))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub embed_dim: Option<usize>,
     /// Width of all retention heads' values together.
-    #[arg(long, value_name = "N", help_heading = "Model")]
+    #[arg(long, value_name = "N", help_heading = "Model", value_parser = numbers::parser::<usize>(Range::AT_LEAST_1))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub value_dim: Option<usize>,
     /// Width of the feed-forward networks.
-    #[arg(long, value_name = "N", help_heading = "Model")]
+    #[arg(long, value_name = "N", help_heading = "Model", value_parser = numbers::parser::<usize>(Range::AT_LEAST_1))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ffn_dim: Option<usize>,
     /// Retention heads.
-    #[arg(long, value_name = "N", help_heading = "Model")]
+    #[arg(long, value_name = "N", help_heading = "Model", value_parser = numbers::parser::<usize>(Range::AT_LEAST_1))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub heads: Option<usize>,
     /// Kind of the head (published; fold: helices; coding: frames; mirtarget: duplex).
@@ -325,11 +362,11 @@ pub struct Sizes {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub head: Option<HeadKind>,
     /// Residual blocks of the head.
-    #[arg(long, value_name = "N", help_heading = "Model")]
+    #[arg(long, value_name = "N", help_heading = "Model", value_parser = numbers::parser::<usize>(Range::AT_LEAST_0))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub head_blocks: Option<usize>,
     /// Channels of the head.
-    #[arg(long, value_name = "N", help_heading = "Model")]
+    #[arg(long, value_name = "N", help_heading = "Model", value_parser = numbers::parser::<usize>(Range::AT_LEAST_0))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub head_width: Option<usize>,
 }
@@ -400,7 +437,14 @@ impl Sizes {
 /// Where the file cannot be read, or holds a key that is none.
 pub fn read_file(path: &Path) -> Result<(Hyperparameters, Sizes)> {
     let text = std::fs::read_to_string(path).map_err(|source| Error::read(path, source))?;
-    let wrong = |error: toml::de::Error| Error::Usage(format!("{}: {}", path.display(), error.to_string().trim()));
+    let wrong = |error: toml::de::Error| Error::Input {
+        file: path.display().to_string(),
+        place: match error.span() {
+            Some(span) => format!("line {}", text[..span.start.min(text.len())].matches('\n').count() + 1),
+            None => "settings".to_owned(),
+        },
+        message: error.message().trim().to_owned(),
+    };
     let mut table: toml::Table = toml::from_str(&text).map_err(wrong)?;
     let sizes = match table.remove("model") {
         Some(sizes) => sizes.try_into().map_err(wrong)?,
@@ -428,7 +472,7 @@ pub fn write_file(config: &TrainConfig, model: &ModelConfig) -> Result<String> {
 }
 
 fn to_toml(value: &impl Serialize) -> Result<String> {
-    toml::to_string(value).map_err(|error| Error::Usage(format!("the configuration cannot be written: {error}")))
+    toml::to_string(value).map_err(|error| Error::Failed(format!("the configuration cannot be written: {error}")))
 }
 
 #[cfg(test)]

@@ -61,7 +61,7 @@ impl KmerRegression {
     pub fn fit(labelled: &[(&[u8], bool)]) -> Result<Self> {
         let positives = labelled.iter().filter(|(_, label)| *label).count();
         if positives == 0 || positives == labelled.len() {
-            return Err(Error::Usage("a k-mer regression needs training sequences of both classes".into()));
+            return Err(Error::Failed("a k-mer regression needs training sequences of both classes".into()));
         }
         let count = labelled.len() as f64;
         let mut rows: Vec<Vec<f64>> = labelled.par_iter().map(|(sequence, _)| kmer_frequencies(sequence)).collect();

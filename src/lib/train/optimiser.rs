@@ -100,7 +100,7 @@ impl AdamW {
         let mut gradients = Vec::with_capacity(self.slots.len());
         for (slot, total) in self.slots.iter().zip(sum.totals()) {
             let Some(total) = total else {
-                return Err(Error::Usage(format!("the variable {} got no gradient: it cannot be trained", slot.name)));
+                return Err(Error::Failed(format!("the variable {} got no gradient: it cannot be trained", slot.name)));
             };
             gradients.push(total);
         }
@@ -160,12 +160,12 @@ impl AdamW {
                     Some(tensor) if tensor.shape() == slot.variable.shape() => {
                         Ok(tensor.to_device(slot.variable.device())?)
                     }
-                    Some(tensor) => Err(Error::Usage(format!(
+                    Some(tensor) => Err(Error::Failed(format!(
                         "the checkpoint's {name} has the shape {:?}, the model's is {:?}",
                         tensor.dims(),
                         slot.variable.dims()
                     ))),
-                    None => Err(Error::Usage(format!("the checkpoint lacks {name}"))),
+                    None => Err(Error::Failed(format!("the checkpoint lacks {name}"))),
                 }
             };
             let average = if self.settings.ema_decay > 0.0 { Some(read(AVERAGE)?) } else { None };

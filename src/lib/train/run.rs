@@ -129,6 +129,15 @@ pub const MODEL: &str = "model.safetensors";
 /// The name of the weights that did best in a validation so far.
 pub const BEST: &str = "best.safetensors";
 
+/// The name of the settings in a run folder, which `--config` takes.
+pub const CONFIG: &str = "config.toml";
+
+/// The files of a run folder, beside its checkpoints.
+pub const FILES: [&str; 5] = [MODEL, BEST, CONFIG, "metrics.tsv", "inputs.json"];
+
+/// The folder of the checkpoints in a run folder.
+pub const CHECKPOINTS: &str = "checkpoints";
+
 impl<O: Objective> Run<O> {
     /// Trains until the steps or passes are done, validation no longer improves, or a signal comes. Resumes where the
     /// run folder holds a checkpoint.
@@ -151,7 +160,7 @@ impl<O: Objective> Run<O> {
             ema_decay: self.config.ema_decay,
         };
         let mut optimiser = AdamW::new(variables.clone(), settings)?;
-        let checkpoints = CheckpointFolder::open(self.folder.join("checkpoints"), self.config.checkpoints_kept)?;
+        let checkpoints = CheckpointFolder::open(self.folder.join(CHECKPOINTS), self.config.checkpoints_kept)?;
         let digest = self.digest()?;
         let mut progress = Progress::default();
         if let Some(mut checkpoint) = checkpoints.newest(&digest)? {
@@ -160,7 +169,7 @@ impl<O: Objective> Run<O> {
                 let tensor = checkpoint
                     .weights
                     .get(name)
-                    .ok_or_else(|| Error::Usage(format!("the checkpoint lacks the weights {name}")))?;
+                    .ok_or_else(|| Error::Failed(format!("the checkpoint lacks the weights {name}")))?;
                 variable.set(&tensor.to_device(&self.compute.device)?)?;
             }
             progress = checkpoint.progress;
@@ -190,7 +199,7 @@ impl<O: Objective> Run<O> {
             let Some(records) = training.pass(progress.epoch)? else { break Outcome::Finished };
             let pass = Pass::new(records.len(), |index| records.tokens(index), size, self.config.seed, progress.epoch);
             if pass.batches() == 0 {
-                return Err(Error::Usage("no record is left to train on: see --min-length and --max-length".into()));
+                return Err(Error::Failed("no record is left to train on: see --min-length and --max-length".into()));
             }
             while (progress.batch as usize) < pass.batches() {
                 if stopped_early || (self.config.steps > 0 && progress.step >= self.config.steps) {
@@ -210,7 +219,7 @@ impl<O: Objective> Run<O> {
                         Some(path) => format!("the last good checkpoint is {}", path.display()),
                         None => "there is no checkpoint yet".into(),
                     };
-                    return Err(Error::Usage(format!(
+                    return Err(Error::Failed(format!(
                         "the loss is not finite at step {step}; {last}: try a lower --learning-rate or --clip-norm"
                     )));
                 }

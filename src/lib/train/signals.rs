@@ -26,7 +26,7 @@ impl Interrupt {
             // In this order: a signal that finds the flag already raised ends the process.
             signal_hook::flag::register_conditional_shutdown(signal, 128 + signal, interrupt.0.clone())
                 .and_then(|_| signal_hook::flag::register(signal, interrupt.0.clone()))
-                .map_err(|source| Error::Usage(format!("cannot listen for signal {signal}: {source}")))?;
+                .map_err(|source| Error::Failed(format!("cannot listen for signal {signal}: {source}")))?;
         }
         Ok(interrupt)
     }

@@ -19,7 +19,7 @@ use super::objective::mirtarget::Mirtarget;
 use super::objective::pretrain::Pretrain;
 use super::objective::{Objective, Report};
 use super::random::{Purpose, generator};
-use super::run::{Outcome, Passes, Repeated, Run, Streamed, inputs_digest};
+use super::run::{CONFIG, Outcome, Passes, Repeated, Run, Streamed, inputs_digest};
 use super::signals::Interrupt;
 use crate::decode::base_pairs::PairRules;
 use crate::format::structure_reader;
@@ -255,11 +255,8 @@ fn start<O: Objective>(
         .iter()
         .chain(&job.validation)
         .chain(&job.annotation)
-        .chain(job.known.iter().filter_map(|source| match source {
-            Source::File(path) => Some(path),
-            Source::BuiltIn | Source::None => None,
-        }))
         .map(PathBuf::as_path)
+        .chain(job.known.iter().filter_map(Source::file))
         .filter(|path| *path != Path::new("-"))
         .collect();
     let (inputs_digest, checksums) = inputs_digest(&files, &job.model, &parameters)?;
@@ -269,7 +266,7 @@ fn start<O: Objective>(
         .map(|(file, checksum)| (file.file_name().unwrap_or_default().to_string_lossy().into_owned(), checksum.into()))
         .collect();
     let settings = write_file(&job.config, &job.model)?;
-    let record = job.folder.join("config.toml");
+    let record = job.folder.join(CONFIG);
     std::fs::write(&record, &settings).map_err(|source| Error::write(&record, source))?;
     let provenance = json!({
         "program": concat!("rnaret ", env!("CARGO_PKG_VERSION")),
@@ -279,7 +276,7 @@ fn start<O: Objective>(
     });
     let record = job.folder.join("inputs.json");
     let about = json!({ "provenance": provenance, "model": job.model });
-    let text = serde_json::to_string_pretty(&about).map_err(|error| Error::Usage(error.to_string()))?;
+    let text = serde_json::to_string_pretty(&about).map_err(|error| Error::Failed(error.to_string()))?;
     std::fs::write(&record, text + "\n").map_err(|source| Error::write(&record, source))?;
     let count: usize = parameters.values().map(candle_core::Tensor::elem_count).sum();
     log::info!("{} model of {count} numbers; {} validation records", job.task, validation.len());

@@ -377,7 +377,7 @@ impl Encode for Retention {
 
     fn logits(&self, features: &Features, rows: &[u32]) -> Result<Tensor> {
         let Some(LanguageModel { norm, projection }) = &self.language_model else {
-            return Err(Error::Usage(
+            return Err(Error::Failed(
                 "this model was trained for a task and guesses no tokens: give a pretrained model with --model".into(),
             ));
         };
@@ -448,7 +448,7 @@ impl Retention {
         match pairs {
             0 => Ok(TokenLayout { packed, pairs: None }),
             all if all == inputs.len() => Ok(TokenLayout { packed, pairs: Some((nucleotides, offsets)) }),
-            _ => Err(Error::Usage("pairs and single sequences do not go into one batch".into())),
+            _ => Err(Error::Failed("pairs and single sequences do not go into one batch".into())),
         }
     }
 }

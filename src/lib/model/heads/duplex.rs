@@ -82,7 +82,7 @@ impl DuplexHead {
         let empty = pairs.iter().any(|pair| pair.mirna.is_empty() || pair.site.is_empty());
         let starts = starts(pairs);
         if empty || starts[pairs.len()] != features.dim(0)? {
-            return Err(Error::Usage("pairs of a miRNA and a site do not fit their features, or are empty".into()));
+            return Err(Error::Failed("pairs of a miRNA and a site do not fit their features, or are empty".into()));
         }
         let maps: Vec<(usize, usize)> = pairs.iter().map(|pair| (pair.mirna.len(), pair.site.len())).collect();
         let cells: usize = maps.iter().map(|(height, width)| height * width).sum();

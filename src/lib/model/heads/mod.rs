@@ -37,7 +37,7 @@ pub fn declare(config: &HeadConfig, width: usize, builder: &Builder) -> Result<(
 
 /// What is said where a model is asked for the head of another task.
 fn other_task(config: &HeadConfig) -> Error {
-    Error::Usage(format!("this is a {} model: its head predicts something else", config.task()))
+    Error::Failed(format!("this is a {} model: its head predicts something else", config.task()))
 }
 
 /// The weight of a norm over `width` numbers.

@@ -79,7 +79,7 @@ pub fn groups(records: &[FoldRecord], by: SplitBy) -> Result<Vec<Vec<u8>>> {
         SplitBy::Family => records
             .iter()
             .map(|record| match record.family.as_str() {
-                "" => Err(Error::Usage(format!(
+                "" => Err(Error::Failed(format!(
                     "--split-by family: the record {} has no family (a TSV with a family column gives it)",
                     record.structure.id
                 ))),

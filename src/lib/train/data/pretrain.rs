@@ -1,11 +1,11 @@
 //! Records for pretraining: sequences, token tables, or token tables that are masked already.
 //!
 //! From files, the records are copied once to an uncompressed temporary file whose index alone is held in memory, so
-//! that a pass may read them in any order. The file loses its name as soon as it is open: nothing is left of it
-//! however the run ends. From standard input there is one pass, in windows that are held in memory and shuffled.
+//! that a pass may read them in any order. The file has no name: nothing is left of it however the run ends, and no other
+//! process can put something in its place. From standard input there is one pass, in windows that are held in memory and shuffled.
 
 use std::borrow::Cow;
-use std::fs::{self, File, OpenOptions};
+use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
@@ -186,10 +186,9 @@ pub fn spool(
     held: HeldOut,
     folder: &Path,
 ) -> Result<(PretrainRecords, PretrainRecords)> {
-    let path = folder.join("records.partial");
-    let unwritable = |source| Error::write(&path, source);
-    let file = OpenOptions::new().read(true).write(true).create(true).truncate(true).open(&path).map_err(unwritable)?;
-    fs::remove_file(&path).map_err(unwritable)?;
+    let name = format!("temporary file in {}", folder.display());
+    let unwritable = |source| Error::write(&name, source);
+    let file = tempfile::tempfile_in(folder).map_err(unwritable)?;
     let mut writer = BufWriter::with_capacity(1 << 20, &file);
     let (mut training, mut validation) = (Vec::new(), Vec::new());
     let mut offset = 0;
@@ -209,7 +208,6 @@ pub fn spool(
     writer.flush().map_err(unwritable)?;
     drop(writer);
     let second = file.try_clone().map_err(unwritable)?;
-    let name = path.display().to_string();
     let records =
         |file, entries| PretrainRecords { settings, store: Store::File { file, path: name.clone(), entries } };
     Ok((records(file, training), records(second, validation)))
@@ -247,6 +245,8 @@ impl Stream {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
+
     use crate::sequence::{InputFile, ReaderOptions};
     use crate::train::random::{Purpose, generator};
 
