@@ -45,9 +45,12 @@ fn published_weights_become_our_own_and_stay_the_same() {
 /// Heads that have no published weights.
 #[test]
 fn own_heads_write_and_read_back() {
-    for (task, head) in
-        [(Task::Fold, HeadKind::Helices), (Task::Coding, HeadKind::Frames), (Task::Mirtarget, HeadKind::Duplex)]
-    {
+    for (task, head) in [
+        (Task::Fold, HeadKind::Helices),
+        (Task::Coding, HeadKind::Frames),
+        (Task::Mirtarget, HeadKind::Duplex),
+        (Task::Mirtarget, HeadKind::Diagonals),
+    ] {
         let sizes =
             RetentionConfig { width: 16, value_width: 16, ffn_width: 16, layers: 1, heads: 2, ..Default::default() };
         let config = ModelConfig::new(sizes, HeadConfig::new(task, head, 2, 6).unwrap());

@@ -7,6 +7,8 @@ pub mod codon;
 mod nested;
 pub mod pair_map;
 pub mod reading_frame;
+pub mod target_alignment;
 pub mod target_site;
+pub mod target_summary;
 #[cfg(test)]
 mod tests;

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::encoder::RetentionConfig;
 use super::heads::coding::{FramesConfig, PublishedCodingConfig};
+use super::heads::diagonals::DiagonalsConfig;
 use super::heads::duplex::DuplexConfig;
 use super::heads::helices::HelicesConfig;
 use super::heads::published_fold::PublishedFoldConfig;
@@ -55,6 +56,9 @@ pub enum HeadKind {
     /// Mirtarget: convolutions over the map of miRNA positions x site positions, which also see what pair the letters
     /// make and how likely it is by free energy.
     Duplex,
+    /// Mirtarget: sums over the base pairs on each diagonal of that map, and convolutions across diagonals. Needs no layers
+    /// of the encoder.
+    Diagonals,
 }
 
 /// The encoder and the head of a model.
@@ -126,6 +130,8 @@ pub enum HeadConfig {
     PublishedMirtarget,
     /// Mirtarget: convolutions over the map of miRNA positions x site positions.
     Duplex(DuplexConfig),
+    /// Mirtarget: convolutions across the diagonals of that map.
+    Diagonals(DiagonalsConfig),
 }
 
 /// The epsilon of every RMSNorm, where nothing else is said.
@@ -195,6 +201,9 @@ impl HeadConfig {
             }
             (Task::Coding, HeadKind::Frames) => Self::Frames(FramesConfig { blocks, width, norm_epsilon }),
             (Task::Mirtarget, HeadKind::Duplex) => Self::Duplex(DuplexConfig { blocks, width, norm_epsilon }),
+            (Task::Mirtarget, HeadKind::Diagonals) => {
+                Self::Diagonals(DiagonalsConfig { blocks, width, members: 1, norm_epsilon })
+            }
             (task, kind) => return Err(Error::Usage(format!("a {task} model has no head of the kind {kind:?}"))),
         })
     }
@@ -205,7 +214,7 @@ impl HeadConfig {
             Self::LanguageModel => Task::Pretrain,
             Self::PublishedFold(_) | Self::Helices(_) => Task::Fold,
             Self::PublishedCoding(_) | Self::Frames(_) => Task::Coding,
-            Self::PublishedMirtarget | Self::Duplex(_) => Task::Mirtarget,
+            Self::PublishedMirtarget | Self::Duplex(_) | Self::Diagonals(_) => Task::Mirtarget,
         }
     }
 
@@ -218,6 +227,7 @@ impl HeadConfig {
             Self::Helices(_) => HeadKind::Helices,
             Self::Frames(_) => HeadKind::Frames,
             Self::Duplex(_) => HeadKind::Duplex,
+            Self::Diagonals(_) => HeadKind::Diagonals,
         }
     }
 
@@ -229,7 +239,8 @@ impl HeadConfig {
             | Self::Helices(HelicesConfig { blocks, width, .. })
             | Self::PublishedCoding(PublishedCodingConfig { blocks, width, .. })
             | Self::Frames(FramesConfig { blocks, width, .. })
-            | Self::Duplex(DuplexConfig { blocks, width, .. }) => (*blocks, *width),
+            | Self::Duplex(DuplexConfig { blocks, width, .. })
+            | Self::Diagonals(DiagonalsConfig { blocks, width, .. }) => (*blocks, *width),
         }
     }
 
@@ -241,9 +252,23 @@ impl HeadConfig {
             | Self::Helices(HelicesConfig { blocks, width, .. })
             | Self::PublishedCoding(PublishedCodingConfig { blocks, width, .. })
             | Self::Frames(FramesConfig { blocks, width, .. })
-            | Self::Duplex(DuplexConfig { blocks, width, .. }) => (*blocks, *width) = (new_blocks, new_width),
+            | Self::Duplex(DuplexConfig { blocks, width, .. })
+            | Self::Diagonals(DiagonalsConfig { blocks, width, .. }) => (*blocks, *width) = (new_blocks, new_width),
         }
         self
+    }
+
+    /// The same head as so many networks of the same shape, whose logits are averaged.
+    ///
+    /// # Errors
+    /// Where the head has no such networks.
+    pub fn with_members(mut self, count: usize) -> Result<Self> {
+        match &mut self {
+            Self::Diagonals(DiagonalsConfig { members, .. }) if count > 0 => *members = count,
+            _ if count == 1 => {}
+            _ => return Err(Error::Usage(format!("--head-members {count}: only the head diagonals has members"))),
+        }
+        Ok(self)
     }
 
     /// Whether the head reads what known structures of related RNAs say.
@@ -318,7 +343,7 @@ mod tests {
 
     #[test]
     fn a_configuration_is_read_back_whatever_its_head() {
-        let kinds = [HeadKind::Published, HeadKind::Helices, HeadKind::Frames, HeadKind::Duplex];
+        let kinds = [HeadKind::Published, HeadKind::Helices, HeadKind::Frames, HeadKind::Duplex, HeadKind::Diagonals];
         for task in [Task::Pretrain, Task::Fold, Task::Coding, Task::Mirtarget] {
             for head in kinds.iter().filter_map(|kind| HeadConfig::new(task, *kind, 3, 24).ok()) {
                 let config = ModelConfig { head, ..ModelConfig::published(task, 3) };

@@ -12,7 +12,7 @@ use super::energies::{ENERGIES, LONGEST_LOOP, base_code, pair_kind, turned};
 const NO_PAIR: usize = 6;
 
 /// Most unpaired bases, both strands together, between two pairs that follow each other.
-const LONGEST_GAP: usize = 6;
+pub(super) const LONGEST_GAP: usize = 6;
 
 /// What the energies say of every pair (i, j) of base i of the first and base j of the second strand, both counted from
 /// their 5' ends; [first, second], the second strand running fastest. Zero where the letters do not pair.
@@ -30,7 +30,7 @@ pub struct Duplex {
 
 /// Boltzmann factor of the loop of `five` and `three` unpaired bases between two pairs, the inner one read from its 3'
 /// base; `guanines`: whether the two bases of a 1 x 1 are both G.
-fn loop_factor(outer: usize, inner: usize, five: usize, three: usize, guanines: bool) -> f64 {
+pub(super) fn loop_factor(outer: usize, inner: usize, five: usize, three: usize, guanines: bool) -> f64 {
     let energies = &*ENERGIES;
     match (five, three) {
         (0, 0) => energies.stack[outer][inner],
@@ -38,6 +38,11 @@ fn loop_factor(outer: usize, inner: usize, five: usize, three: usize, guanines: 
         (1, 1) => energies.one_by_one[usize::from(outer > 1) + usize::from(inner > 1)][usize::from(guanines)],
         _ => energies.sides[five][LONGEST_LOOP - three] * energies.helix_end[outer] * energies.helix_end[inner],
     }
+}
+
+/// Boltzmann factor of a helix that ends in this pair.
+pub(super) fn helix_end(kind: usize) -> f64 {
+    ENERGIES.helix_end[kind]
 }
 
 /// [`loop_factor`] of every loop, laid out for sums over neighbours: by the unpaired bases of the first and of the second

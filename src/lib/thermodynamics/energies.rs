@@ -6,7 +6,7 @@
 use std::sync::LazyLock;
 
 /// Thermal energy at 37 °C, kcal/mol.
-const THERMAL_ENERGY: f64 = 0.616_320_775;
+pub const THERMAL_ENERGY: f64 = 0.616_320_775;
 
 /// Most unpaired bases of a bulge or an interior loop.
 pub const LONGEST_LOOP: usize = 30;

@@ -4,9 +4,11 @@
 //! was measured in solution, and has something to stand on for families it has never seen. The mirtarget head reads those of
 //! the duplex of a miRNA and its site.
 
+mod best_duplex;
 mod duplex;
 mod energies;
 mod partition_function;
 
+pub use best_duplex::BestDuplex;
 pub use duplex::Duplex;
 pub use partition_function::{LONGEST_SPAN, pair_probabilities};

@@ -357,7 +357,7 @@ pub struct Sizes {
     #[arg(long, value_name = "N", help_heading = "Model", value_parser = numbers::parser::<usize>(Range::AT_LEAST_1))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub heads: Option<usize>,
-    /// Kind of the head (published; fold: helices; coding: frames; mirtarget: duplex).
+    /// Kind of the head (published; fold: helices; coding: frames; mirtarget: diagonals or duplex).
     #[arg(long, value_enum, help_heading = "Model")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub head: Option<HeadKind>,
@@ -369,6 +369,10 @@ pub struct Sizes {
     #[arg(long, value_name = "N", help_heading = "Model", value_parser = numbers::parser::<usize>(Range::AT_LEAST_0))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub head_width: Option<usize>,
+    /// Networks that the head diagonals is made of: they are trained side by side, and their logits are averaged.
+    #[arg(long, value_name = "N", help_heading = "Model")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub head_members: Option<usize>,
 }
 
 impl Sizes {
@@ -384,6 +388,7 @@ impl Sizes {
             head: self.head.or(other.head),
             head_blocks: self.head_blocks.or(other.head_blocks),
             head_width: self.head_width.or(other.head_width),
+            head_members: self.head_members.or(other.head_members),
         }
     }
 
@@ -417,6 +422,10 @@ impl Sizes {
         let head = match self.head {
             Some(kind) if kind != base.head.kind() => HeadConfig::new(task, kind, blocks, width)?,
             _ => base.head.with_sizes(blocks, width),
+        };
+        let head = match self.head_members {
+            Some(members) => head.with_members(members)?,
+            None => head,
         };
         // What the forward pass does not use is not trained and not kept.
         let head = match head {
@@ -467,6 +476,10 @@ pub fn write_file(config: &TrainConfig, model: &ModelConfig) -> Result<String> {
         head: Some(model.head.kind()),
         head_blocks: Some(blocks),
         head_width: Some(width),
+        head_members: match &model.head {
+            HeadConfig::Diagonals(config) => Some(config.members),
+            _ => None,
+        },
     };
     Ok(format!("{}\n[model]\n{}", to_toml(config)?, to_toml(&sizes)?))
 }

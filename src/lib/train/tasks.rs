@@ -229,11 +229,21 @@ pub fn evaluate(evaluation: &Evaluation, tally: &Tally) -> Result<(Report, Vec<(
         Task::Mirtarget => {
             let mut records = mirtarget_records(data)?;
             count(tally, records.iter().map(|pair| pair.mirna.len() + pair.target.len()));
+            let mut training = mirtarget_records(baseline_training)?;
             if only_held_out {
-                records = part_mirtarget(records, config)?.1;
+                let (rest, held_out) = part_mirtarget(records, config)?;
+                records = held_out;
+                if training.is_empty() {
+                    training = rest;
+                }
             }
-            let rule = with_baseline.then(|| ("seed_match", baseline::seed_match(&records)));
-            (Mirtarget.evaluate(model, parameters, &records)?, rule.into_iter().collect())
+            let mut rules = Vec::new();
+            if with_baseline {
+                rules.push(("mirna_identity", baseline::mirna_identity(&training, &records)));
+                rules.push(("seed_match", baseline::seed_match(&records)));
+                rules.push(("duplex_energy", baseline::duplex_energy(&records)));
+            }
+            (Mirtarget.evaluate(model, parameters, &records)?, rules)
         }
     })
 }

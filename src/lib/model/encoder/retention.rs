@@ -54,7 +54,7 @@ pub struct RetentionConfig {
     pub value_width: usize,
     /// Width of the feed-forward network.
     pub ffn_width: usize,
-    /// Number of layers.
+    /// Number of layers; 0: the embedding of the tokens alone.
     pub layers: usize,
     /// Number of retention heads; divides `width` (by an even key width) and `value_width`.
     pub heads: usize,
@@ -101,7 +101,6 @@ impl RetentionConfig {
             ("width", self.width),
             ("value_width", self.value_width),
             ("ffn_width", self.ffn_width),
-            ("layers", self.layers),
             ("heads", self.heads),
         ] {
             if value == 0 {

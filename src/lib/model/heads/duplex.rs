@@ -9,7 +9,7 @@ use candle_core::{DType, Device, Tensor};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use super::mirtarget::Pair;
+use super::mirtarget::{Pair, nucleotides, starts};
 use super::residual_block::ResidualBlock;
 use super::{WithBias, constant, norm};
 use crate::model::builder::Builder;
@@ -147,20 +147,6 @@ impl DuplexHead {
             false => Ok(Tensor::cat(&parts, 0)?),
         }
     }
-}
-
-fn nucleotides(pair: &Pair) -> usize {
-    pair.mirna.len() + pair.site.len()
-}
-
-/// The first row of each pair, and the number of all rows.
-fn starts(pairs: &[Pair]) -> Vec<usize> {
-    let mut starts = vec![0];
-    starts.extend(pairs.iter().scan(0, |end, pair| {
-        *end += nucleotides(pair);
-        Some(*end)
-    }));
-    starts
 }
 
 /// Probabilities closer to 0 or 1 than this look the same.

@@ -2,6 +2,7 @@
 
 use candle_core::{DType, Device, Tensor};
 
+use super::diagonals::DiagonalsHead;
 use super::duplex::DuplexHead;
 use super::{WithBias, other_task};
 use crate::Result;
@@ -25,7 +26,22 @@ impl<'a> Pair<'a> {
     }
 }
 
-/// A mirtarget head of either kind.
+/// Rows of features of a pair.
+pub(super) fn nucleotides(pair: &Pair) -> usize {
+    pair.mirna.len() + pair.site.len()
+}
+
+/// The first row of each pair, and the number of all rows.
+pub(super) fn starts(pairs: &[Pair]) -> Vec<usize> {
+    let mut starts = vec![0];
+    starts.extend(pairs.iter().scan(0, |end, pair| {
+        *end += nucleotides(pair);
+        Some(*end)
+    }));
+    starts
+}
+
+/// A mirtarget head of any kind.
 #[derive(Clone, Debug)]
 pub struct MirtargetHead(Kind);
 
@@ -35,6 +51,8 @@ enum Kind {
     Published { dense: WithBias, out: WithBias },
     /// Convolutions over the map of miRNA x site.
     Duplex(DuplexHead),
+    /// Sums along the diagonals of that map, and convolutions across them.
+    Diagonals(DiagonalsHead),
 }
 
 impl MirtargetHead {
@@ -53,6 +71,7 @@ impl MirtargetHead {
     pub fn build(config: &HeadConfig, d: usize, builder: &Builder) -> Result<Self> {
         Ok(Self(match config {
             HeadConfig::Duplex(config) => Kind::Duplex(DuplexHead::build(config, d, builder)?),
+            HeadConfig::Diagonals(config) => Kind::Diagonals(DiagonalsHead::build(config, d, builder)?),
             HeadConfig::PublishedMirtarget => Kind::Published {
                 dense: WithBias::build(builder, "0", &[d, d])?,
                 out: WithBias::build(builder, "2", &[2, d])?,
@@ -61,7 +80,8 @@ impl MirtargetHead {
         }))
     }
 
-    /// Logits [pairs, 2] (no target, target) from the features of pairs and from their letters. Differentiable; `dropout`
+    /// Logits [members x pairs, 2] (no target, target) from the features of pairs and from their letters: those of all pairs
+    /// by the first member of the head, then by the next; most heads have one. Differentiable; `dropout`
     /// is for training alone.
     ///
     /// # Errors
@@ -70,6 +90,7 @@ impl MirtargetHead {
         match &self.0 {
             Kind::Published { dense, out } => published(dense, out, features.summaries()?),
             Kind::Duplex(head) => head.forward(features.rows(), pairs, dropout),
+            Kind::Diagonals(head) => head.forward(features.rows(), pairs, dropout),
         }
     }
 
@@ -85,6 +106,7 @@ impl MirtargetHead {
         let logits = match &self.0 {
             Kind::Published { dense, out } => published(dense, out, features.summaries()?)?,
             Kind::Duplex(head) => head.logits(features.rows(), pairs)?,
+            Kind::Diagonals(head) => head.logits(features.rows(), pairs)?,
         };
         let logits = logits.to_dtype(DType::F32)?.to_device(&Device::Cpu)?;
         let of_classes = candle_nn::ops::softmax_last_dim(&logits.contiguous()?)?;

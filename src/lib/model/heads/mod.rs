@@ -1,6 +1,7 @@
 //! The heads on top of an encoder: features in, predictions out.
 
 pub mod coding;
+pub mod diagonals;
 pub mod duplex;
 pub mod fold;
 pub mod frames;
@@ -28,7 +29,7 @@ pub fn declare(config: &HeadConfig, width: usize, builder: &Builder) -> Result<(
         HeadConfig::PublishedCoding(_) | HeadConfig::Frames(_) => {
             drop(coding::CodingHead::build(config, width, builder)?);
         }
-        HeadConfig::PublishedMirtarget | HeadConfig::Duplex(_) => {
+        HeadConfig::PublishedMirtarget | HeadConfig::Duplex(_) | HeadConfig::Diagonals(_) => {
             drop(mirtarget::MirtargetHead::build(config, width, builder)?);
         }
     }

@@ -37,15 +37,17 @@ impl Objective for Mirtarget {
         let features = Encoder::new(config, parameters)?.forward(&inputs, Some(&mut *dropout))?;
         let head = MirtargetHead::new(config, parameters)?;
         let logits = head.forward(&features, &pairs, Some(dropout))?.to_dtype(DType::F32)?;
-        let mut gradient = vec![0f32; 2 * examples.len()];
+        let rows = logits.to_vec2::<f32>()?;
+        // Every member of the head learns on its own.
+        let mut gradient = vec![0f32; 2 * rows.len()];
         let mut loss = 0.0;
-        for ((row, gradient), pair) in logits.to_vec2::<f32>()?.iter().zip(gradient.chunks_exact_mut(2)).zip(examples) {
+        for ((row, gradient), pair) in rows.iter().zip(gradient.chunks_exact_mut(2)).zip(examples.iter().cycle()) {
             loss += f64::from(cross_entropy(row, usize::from(pair.label), 1.0, gradient).0);
         }
         Ok(Loss {
             surrogate: surrogate(&logits, gradient)?,
             loss,
-            weight: examples.len() as f64,
+            weight: rows.len() as f64,
             tokens: nucleotides(&inputs),
         })
     }
@@ -78,12 +80,12 @@ impl Objective for Mirtarget {
         });
         Ok(Report {
             figures: vec![
+                ("average_precision", precision_recall_auc(&scored)),
                 ("f1", confusion.f1()),
                 ("accuracy", confusion.accuracy()),
                 ("precision", confusion.precision()),
                 ("recall", confusion.recall()),
                 ("auc", roc_auc(&scored)),
-                ("pr_auc", precision_recall_auc(&scored)),
             ],
             header: "id\tmirna\tlabel\tprobability",
             rows: rows.collect(),
@@ -91,6 +93,6 @@ impl Objective for Mirtarget {
     }
 
     fn figures(&self) -> &'static [&'static str] {
-        &["f1", "accuracy", "precision", "recall", "auc", "pr_auc"]
+        &["average_precision", "f1", "accuracy", "precision", "recall", "auc"]
     }
 }
