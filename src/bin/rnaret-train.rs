@@ -71,7 +71,7 @@ struct TrainArgs {
     #[arg(long, value_name = "DATA")]
     validation: Option<PathBuf>,
 
-    /// GFF3 or BED (transcript coordinates) that says where the CDS of each FASTA record is (coding)
+    /// BED, GFF3 or GTF (transcript coordinates) that says where the CDS of each FASTA record is (coding)
     #[arg(long, value_name = "FILE")]
     annotation: Option<PathBuf>,
 
@@ -112,7 +112,7 @@ struct EvaluateArgs {
     #[arg(long, value_name = "PATH")]
     model: Option<PathBuf>,
 
-    /// GFF3 or BED that says where the CDS of each FASTA record is (coding)
+    /// BED, GFF3 or GTF that says where the CDS of each FASTA record is (coding)
     #[arg(long, value_name = "FILE")]
     annotation: Option<PathBuf>,
 

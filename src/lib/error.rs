@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::sequence::Damage;
+
 /// The library's result.
 pub type Result<T> = std::result::Result<T, Error>;
 
@@ -80,7 +82,17 @@ impl From<candle_core::Error> for Error {
 impl Error {
     /// A read error of `file`.
     pub fn read(file: impl AsRef<Path>, source: std::io::Error) -> Self {
-        Error::Read { file: display(file.as_ref()), source }
+        Error::stream(file, "in its data", source)
+    }
+
+    /// An error of reading `file`, met at `place`: [`Error::Input`] where the data are cut off or damaged, otherwise
+    /// [`Error::Read`].
+    pub fn stream(file: impl AsRef<Path>, place: impl Into<String>, source: std::io::Error) -> Self {
+        let file = display(file.as_ref());
+        match source.get_ref().and_then(|error| error.downcast_ref::<Damage>()) {
+            Some(Damage(message)) => Error::Input { file, place: place.into(), message: message.clone() },
+            None => Error::Read { file, source },
+        }
     }
 
     /// A write error of `file`.

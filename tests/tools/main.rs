@@ -7,6 +7,7 @@ mod coding_sequences;
 mod documents;
 mod failures;
 mod files;
+mod formats;
 mod input;
 mod kmerize;
 mod known_structures;

@@ -25,7 +25,8 @@ pub fn write(output: &mut impl Write, structure: &Structure) -> io::Result<()> {
 
 /// Reads records one by one. A record ends where positions start again at 1, at a comment that follows bases, or at the
 /// end. Lines before a record's bases that do not start with a number are its header (`#` or not); the first of them
-/// gives the id: its first word after `#`, `Name:` or `Filename:`. A record without any is named after the file.
+/// that tells an id gives it: its first word, or the one after `Name:` (bpRNA), `Filename:` (CRW) or `File` (RNA
+/// STRAND). A record without any is named after the file.
 pub struct Reader<R> {
     lines: Lines<R>,
     finished: bool,
@@ -47,7 +48,7 @@ impl<R: BufRead> Reader<R> {
             if line.is_empty() {
                 continue;
             }
-            let mut words = line.split_whitespace();
+            let mut words = line.split_ascii_whitespace();
             let position = words.next().unwrap_or_default().parse::<usize>().ok();
             let Some(position) = position else {
                 if !table.sequence.is_empty() {
@@ -83,12 +84,21 @@ impl<R: BufRead> Reader<R> {
     }
 }
 
-/// The first word of a header line, less `#` and a label such as `Name:`.
+/// What stands before ids in headers: bpRNA writes `#Name:`, the CRW site `Filename:`, RNA STRAND `# File`.
+const LABELS: [&str; 5] = ["name:", "filename:", "file:", "file", "id:"];
+
+/// The first word of a header line, less `#` and a label; nothing where the line tells something else about the record.
 fn header_id(line: &str) -> &str {
-    let mut words = line.strip_prefix('#').unwrap_or(line).split_whitespace();
+    let line = line.strip_prefix('#').unwrap_or(line);
+    let mut words = line.split_ascii_whitespace();
     let first = words.next().unwrap_or_default();
-    let labelled = words.next().filter(|_| first.ends_with(':'));
-    labelled.unwrap_or(first)
+    match words.next() {
+        Some(id) if LABELS.contains(&first.to_ascii_lowercase().as_str()) => id,
+        // `Organism: …`, `Accession Number: …`, `Citation and related information available at …`.
+        Some(second) if first.ends_with(':') || second.ends_with(':') || first == "Citation" => "",
+        None if LABELS.contains(&first.to_ascii_lowercase().as_str()) && first.ends_with(':') => "",
+        _ => first,
+    }
 }
 
 impl<R: BufRead> Iterator for Reader<R> {
@@ -124,7 +134,12 @@ impl PartnerTable {
             &[letter] => rna_letter(letter),
             _ => None,
         };
-        self.sequence.push(letter.ok_or_else(|| format!("position {position}: `{base}` is no nucleotide"))?);
+        self.sequence.push(letter.ok_or_else(|| match base {
+            "I" | "i" => {
+                format!("position {position}: `{base}` links two strands (RNAstructure): one RNA a record is wanted")
+            }
+            _ => format!("position {position}: `{base}` is no nucleotide"),
+        })?);
         let partner = partner
             .parse()
             .map_err(|_| format!("position {position}: partner `{partner}` is no position (0 for none)"))?;

@@ -5,7 +5,7 @@
 
 use std::io::{self, BufRead, Write};
 
-use super::{bpseq::PartnerTable, lines::Lines, structure::Structure};
+use super::{bpseq::PartnerTable, lines::Lines, structure::Structure, title::record_id};
 use crate::Result;
 
 /// Writes one record.
@@ -24,10 +24,10 @@ pub fn write(output: &mut impl Write, structure: &Structure) -> io::Result<()> {
     Ok(())
 }
 
-/// Reads records one by one, with any blanks between columns. The header may hold an energy (`ENERGY = -3.4`,
-/// `dG = -3.4`, `Energy: -3.4`) before the id; a record without an id is named after the file. Lines that start with
-/// `#` are passed over. The neighbours (third and fourth column) and the last column are not looked at: they say what the
-/// first one says.
+/// Reads records one by one, with any blanks between columns. The header may hold energies (`ENERGY = -3.4`,
+/// `dG = -3.4 [initially -4.1]`, `Energy: -3.4`) before the id; a record without an id is named after the file. Lines that
+/// start with `#` are passed over. Of the neighbours (third and fourth column) only a 0 between two bases matters: the
+/// nick between two strands, which is an error. The last column says what the first one says.
 pub struct Reader<R> {
     lines: Lines<R>,
     finished: bool,
@@ -55,8 +55,12 @@ impl<R: BufRead> Reader<R> {
             return Ok(None);
         }
         lines.records += 1;
-        let (count, title) = split_header(lines.text());
-        let id = if title.is_empty() { lines.fallback_id() } else { title.to_owned() };
+        let header = lines.text().trim_ascii();
+        let (count, title) = header.split_once(|letter: char| letter.is_ascii_whitespace()).unwrap_or((header, ""));
+        let id = match record_id(title) {
+            "" => lines.fallback_id(),
+            id => id.to_owned(),
+        };
         let length: usize =
             count.parse().map_err(|_| lines.error(&id, "expected a header: the number of bases and an id"))?;
         if length == 0 {
@@ -67,37 +71,29 @@ impl<R: BufRead> Reader<R> {
             if !Self::advance(lines)? {
                 return Err(lines.error(&id, format!("the file ends after {present} of {length} bases")));
             }
-            let words: Vec<&str> = lines.text().split_whitespace().collect();
-            let &[position, base, _, _, partner, ..] = words.as_slice() else {
+            let words: Vec<&str> = lines.text().split_ascii_whitespace().collect();
+            let &[position, base, previous, next, partner, ..] = words.as_slice() else {
                 return Err(lines.error(&id, "expected `position base previous next partner position`"));
             };
-            let position = position.parse().map_err(|_| lines.error(&id, format!("`{position}` is no position")))?;
+            let position: usize =
+                position.parse().map_err(|_| lines.error(&id, format!("`{position}` is no position")))?;
+            let nick = match (previous, next) {
+                ("0", _) if present > 0 => Some(present),
+                (_, "0") if present + 1 < length => Some(present + 1),
+                _ => None,
+            };
+            if let Some(before) = nick {
+                let after = before + 1;
+                return Err(lines.error(
+                    &id,
+                    format!("a nick between bases {before} and {after}: two strands where one RNA a record is wanted"),
+                ));
+            }
             table.push(position, base, partner).map_err(|message| lines.error(&id, message))?;
         }
         let partners = table.partners().map_err(|message| lines.error(&id, message))?;
         Ok(Some(Structure { id, sequence: table.sequence, partners }))
     }
-}
-
-/// The number of bases and the id of a header line, as they stand.
-fn split_header(line: &str) -> (&str, &str) {
-    let line = line.trim_start();
-    let (count, title) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
-    // An energy before the id: a name, `=` or `:`, a number. A single word is the id, whatever it looks like.
-    let title = title.trim();
-    if title.contains(char::is_whitespace)
-        && let Some((name, rest)) = title.split_once(['=', ':'])
-        && ["energy", "dg"].contains(&name.trim().to_ascii_lowercase().as_str())
-    {
-        let rest = rest.trim_start();
-        let (value, after) = rest.split_once(char::is_whitespace).unwrap_or((rest, ""));
-        return (count, if value.parse::<f64>().is_ok() { first_word(after) } else { first_word(rest) });
-    }
-    (count, first_word(title))
-}
-
-fn first_word(text: &str) -> &str {
-    text.split_whitespace().next().unwrap_or_default()
 }
 
 impl<R: BufRead> Iterator for Reader<R> {

@@ -10,6 +10,7 @@ use std::io::{self, BufRead, Write};
 use super::{
     lines::Lines,
     structure::{Structure, pairs, rna_letter},
+    title::record_id,
 };
 use crate::Result;
 
@@ -127,83 +128,183 @@ pub fn write(output: &mut impl Write, structure: &Structure) -> io::Result<()> {
 
 /// Reads records one by one: `>id` and anything after a blank, the sequence (T is U, lower case is upper case, IUPAC
 /// letters are N), the structure. Sequence and structure may be wrapped. After the structure, what follows a blank is
-/// passed over: an energy such as `(-3.40)`. Blank lines between records and lines that start with `#` are passed
-/// over, except that `#Name:` (bpRNA) starts a record as `>` does.
+/// passed over: an energy such as `(-3.40)`. Blank lines and lines that start with `#` are passed over, except that
+/// `#Name:` (bpRNA) starts a record as `>` does.
+///
+/// Where several structures follow one sequence, as RNAsubopt and `RNAfold -p` write them, the first is read; a warning
+/// at the end counts the others, but for RNAfold's own further lines (`[…]`, `{…}`).
 pub struct Reader<R> {
     lines: Lines<R>,
+    /// Structures that were passed over.
+    further: usize,
     finished: bool,
 }
 
 impl<R: BufRead> Reader<R> {
     /// A reader of `input`, which errors call `file`.
     pub fn new(input: R, file: impl Into<String>) -> Self {
-        Self { lines: Lines::new(input, file), finished: false }
+        Self { lines: Lines::new(input, file), further: 0, finished: false }
     }
 
     fn read(&mut self) -> Result<Option<Structure>> {
         let lines = &mut self.lines;
-        let id = loop {
+        let mut body = loop {
             if !lines.advance()? {
+                lines.report_further(self.further);
                 return Ok(None);
             }
             let line = lines.text();
-            if let Some(header) = header(line) {
-                let id = header.split_whitespace().next().unwrap_or_default().to_owned();
+            if let Some(title) = title(line) {
+                let (id, annotated) = (record_id(title).to_owned(), line.starts_with('#'));
                 lines.records += 1;
-                break if id.is_empty() { lines.fallback_id() } else { id };
+                let id = if id.is_empty() { lines.fallback_id() } else { id };
+                break Body { id, annotated, ..Body::default() };
             }
             if !line.is_empty() && !line.starts_with('#') {
                 return Err(lines.error("", "expected a header line that starts with `>`"));
             }
         };
-        let mut sequence = Vec::new();
-        let mut structure = Vec::new();
         while lines.advance()? {
             let line = lines.text();
-            if header(line).is_some() {
+            if title(line).is_some() {
                 lines.put_back();
                 break;
             }
-            if line.is_empty() || line.starts_with('#') {
-                continue;
-            }
-            let line = line.as_bytes();
-            if structure.is_empty() && line.iter().all(u8::is_ascii_alphabetic) {
-                for (position, &letter) in line.iter().enumerate() {
-                    let letter = rna_letter(letter).ok_or_else(|| {
-                        let message = format!("position {}: `{}` is no nucleotide", position + 1, char::from(letter));
-                        lines.error(&id, message)
-                    })?;
-                    sequence.push(letter);
-                }
-                continue;
-            }
-            if sequence.is_empty() {
-                return Err(lines.error(&id, "expected the sequence"));
-            }
-            let word = line.split(u8::is_ascii_whitespace).next().unwrap_or_default();
-            structure.extend_from_slice(word);
-            if structure.len() > sequence.len() {
-                return Err(lines.error(&id, mismatch(&structure, &sequence)));
+            if !line.is_empty() && !line.starts_with('#') {
+                let line = body.push(line, lines.number());
+                line.map_err(|message| lines.error(&body.id, message))?;
             }
         }
-        if sequence.is_empty() {
-            return Err(lines.error(&id, "the record has no sequence"));
-        }
-        if structure.len() != sequence.len() {
-            return Err(lines.error(&id, mismatch(&structure, &sequence)));
-        }
-        let partners = parse_structure_line(&structure)
-            .map_err(|(position, message)| lines.error(&id, format!("position {}: {message}", position + 1)))?;
-        Ok(Some(Structure { id, sequence, partners }))
+        self.further += body.further;
+        let id = body.id.clone();
+        let structure = body.finish().map_err(|(line, message)| lines.error_at(line, &id, message))?;
+        Ok(Some(structure))
     }
 }
 
-fn mismatch(structure: &[u8], sequence: &[u8]) -> String {
-    format!("the structure has {} characters and the sequence {} bases", structure.len(), sequence.len())
+/// The lines of a record after its header.
+///
+/// A structure may consist of letters alone (`AAaa`), so that only the lengths tell where the sequence ends: the
+/// structure is as long.
+#[derive(Default)]
+struct Body {
+    id: String,
+    /// Has a header of bpRNA, whose files hold more lines after the structure.
+    annotated: bool,
+    /// Number and text of the lines of letters alone at the start: the sequence, and perhaps structure.
+    letters: Vec<(usize, Vec<u8>)>,
+    /// Those from the first line on that is certainly structure, as many as it takes.
+    marks: Vec<(usize, Vec<u8>)>,
+    /// Letters and characters in these.
+    lengths: (usize, usize),
+    /// Further structures of the same sequence.
+    further: usize,
 }
 
-fn header(line: &str) -> Option<&str> {
+/// What is wrong, and in which line.
+type Wrong = (usize, String);
+
+impl Body {
+    /// Takes in the next line.
+    fn push(&mut self, line: &str, number: usize) -> std::result::Result<(), String> {
+        let mut words = line.split_ascii_whitespace();
+        let first = words.next().unwrap_or_default();
+        // RNAsubopt writes numbers behind the sequence, the range of energies.
+        let sequence = first.bytes().all(|letter| letter.is_ascii_alphabetic())
+            && words.clone().all(|word| word.parse::<f64>().is_ok());
+        if self.marks.is_empty() && sequence {
+            self.lengths.0 += first.len();
+            self.letters.push((number, first.into()));
+            return Ok(());
+        }
+        let (bases, characters) = self.lengths;
+        if first.contains(['&', '+']) && (self.letters.is_empty() || characters < bases) {
+            return Err(TWO_STRANDS.to_owned());
+        }
+        if self.letters.is_empty() {
+            return Err("expected the sequence".to_owned());
+        }
+        if characters < bases {
+            self.lengths.1 += first.len();
+            self.marks.push((number, first.into()));
+            return Ok(());
+        }
+        // The structure is complete.
+        if self.annotated || is_remark(line) {
+            return Ok(());
+        }
+        if first.len() != bases {
+            let shown: String = first.chars().take(20).collect();
+            return Err(format!("`{shown}` follows a whole structure and is none of {bases} bases itself"));
+        }
+        self.further += usize::from(!words.next().is_some_and(|note| note.starts_with(['[', '{'])));
+        Ok(())
+    }
+
+    fn finish(self) -> std::result::Result<Structure, Wrong> {
+        let Some(&(first, _)) = self.letters.first() else { return Err((0, "the record has no sequence".to_owned())) };
+        let (letters, marks) = (self.letters.as_slice(), self.marks.as_slice());
+        // All letters are the sequence, unless a part of them is a structure for the rest.
+        let sequence = (1..=letters.len())
+            .rev()
+            .find(|&count| {
+                let structure = structure_of(letters, marks, count);
+                structure.is_some_and(|text| count == letters.len() || parse_structure_line(&text).is_ok())
+            })
+            .unwrap_or(letters.len());
+        let (mut bases, mut lines) = (Vec::new(), Vec::new());
+        for (number, line) in &letters[..sequence] {
+            for &letter in line {
+                let base = rna_letter(letter).ok_or_else(|| {
+                    (*number, format!("position {}: `{}` is no nucleotide", bases.len() + 1, char::from(letter)))
+                })?;
+                bases.push(base);
+            }
+        }
+        let mut text = Vec::new();
+        for (number, line) in letters[sequence..].iter().chain(marks) {
+            if text.len() < bases.len() {
+                text.extend_from_slice(line);
+                lines.resize(text.len(), *number);
+            }
+        }
+        if text.len() != bases.len() {
+            let mut message =
+                format!("the structure has {} characters and the sequence {} bases", text.len(), bases.len());
+            if text.is_empty() {
+                message.push_str(": a line of dot-bracket is missing (is this FASTA?)");
+            }
+            return Err((lines.last().copied().unwrap_or(letters.last().map_or(first, |line| line.0)), message));
+        }
+        let partners = parse_structure_line(&text)
+            .map_err(|(position, message)| (lines[position], format!("position {}: {message}", position + 1)))?;
+        Ok(Structure { id: self.id, sequence: bases, partners })
+    }
+}
+
+/// The structure where the first `count` lines of letters are the sequence; `None` where its lines do not end where the
+/// sequence does.
+fn structure_of(letters: &[(usize, Vec<u8>)], marks: &[(usize, Vec<u8>)], count: usize) -> Option<Vec<u8>> {
+    let bases: usize = letters[..count].iter().map(|(_, line)| line.len()).sum();
+    let mut text = Vec::new();
+    for (_, line) in letters[count..].iter().chain(marks) {
+        if text.len() < bases {
+            text.extend_from_slice(line);
+        }
+    }
+    (text.len() == bases).then_some(text)
+}
+
+/// What RNAfold writes below its structures.
+fn is_remark(line: &str) -> bool {
+    ["frequency of", "free energy of", "minimum free energy"].iter().any(|start| line.trim_ascii().starts_with(start))
+}
+
+/// What is said of `GGG&CCC`.
+const TWO_STRANDS: &str = "two strands, joined by `&` or `+`: one RNA a record is wanted";
+
+/// What follows the mark of a header line.
+fn title(line: &str) -> Option<&str> {
     line.strip_prefix('>').or_else(|| line.strip_prefix("#Name:"))
 }
 

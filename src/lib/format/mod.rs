@@ -1,9 +1,10 @@
-//! What goes out and comes back: dot-bracket, CT, BPSEQ, BED, GFF3, protein FASTA, TSV, embeddings.
+//! What goes out and comes back: dot-bracket, CT, BPSEQ, BED, GFF3, GTF, protein FASTA, TSV, embeddings.
 //!
 //! Writers take `&mut impl Write` and return [`std::io::Result`]: only the caller knows the name of the output, and
 //! makes a [`crate::Error::Write`] of it. Readers are iterators over anything that is [`std::io::BufRead`]; their
 //! errors name file, record and line.
 
+pub mod annotation;
 pub mod bed;
 pub mod bpseq;
 pub mod connectivity_table;
@@ -16,7 +17,9 @@ pub mod number;
 pub mod protein;
 pub mod structure;
 pub mod structure_reader;
+mod structure_table;
 pub mod table;
+mod title;
 
 #[cfg(test)]
 mod tests;

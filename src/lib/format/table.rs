@@ -9,16 +9,10 @@
 //! | coding summary | `id` `length` `coding_potential` `label` (`mRNA` or `lncRNA`) |
 //! | target sites | `mirna` `target` `start` `end` (0-based, half-open) `seed_type` `probability` |
 
-use std::io::{self, BufRead, Write};
+use std::io::{self, Write};
 
-use super::{
-    dot_bracket,
-    lines::Lines,
-    number,
-    structure::{Structure, rna_letter},
-};
+use super::{dot_bracket, number, structure::Structure};
 use crate::{
-    Result,
     decode::{base_pairs::Candidate, coding::TranscriptLabel, target_site::SeedType},
     relatives::Relative,
 };
@@ -110,87 +104,4 @@ fn end_with_number(output: &mut impl Write, value: f32) -> io::Result<()> {
     number::append(&mut text, value);
     text.push(b'\n');
     output.write_all(&text)
-}
-
-/// Whether a column of this name holds structures in dot-bracket.
-pub(super) fn is_structure_column(name: &str) -> bool {
-    ["structure", "dotbracket", "dot_bracket", "dbn"].contains(&name.trim().to_ascii_lowercase().as_str())
-}
-
-/// Reads structures from a table with a header row: the columns `id` (or `name`), `sequence` (or `seq`) and `structure`
-/// (or `dotbracket`, `dot_bracket`, `dbn`), in any order, among any others. A table without ids names its records after
-/// the file.
-pub struct StructureReader<R> {
-    lines: Lines<R>,
-    id: Option<usize>,
-    sequence: usize,
-    structure: usize,
-    finished: bool,
-}
-
-impl<R: BufRead> StructureReader<R> {
-    /// A reader of `input`, which errors call `file`; reads the header row.
-    ///
-    /// # Errors
-    /// Where the input cannot be read or a column is missing.
-    pub fn new(input: R, file: impl Into<String>) -> Result<Self> {
-        let mut lines = Lines::new(input, file);
-        lines.advance()?;
-        let names: Vec<String> = lines.text().split('\t').map(|name| name.trim().to_ascii_lowercase()).collect();
-        let place = |known: &[&str]| names.iter().position(|name| known.contains(&name.as_str()));
-        let id = place(&["id", "name"]);
-        let sequence = place(&["sequence", "seq"]);
-        let structure = names.iter().position(|name| is_structure_column(name));
-        let (Some(sequence), Some(structure)) = (sequence, structure) else {
-            return Err(lines.error("", "the header row has no columns `sequence` and `structure`"));
-        };
-        Ok(Self { lines, id, sequence, structure, finished: false })
-    }
-
-    fn read(&mut self) -> Result<Option<Structure>> {
-        let lines = &mut self.lines;
-        while lines.advance()? {
-            if lines.text().is_empty() {
-                continue;
-            }
-            lines.records += 1;
-            let columns: Vec<&str> = lines.text().split('\t').collect();
-            let id = self.id.and_then(|id| columns.get(id)?.split_whitespace().next()).map(str::to_owned);
-            let id = id.unwrap_or_else(|| lines.fallback_id());
-            let (Some(letters), Some(structure)) = (columns.get(self.sequence), columns.get(self.structure)) else {
-                return Err(lines.error(&id, "the row has fewer columns than the header"));
-            };
-            let mut sequence = Vec::with_capacity(letters.len());
-            for (position, letter) in letters.trim().chars().enumerate() {
-                let known = u8::try_from(letter).ok().and_then(rna_letter);
-                sequence.push(known.ok_or_else(|| {
-                    lines.error(&id, format!("position {}: `{letter}` is no nucleotide", position + 1))
-                })?);
-            }
-            let structure = structure.trim().as_bytes();
-            if sequence.is_empty() || sequence.len() != structure.len() {
-                let (bases, characters) = (sequence.len(), structure.len());
-                let message = format!("the structure has {characters} characters and the sequence {bases} bases");
-                return Err(lines.error(&id, message));
-            }
-            let partners = dot_bracket::parse_structure_line(structure)
-                .map_err(|(position, message)| lines.error(&id, format!("position {}: {message}", position + 1)))?;
-            return Ok(Some(Structure { id, sequence, partners }));
-        }
-        Ok(None)
-    }
-}
-
-impl<R: BufRead> Iterator for StructureReader<R> {
-    type Item = Result<Structure>;
-
-    /// The next record; nothing after an error.
-    fn next(&mut self) -> Option<Self::Item> {
-        if self.finished {
-            return None;
-        }
-        let record = self.read().transpose();
-        self.finished = !matches!(record, Some(Ok(_)));
-        record
-    }
 }

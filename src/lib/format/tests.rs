@@ -6,7 +6,7 @@ use super::{
     bed, bpseq, connectivity_table,
     dot_bracket::{self, bracket_kinds, parse_structure_line, structure_line},
     structure::{Structure, StructureFormat, pairs},
-    structure_reader, table,
+    structure_reader, structure_table, table,
 };
 use crate::{
     Error, Result,
@@ -46,7 +46,7 @@ fn read_with(format: StructureFormat, text: &[u8]) -> Result<Vec<Structure>> {
         StructureFormat::Dbn => dot_bracket::Reader::new(text, "x.dbn").collect(),
         StructureFormat::Ct => connectivity_table::Reader::new(text, "x.ct").collect(),
         StructureFormat::Bpseq => bpseq::Reader::new(text, "x.bpseq").collect(),
-        StructureFormat::Tsv => table::StructureReader::new(text, "x.tsv")?.collect(),
+        StructureFormat::Tsv => structure_table::Reader::new(text, "x.tsv")?.map(|row| Ok(row?.0)).collect(),
     }
 }
 
@@ -205,6 +205,22 @@ fn dot_bracket_as_other_programs_write_it() {
     );
     let bprna = "#Name: a\n#Length:  10\nGGGAAAUCCN\n(((....)))\n";
     assert_eq!(read_any(bprna.as_bytes()).unwrap(), expected[..1]);
+    // Titles with energies.
+    let titled = ">ENERGY = -5.3  a\nGGGAAAUCCN\n(((....)))\n>dG = -4.1 [initially -5.0] b\nAC\n..\n";
+    assert_eq!(read(titled), expected);
+    // RNAfold -p, and RNAsubopt: the first structure counts.
+    let ensemble =
+        "(((....))) ( -3.40)\n{((....)}, [ -3.52]\n((......)) { -3.30 d=0.93}\n((......)) { -3.30 MEA=8.9}\n";
+    let remark = " frequency of mfe structure in ensemble 0.81; ensemble diversity 1.20\n";
+    assert_eq!(read(&format!(">a\nGGGAAAUCCN\n{ensemble}{remark}>b\nAC\n..\n")), expected);
+    assert_eq!(read(">a [100]\nGGGAAAUCCN   -3.40   1.00\n(((....)))  -3.40\n.((....)).  -3.10\n"), expected[..1]);
+    // bpRNA's .st files: more lines about the structure.
+    let st = "#Name: a\n#Length: 10\nGGGAAAUCCN\n(((....)))\nSSSHHHHSSS\nNNNNNNNNNN\nS1 1..3 \"GGG\" 8..10 \"CCN\"\n";
+    assert_eq!(read(st), expected[..1]);
+    // Letters alone are a structure where one must follow.
+    assert_eq!(read(">a\nGGGGCCCC\nAAAAaaaa\n"), [structure("a", "GGGGCCCC", "(((())))")]);
+    assert_eq!(read(">a\nGGGG\nCCCC\nAAAA\naaaa (-1.20)\n"), [structure("a", "GGGGCCCC", "(((())))")]);
+    assert_eq!(read(">a\nGc\nAa\nGCaA\n........\n"), [structure("a", "GCAAGCAA", "........")]);
     // Other marks for unpaired bases, brackets in another order than ours.
     assert_eq!(read(">a\nGGGAAAUCCN\n<<<-_:,>>>\n"), [structure("a", "GGGAAAUCCN", "(((....)))")]);
     // A header without an id.
@@ -221,7 +237,8 @@ fn connectivity_tables_as_other_programs_write_them() {
         ("    5   name and more", "name"),
         ("5 ENERGY = -3.4  name", "name"),
         ("  5\tENERGY = -3.4\tname", "name"),
-        ("5 dG = -3.40 [initially -3.5] ", "[initially"),
+        ("5 dG = -3.40 [initially -3.5] ", "x"),
+        ("5 dG = -3.40 [initially -3.5] name", "name"),
         ("5 Energy: -3.4 name", "name"),
         ("5  dG=-3.4 name", "name"),
         ("5 ENERGY = name", "name"),
@@ -237,6 +254,11 @@ fn connectivity_tables_as_other_programs_write_them() {
         );
         assert_eq!(read_any(text.as_bytes()).unwrap().len(), 1, "{header}");
     }
+    // Suboptimal structures of one RNA: the first, which is the best, counts.
+    let other = rows.replace("2 5 1", "2 0 1").replace("0 1 5", "0 0 5");
+    let several = format!("5 dG = -3.4 a\n{rows}5 dG = -3.1 a\n{other}5 dG = -3.4 b\n{rows}");
+    let expected = [structure("a", "GGNAU", "(...)"), structure("b", "GGNAU", "(...)")];
+    assert_eq!(read_any(several.as_bytes()).unwrap(), expected);
     // Records without ids are numbered after the file.
     let text = format!("5\n{rows}5\n{rows}");
     let ids: Vec<String> = read_any(text.as_bytes()).unwrap().into_iter().map(|structure| structure.id).collect();
@@ -252,6 +274,9 @@ fn bpseq_as_other_programs_write_it() {
         ("# name of something\n#another\n", "name"),
         ("#Name: bpRNA_1\n#Length: 5\n", "bpRNA_1"),
         ("Filename: d.5.b.bpseq\nOrganism: E. coli\nAccession Number: J01695\n", "d.5.b.bpseq"),
+        ("Filename: d.5.b.bpseq Organism: E. coli Accession Number: J01695\n", "d.5.b.bpseq"),
+        ("Organism: E. coli\nFilename: d.5.b.bpseq\nCitation and related information available at x\n", "d.5.b.bpseq"),
+        ("# File PDB_00001.bpseq\n# RNA SSTRAND database\n", "PDB_00001.bpseq"),
     ] {
         let text = format!("{header}{rows}");
         let expected = [structure(id, "GGNAU", "(...)")];
@@ -261,6 +286,34 @@ fn bpseq_as_other_programs_write_it() {
     // Without comments a record begins where positions do.
     let two = read_any(format!("{rows}{rows}#the end\n").as_bytes()).unwrap();
     assert_eq!(two.iter().map(|structure| structure.id.as_str()).collect::<Vec<_>>(), ["file", "file_2"]);
+}
+
+/// The files in testdata/structures/programs.
+#[test]
+fn files_of_other_programs() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/structures/programs");
+    for (file, ids) in [
+        ("mfold.ct", &["hairpin", "second"][..]),
+        ("UNAFold.ct", &["hairpin"]),
+        ("RNAstructure.ct", &["hairpin"]),
+        ("RNAstructure.dbn", &["hairpin", "second"]),
+        ("b2ct.ct", &["hairpin"]),
+        ("RNAfold-p.dbn", &["hairpin", "open"]),
+        ("RNAsubopt.dbn", &["hairpin"]),
+        ("bpRNA.dbn", &["bpRNA_CRW_1"]),
+        ("bpRNA.st", &["bpRNA_CRW_1"]),
+        ("CRW.bpseq", &["d.5.b.E.coli.bpseq"]),
+        ("STRAND.bpseq", &["PDB_00001.bpseq"]),
+    ] {
+        let structures = read_any(&std::fs::read(format!("{folder}/{file}")).unwrap()).expect(file);
+        assert_eq!(structures.iter().map(|structure| structure.id.as_str()).collect::<Vec<_>>(), ids, "{file}");
+        let pairs: Vec<_> = structures[0].pairs().collect();
+        assert_eq!(
+            (structures[0].sequence.as_slice(), pairs),
+            (&b"GGGGAAAACCCC"[..], vec![(0, 11), (1, 10), (2, 9), (3, 8)]),
+            "{file}"
+        );
+    }
 }
 
 #[test]
@@ -301,8 +354,15 @@ fn refusals_say_where_and_what() {
         (Bpseq, "#a\n1 G -1\n", &["line 2", "`-1`"]),
         (Bpseq, "#a\n1 G 0 0\n", &["line 2", "expected"]),
         (Bpseq, "#a\n2 G 0\n", &["position 2", "1 was expected"]),
-        (Tsv, "id\tsequence\tstructure\na\tGGAACC\n", &["x.tsv", "record 1 (a)", "line 2", "fewer columns"]),
-        (Tsv, "id\tsequence\n", &["`structure`"]),
+        (Tsv, "id\tsequence\tstructure\na\tGGAACC\n", &["x.tsv", "line 2 (a)", "2 columns", "has 3"]),
+        (Tsv, "id\tsequence\n", &["a column structure or dotbracket", "is needed"]),
+        (Tsv, "id,sequence,structure\na,AC,..\n", &["parted by commas"]),
+        (Tsv, "id\tsequence\tstructure\na\tGG&CC\t((&))\n", &["line 2 (a)", "position 3", "two strands"]),
+        (Dbn, ">a\nGG&CC\n((&))\n", &["record 1 (a)", "line 2", "two strands"]),
+        (Dbn, ">a\nGGAACC\n((..))\n(((...)))\n", &["line 4", "follows a whole structure"]),
+        (Ct, "4 a\n1 G 0 2 4 1\n2 C 1 0 3 2\n3 G 0 4 2 1\n4 C 3 0 1 2\n", &["line 3", "nick between bases 2 and 3"]),
+        (Ct, "4 a\n1 G 0 2 4 1\n2 C 1 3 3 2\n3 G 0 4 2 1\n4 C 3 0 1 2\n", &["line 4", "nick between bases 2 and 3"]),
+        (Ct, "2 a\n1 G 0 2 0 1\n2 I 1 0 0 2\n", &["line 3", "`I` links two strands"]),
         (Tsv, "id\tsequence\tstructure\na\tGC\t.\n", &["1 characters", "2 bases"]),
     ] {
         let message = refusal(format, text);

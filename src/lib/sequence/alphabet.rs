@@ -36,6 +36,7 @@ impl std::fmt::Display for BadLetter {
             b'-' | b'.' | b'~' => {
                 write!(out, "'{}' is an alignment gap: remove the gaps", self.letter as char)?;
             }
+            b'&' | b'+' => write!(out, "'{}' joins two strands: give each RNA a record", self.letter as char)?,
             b' ' | b'\t' => write!(out, "white space inside the sequence: remove it")?,
             letter => write!(out, "'{}' is no nucleotide: remove or replace it", letter.escape_ascii())?,
         }

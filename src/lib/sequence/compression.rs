@@ -1,6 +1,10 @@
-//! Compressed input: told by its first bytes and decompressed while it is read.
+//! Compressed input: told by its first bytes and decompressed while it is read, to its end.
+//!
+//! A file that is cut off, damaged, or followed by something else is an error, which carries [`Damage`].
 
 use std::io::{self, BufRead, BufReader, Cursor, Read};
+
+use flate2::bufread::GzDecoder;
 
 /// Bytes read from a file at once.
 const BUFFER: usize = 256 * 1024;
@@ -9,8 +13,8 @@ const BUFFER: usize = 256 * 1024;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Compression {
     None,
+    /// Gzip members, those of bgzip among them.
     Gzip,
-    Bgzip,
     Bzip2,
     Xz,
     Zstd,
@@ -21,7 +25,6 @@ impl Compression {
         match self {
             Compression::None => "uncompressed",
             Compression::Gzip => "gzip",
-            Compression::Bgzip => "bgzip",
             Compression::Bzip2 => "bzip2",
             Compression::Xz => "xz",
             Compression::Zstd => "zstd",
@@ -31,8 +34,6 @@ impl Compression {
     /// What the first bytes of a stream tell.
     fn sniff(start: &[u8]) -> Self {
         match start {
-            // A gzip member with an extra field that begins with bgzip's own, BC.
-            [0x1f, 0x8b, 8, flags, _, _, _, _, _, _, _, _, b'B', b'C', ..] if flags & 4 != 0 => Compression::Bgzip,
             [0x1f, 0x8b, ..] => Compression::Gzip,
             [b'B', b'Z', b'h', ..] => Compression::Bzip2,
             [0xfd, b'7', b'z', b'X', b'Z', 0, ..] => Compression::Xz,
@@ -43,9 +44,50 @@ impl Compression {
     }
 }
 
-/// The decompressed stream and how it was compressed. Files of several members or frames are read to their end.
-pub(super) fn decompress(mut input: Box<dyn Read + Send>) -> io::Result<(Box<dyn Read + Send>, Compression)> {
-    let mut start = [0; 14];
+/// What is wrong with the data of a stream, apart from anything that the system says: it travels inside an [`io::Error`].
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct Damage(pub(crate) String);
+
+impl Damage {
+    /// An error of reading that says this.
+    pub(crate) fn error(message: impl Into<String>) -> io::Error {
+        io::Error::new(io::ErrorKind::InvalidData, Damage(message.into()))
+    }
+}
+
+/// Memory that decompressing xz may take: `xz -9` needs a sixteenth of it.
+const XZ_MEMORY: u64 = 1 << 30;
+
+/// The decompressed stream. Files of several members or frames are read to their end.
+///
+/// # Errors
+/// Those of the system. What is wrong with compressed data comes as [`Damage`], from here or from the stream.
+pub(super) fn decompress(mut input: Box<dyn Read + Send>) -> io::Result<Box<dyn Read + Send>> {
+    let mut start = [0; 6];
+    let length = read_start(&mut input, &mut start)?;
+    let start = start[..length].to_vec();
+    let compression = Compression::sniff(&start);
+    let whole = Cursor::new(start).chain(input);
+    if compression == Compression::None {
+        return Ok(Box::new(whole));
+    }
+    let whole = BufReader::with_capacity(BUFFER, whole);
+    let inner: Box<dyn Read + Send> = match compression {
+        Compression::None => Box::new(whole),
+        Compression::Gzip => Box::new(Gzip::new(whole)),
+        Compression::Bzip2 => Box::new(bzip2::bufread::MultiBzDecoder::new(whole)),
+        Compression::Xz => {
+            let stream = liblzma::stream::Stream::new_stream_decoder(XZ_MEMORY, liblzma::stream::CONCATENATED)?;
+            Box::new(liblzma::bufread::XzDecoder::new_stream(whole, stream))
+        }
+        Compression::Zstd => Box::new(zstd::stream::read::Decoder::with_buffer(whole)?),
+    };
+    Ok(Box::new(Decompressed { inner, compression }))
+}
+
+/// Fills `start` from `input`; fewer bytes mean that it ends there.
+fn read_start(input: &mut impl Read, start: &mut [u8]) -> io::Result<usize> {
     let mut length = 0;
     while length < start.len() {
         match input.read(&mut start[length..]) {
@@ -55,76 +97,109 @@ pub(super) fn decompress(mut input: Box<dyn Read + Send>) -> io::Result<(Box<dyn
             Err(error) => return Err(error),
         }
     }
-    let start = start[..length].to_vec();
-    let compression = Compression::sniff(&start);
-    let whole = Cursor::new(start).chain(input);
-    if compression == Compression::None {
-        return Ok((Box::new(whole), compression));
-    }
-    let whole = BufReader::with_capacity(BUFFER, whole);
-    let stream: Box<dyn Read + Send> = match compression {
-        Compression::None => Box::new(whole),
-        Compression::Gzip => Box::new(flate2::bufread::MultiGzDecoder::new(whole)),
-        Compression::Bgzip => Box::new(Bgzip::new(whole)),
-        Compression::Bzip2 => Box::new(bzip2::bufread::MultiBzDecoder::new(whole)),
-        Compression::Xz => Box::new(liblzma::bufread::XzDecoder::new_multi_decoder(whole)),
-        Compression::Zstd => Box::new(zstd::stream::read::Decoder::with_buffer(whole)?),
-    };
-    Ok((stream, compression))
+    Ok(length)
 }
 
-/// The block that ends every bgzip file: without it, whole blocks are missing.
-const BGZIP_END: [u8; 28] =
-    [0x1f, 0x8b, 8, 4, 0, 0, 0, 0, 0, 0xff, 6, 0, 0x42, 0x43, 2, 0, 0x1b, 0, 3, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+/// A decompressor whose errors say what is wrong with the file.
+struct Decompressed {
+    inner: Box<dyn Read + Send>,
+    compression: Compression,
+}
 
-/// Decompresses bgzip and checks that the last block is there: a file cut between two blocks is sound gzip.
-struct Bgzip<R: BufRead>(flate2::bufread::MultiGzDecoder<Tail<R>>);
+impl Read for Decompressed {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.inner.read(buffer).map_err(|error| {
+            if error.raw_os_error().is_some() || error.kind() == io::ErrorKind::Interrupted {
+                return error;
+            }
+            let what = match error.kind() {
+                io::ErrorKind::UnexpectedEof => "end too early: the file is cut off",
+                _ => "are damaged",
+            };
+            let name = self.compression.name();
+            Damage::error(format!("the {name} data {what} ({error}); copy or download it again"))
+        })
+    }
+}
 
-impl<R: BufRead> Bgzip<R> {
+/// Decompresses gzip member by member, as gunzip does: plain members and bgzip's blocks in any order, and zeros after the
+/// last one, as tapes and some file systems leave them. A file that ends with a bgzip block must end with the empty one
+/// that bgzip writes last: cut between two blocks, it is sound gzip otherwise.
+struct Gzip<R: BufRead> {
+    member: Option<GzDecoder<R>>,
+    /// What follows the member that was read last.
+    rest: Option<R>,
+    /// Bytes that the present member gave.
+    bytes: u64,
+    /// The last member is a bgzip block with data in it.
+    ends_in_block: bool,
+}
+
+impl<R: BufRead> Gzip<R> {
     fn new(inner: R) -> Self {
-        Self(flate2::bufread::MultiGzDecoder::new(Tail { inner, last: Vec::new() }))
+        Self { member: Some(GzDecoder::new(inner)), rest: None, bytes: 0, ends_in_block: false }
     }
-}
 
-impl<R: BufRead> Read for Bgzip<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let read = self.0.read(buffer)?;
-        if read == 0 && !buffer.is_empty() && self.0.get_ref().last != BGZIP_END {
-            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the last block of bgzip is missing"));
+    /// Begins the next member; false at the end of the file.
+    fn next_member(&mut self) -> io::Result<bool> {
+        let Some(mut rest) = self.rest.take() else { return Ok(false) };
+        match rest.fill_buf()?.first() {
+            Some(0x1f) => {
+                self.member = Some(GzDecoder::new(rest));
+                self.bytes = 0;
+                Ok(true)
+            }
+            None if self.ends_in_block => {
+                Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the last block of bgzip is missing"))
+            }
+            None => Ok(false),
+            Some(_) => loop {
+                let padding = rest.fill_buf()?;
+                let length = padding.len();
+                if length == 0 {
+                    return Ok(false);
+                }
+                if padding.iter().any(|byte| *byte != 0) {
+                    let message = "what follows the last member is neither gzip nor padding";
+                    return Err(io::Error::new(io::ErrorKind::InvalidData, message));
+                }
+                rest.consume(length);
+            },
         }
-        Ok(read)
     }
 }
 
-/// Remembers the last bytes that went through.
-struct Tail<R> {
-    inner: R,
-    last: Vec<u8>,
-}
-
-impl<R: BufRead> Read for Tail<R> {
+impl<R: BufRead> Read for Gzip<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let available = self.fill_buf()?;
-        let length = available.len().min(buffer.len());
-        buffer[..length].copy_from_slice(&available[..length]);
-        self.consume(length);
-        Ok(length)
+        if buffer.is_empty() {
+            return Ok(0);
+        }
+        loop {
+            let Some(member) = &mut self.member else {
+                if self.next_member()? {
+                    continue;
+                }
+                return Ok(0);
+            };
+            let read = member.read(buffer)?;
+            if read > 0 {
+                self.bytes += read as u64;
+                return Ok(read);
+            }
+            let block = member.header().and_then(|header| header.extra()).is_some_and(has_block_size);
+            self.ends_in_block = block && self.bytes > 0;
+            self.rest = self.member.take().map(GzDecoder::into_inner);
+        }
     }
 }
 
-impl<R: BufRead> BufRead for Tail<R> {
-    fn fill_buf(&mut self) -> io::Result<&[u8]> {
-        self.inner.fill_buf()
-    }
-
-    fn consume(&mut self, amount: usize) {
-        // The buffer still holds what is about to be consumed; asking for it again reads nothing.
-        if let Ok(available) = self.inner.fill_buf() {
-            let consumed = &available[..amount.min(available.len())];
-            self.last.extend_from_slice(&consumed[consumed.len().saturating_sub(BGZIP_END.len())..]);
-            let excess = self.last.len().saturating_sub(BGZIP_END.len());
-            self.last.drain(..excess);
+/// Whether the extra field of a gzip member holds bgzip's subfield, BC (SAM specification, section 4.1).
+fn has_block_size(mut extra: &[u8]) -> bool {
+    while let [first, second, low, high, rest @ ..] = extra {
+        if [*first, *second] == *b"BC" {
+            return true;
         }
-        self.inner.consume(amount);
+        extra = rest.get(usize::from(u16::from_le_bytes([*low, *high]))..).unwrap_or_default();
     }
+    false
 }

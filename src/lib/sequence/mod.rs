@@ -21,14 +21,15 @@ pub mod tokenizer;
 mod windows;
 
 pub use alphabet::{normalise, normalise_into};
+pub(crate) use compression::Damage;
 pub use masking::{Masked, Masker};
 pub use reader::{Accept, InputFile, OnError, Progress, ReaderOptions, RecordReader, SET_ASIDE};
 pub use record::{Record, TokenText, Tokens};
 pub use shard::Shard;
 pub use site_pair::{SitePair, SitePairReader};
 pub use tally::Tally;
-pub(crate) use text::decompressed;
 pub use text::open_text;
+pub(crate) use text::{decompressed, first_letter, other_text};
 pub use token_writer::TokenWriter;
 pub use tokenizer::Tokenizer;
 pub use windows::windows;

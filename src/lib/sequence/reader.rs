@@ -1,20 +1,19 @@
 //! Reading records: from files and standard input, of any format and compression, whole or one shard.
 
 use super::alphabet::normalise_into;
-use super::compression::{Compression, decompress};
 use super::fastq::Fastq;
 use super::feed::Feed;
 use super::record::Record;
 use super::shard::Shard;
 use super::tally::Tally;
+use super::text::{first_letter, open_raw, text};
 use super::token_table::TokenTable;
 use crate::{Error, Result};
 use needletail::parser::{FastaReader, FastxReader};
 use std::cmp::Ordering;
 use std::collections::{HashSet, VecDeque};
-use std::fs::File;
 use std::hash::{BuildHasherDefault, DefaultHasher, Hash, Hasher};
-use std::io::{self, Cursor, Read};
+use std::io::{self, BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering as Memory};
@@ -92,6 +91,8 @@ pub struct ReaderOptions {
 pub(super) enum Step {
     Record,
     Bad(Defect),
+    /// The stream cannot be read on, or is not what it should be.
+    Failed(Error),
     /// The end of the stream, or of what could be read of it.
     End,
 }
@@ -140,15 +141,16 @@ pub struct Progress {
 
 struct Source {
     file: String,
-    compression: Compression,
-    feed: Feed,
+    /// What FASTA and FASTQ are read from, which keeps a failure of the stream aside.
+    feed: Option<Feed>,
     parser: Parser,
     /// Records met in this input.
     records: u64,
 }
 
 enum Parser {
-    Fasta(FastaReader<Feed>),
+    /// The parser, and what it reads from.
+    Fasta(FastaReader<Feed>, Feed),
     Fastq(Fastq),
     Tokens(TokenTable),
     /// An input of no bytes.
@@ -202,6 +204,14 @@ impl RecordReader {
         Ok(reader)
     }
 
+    /// Reads the records of a text that has been opened already ([`super::open_text`]); errors call it as `input`.
+    pub(crate) fn of_text(text: Box<dyn BufRead + Send>, input: &InputFile, options: ReaderOptions) -> Result<Self> {
+        let mut reader = Self::open(&[], ReaderOptions { shard: None, ..options })?;
+        reader.waiting.clear();
+        reader.current = Some(Source::of_text(text, input.name(), reader.options.accept)?);
+        Ok(reader)
+    }
+
     /// Calls `observer` after every record, with how far the reader is.
     pub fn observe(&mut self, observer: impl FnMut(Progress) + Send + 'static) {
         self.observer = Some(Box::new(observer));
@@ -234,19 +244,20 @@ impl RecordReader {
             };
             record.tokens = None;
             let step = match &mut source.parser {
-                Parser::Fasta(parser) => read_fasta(parser, &source.feed, record),
+                Parser::Fasta(parser, feed) => read_fasta(parser, feed, record),
                 Parser::Fastq(parser) => parser.read(record),
                 Parser::Tokens(parser) => parser.read(record),
                 Parser::Empty => Step::End,
             };
             let defect = match step {
                 Step::End => {
-                    if let Some(failure) = source.feed.take_failure() {
+                    if let Some(failure) = source.feed.as_ref().and_then(Feed::take_failure) {
                         return Err(source.failure(failure));
                     }
                     self.current = None;
                     continue;
                 }
+                Step::Failed(error) => return Err(error),
                 Step::Record if self.options.unique_ids && !self.seen.insert(hash(&record.id)) => {
                     let message = "an earlier record has the same id: give each its own".to_owned();
                     Some(Defect { id: Some(record.id.clone()), place: None, message })
@@ -353,42 +364,34 @@ fn read_fasta(parser: &mut FastaReader<Feed>, feed: &Feed, record: &mut Record) 
 impl Source {
     fn open(input: &InputFile, options: &ReaderOptions, bytes: &Arc<AtomicU64>) -> Result<Self> {
         let file = input.name();
-        let read_error = |error| Error::Read { file: file.clone(), source: error };
-        let raw: Box<dyn Read + Send> = match input {
-            InputFile::Stdin => Box::new(io::stdin()),
-            InputFile::Path(path) => Box::new(File::open(path).map_err(read_error)?),
-        };
-        let raw = Box::new(Counted { inner: raw, bytes: bytes.clone() });
-        let (mut stream, compression) = decompress(raw).map_err(read_error)?;
-        let damaged = |error| stream_error(&file, compression, "at its start", error);
-        let start = first_byte(&mut stream).map_err(damaged)?;
+        let raw = Box::new(Counted { inner: open_raw(input)?, bytes: bytes.clone() });
+        let stream = text(raw, &file)?;
+        Self::of_text(Box::new(BufReader::with_capacity(BUFFER, stream)), file, options.accept)
+    }
+
+    /// Finds out what a text holds.
+    fn of_text(mut stream: Box<dyn BufRead + Send>, file: String, accept: Accept) -> Result<Self> {
+        let start = first_letter(&mut stream).map_err(|error| Error::stream(&file, "at its start", error))?;
         let Some(start) = start else {
-            let feed = Feed::new(Box::new(io::empty()), b"");
-            return Ok(Self { file, compression, feed, parser: Parser::Empty, records: 0 });
+            return Ok(Self { file, feed: None, parser: Parser::Empty, records: 0 });
         };
-        let stream = Box::new(Cursor::new([start]).chain(stream));
         let refuse = |message: String| Error::Input { file: file.clone(), place: "line 1".to_owned(), message };
         let (feed, parser) = match start {
-            b'>' | b'@' if options.accept == Accept::Tokens => {
+            b'>' | b'@' if accept == Accept::Tokens => {
                 let format = if start == b'>' { "FASTA" } else { "FASTQ" };
                 return Err(refuse(format!("this is {format}, but tokens are wanted: make them with rna-kmerize")));
             }
             b'>' => {
                 let feed = Feed::new(stream, b"\n\n");
-                (feed.clone(), Parser::Fasta(FastaReader::with_capacity(feed, BUFFER)))
+                (Some(feed.clone()), Parser::Fasta(FastaReader::with_capacity(feed.clone(), BUFFER), feed))
             }
             b'@' => {
                 let feed = Feed::keeping(stream);
-                (feed.clone(), Parser::Fastq(Fastq::new(feed)))
+                (Some(feed.clone()), Parser::Fastq(Fastq::new(feed)))
             }
             _ => {
-                let feed = Feed::new(stream, b"");
-                let table = TokenTable::open(feed.clone());
-                if let Some(failure) = feed.take_failure().filter(|_| table.is_err()) {
-                    return Err(damaged(failure));
-                }
-                let table = table.map_err(refuse)?;
-                match options.accept {
+                let table = TokenTable::open(stream, &file)?;
+                match accept {
                     Accept::Sequences => {
                         return Err(refuse(
                             "these are tokens already, but sequences are wanted: FASTA or FASTQ".to_owned(),
@@ -397,11 +400,11 @@ impl Source {
                     Accept::Tokens if table.has_labels() => {
                         return Err(refuse("this table has labels: it is masked already".to_owned()));
                     }
-                    _ => (feed, Parser::Tokens(table)),
+                    _ => (None, Parser::Tokens(table)),
                 }
             }
         };
-        Ok(Self { file, compression, feed, parser, records: 0 })
+        Ok(Self { file, feed, parser, records: 0 })
     }
 
     /// The error of a stream that broke off after the records met so far.
@@ -410,7 +413,7 @@ impl Source {
             0 => "in its first record".to_owned(),
             records => format!("after record {records}"),
         };
-        stream_error(&self.file, self.compression, &place, error)
+        Error::stream(&self.file, place, error)
     }
 
     /// The error of the record just met.
@@ -423,33 +426,6 @@ impl Source {
             place.push_str(&format!(", {within}"));
         }
         Error::Input { file: self.file.clone(), place, message: defect.message }
-    }
-}
-
-/// What a failure of the stream means: a defect of the file's system, or compressed data that are cut off or damaged.
-fn stream_error(file: &str, compression: Compression, place: &str, error: io::Error) -> Error {
-    if compression == Compression::None || error.raw_os_error().is_some() {
-        return Error::Read { file: file.to_owned(), source: error };
-    }
-    let what = match error.kind() {
-        io::ErrorKind::UnexpectedEof => "end too early: the file is cut off",
-        _ => "are damaged",
-    };
-    let message = format!("the {} data {what} ({error}); copy or download it again", compression.name());
-    Error::Input { file: file.to_owned(), place: place.to_owned(), message }
-}
-
-/// The first byte that is neither part of a byte order mark nor a blank line; it is taken from the stream.
-fn first_byte(stream: &mut dyn Read) -> io::Result<Option<u8>> {
-    let mut byte = [0];
-    loop {
-        match stream.read(&mut byte) {
-            Ok(0) => return Ok(None),
-            Ok(_) if matches!(byte[0], b'\n' | b'\r' | b' ' | b'\t' | 0xef | 0xbb | 0xbf) => {}
-            Ok(_) => return Ok(Some(byte[0])),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
     }
 }
 
@@ -534,39 +510,42 @@ mod tests {
     use proptest::prelude::*;
     use std::io::Write;
 
-    const CODECS: [Compression; 6] = [
-        Compression::None,
-        Compression::Gzip,
-        Compression::Bgzip,
-        Compression::Bzip2,
-        Compression::Xz,
-        Compression::Zstd,
-    ];
+    #[derive(Clone, Copy, Debug, PartialEq)]
+    enum Codec {
+        None,
+        Gzip,
+        Bgzip,
+        Bzip2,
+        Xz,
+        Zstd,
+    }
 
-    fn compress(text: &[u8], compression: Compression) -> Vec<u8> {
+    const CODECS: [Codec; 6] = [Codec::None, Codec::Gzip, Codec::Bgzip, Codec::Bzip2, Codec::Xz, Codec::Zstd];
+
+    fn compress(text: &[u8], compression: Codec) -> Vec<u8> {
         match compression {
-            Compression::None => text.to_vec(),
-            Compression::Gzip => {
+            Codec::None => text.to_vec(),
+            Codec::Gzip => {
                 let mut writer = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
                 writer.write_all(text).unwrap();
                 writer.finish().unwrap()
             }
-            Compression::Bgzip => {
+            Codec::Bgzip => {
                 let mut writer = noodles::bgzf::io::Writer::new(Vec::new());
                 writer.write_all(text).unwrap();
                 writer.finish().unwrap()
             }
-            Compression::Bzip2 => {
+            Codec::Bzip2 => {
                 let mut writer = bzip2::write::BzEncoder::new(Vec::new(), bzip2::Compression::fast());
                 writer.write_all(text).unwrap();
                 writer.finish().unwrap()
             }
-            Compression::Xz => {
+            Codec::Xz => {
                 let mut writer = liblzma::write::XzEncoder::new(Vec::new(), 1);
                 writer.write_all(text).unwrap();
                 writer.finish().unwrap()
             }
-            Compression::Zstd => {
+            Codec::Zstd => {
                 let mut writer = zstd::stream::Encoder::new(Vec::new(), 1).unwrap();
                 // As the zstd program does.
                 writer.include_checksum(true).unwrap();
@@ -664,7 +643,6 @@ mod tests {
             (">a\nA\n>b\n\n\n", "record 2 (b): empty record"),
             (">", "record 1: the record has no id"),
             ("> a\nA\n", "record 1: the record has no id"),
-            (">a\nA\n>b\rACGU\r", "record 2 (b): empty record"),
             ("@a\nACGU\n+\nIII\n", "record 1 (a): sequence length is 4 but quality length is 3"),
             ("@a\nA\n+\nI\n@b x\nACGU\n+\nI", "record 2 (b): sequence length is 4 but quality length is 1"),
             ("@a\nA\n+\nI\n@b\nACGU\n", "record 2 (b): the input ends inside this record"),
@@ -766,14 +744,14 @@ mod tests {
                 for options in [ReaderOptions::default(), skipping()] {
                     let (records, error) = read(&[&whole[..cut]], options);
                     let error = error.unwrap_or_else(|| panic!("{codec:?} cut at {cut} of {}", whole.len()));
-                    assert!(error.contains(codec.name()) && error.contains("copy or download"), "{error}");
+                    assert!(error.contains("data end too early") && error.contains("copy or download"), "{error}");
                     assert_eq!(records, expected[..records.len()], "{codec:?} cut at {cut}");
                 }
             }
         }
-        let mut blocks = compress(text.as_bytes(), Compression::Bgzip);
+        let mut blocks = compress(text.as_bytes(), Codec::Bgzip);
         blocks.truncate(blocks.len() - 28);
-        assert!(error_of(&blocks).contains("bgzip data end too early"));
+        assert!(error_of(&blocks).contains("the last block of bgzip is missing"));
     }
 
     #[test]
@@ -784,6 +762,52 @@ mod tests {
             let middle = bytes.len() / 2;
             bytes[middle..middle + 8].iter_mut().for_each(|byte| *byte ^= 0x5a);
             assert!(read(&[&bytes], skipping()).1.is_some(), "{codec:?}");
+        }
+    }
+
+    #[test]
+    fn members_of_gzip_and_bgzip_mix_and_zeros_may_follow() {
+        let (plain, blocks) = (compress(b">a\nAC\n", Codec::Gzip), compress(b">b\nGU\n", Codec::Bgzip));
+        for (bytes, expected) in [
+            ([blocks.clone(), plain.clone()].concat(), vec!["b", "a"]),
+            ([plain.clone(), blocks.clone()].concat(), vec!["a", "b"]),
+            ([plain.clone(), vec![0; 512]].concat(), vec!["a"]),
+            ([blocks.clone(), vec![0; 3]].concat(), vec!["b"]),
+            // A bgzip file that was cut between two blocks is none to its end when a plain member follows.
+            ([blocks[..blocks.len() - 28].to_vec(), plain.clone()].concat(), vec!["b", "a"]),
+        ] {
+            assert_eq!(ids(&read_all(&bytes)), expected);
+        }
+        let cut = [plain.clone(), blocks[..blocks.len() - 28].to_vec()].concat();
+        assert!(error_of(&cut).contains("the last block of bgzip is missing"));
+        for codec in &CODECS[1..] {
+            let bytes = [compress(b">a\nAC\n>b\nGU\n", *codec), b"GARBAGE, NO MEMBER".to_vec()].concat();
+            let (records, error) = read(&[&bytes], skipping());
+            assert_eq!(ids(&records), ["a"], "{codec:?}");
+            assert!(error.expect("an error").contains("are damaged"), "{codec:?}");
+        }
+    }
+
+    #[test]
+    fn line_ends_of_old_systems_lose_no_bases() {
+        let record = |text: &str| read_all(text.as_bytes()).remove(0);
+        assert_eq!(record(">a x\rACGU\nACGU\n").sequence, b"ACGUACGU");
+        let old: Vec<Record> = read_all(b">a x\rACGU\rAC\r>b\rGG\r");
+        assert_eq!((ids(&old), old[0].sequence.as_slice()), (vec!["a", "b"], &b"ACGUAC"[..]));
+        assert_eq!(ids(&read_all(b"@a\rACGU\r+\rIIII\r@b\rA\r+\rI\r")), ["a", "b"]);
+        assert_eq!(ids(&read_all(b"id\tlength\ttokens\ra\t1\tA\rb\t1\tG\r")), ["a", "b"]);
+    }
+
+    #[test]
+    fn an_error_of_the_file_is_no_bad_record() {
+        for (text, expected) in [
+            (&b"\xff\xfe>\0a\0\n\0A\0"[..], "UTF-16"),
+            (b"id\tlength\ttokens\na\t1\tA\nb\xb5\t1\tA\nc\t1\tA\n", "not UTF-8"),
+            (b"id,length,tokens\na,1,A\n", "begins with 'id,length"),
+            (b"PK\x03\x04\x14\0", "workbook"),
+        ] {
+            let error = read(&[text], skipping()).1.expect("an error");
+            assert!(error.contains(expected), "{error}");
         }
     }
 

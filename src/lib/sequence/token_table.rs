@@ -1,52 +1,50 @@
 //! The TSV of rna-kmerize and rna-mask, read back: columns `id length tokens` and perhaps `labels`.
 
-use super::feed::Feed;
 use super::reader::{Defect, Step};
 use super::record::{Record, TokenText, Tokens};
+use super::text::other_text;
 use super::tokenizer::{FIL, FIRST_KMER, MASK, Tokenizer, UNK};
-use std::io::{BufRead, BufReader};
-
-/// Bytes read at once.
-const BUFFER: usize = 256 * 1024;
+use crate::format::named_columns::Table;
+use crate::{Error, Result};
+use std::io::BufRead;
 
 /// Rows of a token table.
 pub(super) struct TokenTable {
-    feed: Feed,
-    lines: BufReader<Feed>,
-    line: Vec<u8>,
+    table: Table<Box<dyn BufRead + Send>>,
     has_labels: bool,
     /// The k of the first row that tells it; all rows must agree.
     k: Option<usize>,
 }
 
 impl TokenTable {
-    /// Reads the header row of `feed`; the error says what is wrong with it.
-    pub(super) fn open(feed: Feed) -> Result<Self, String> {
-        let mut lines = BufReader::with_capacity(BUFFER, feed.clone());
-        let mut line = Vec::new();
-        // The feed keeps failures aside, so that reading never fails here.
-        let _ = lines.read_until(b'\n', &mut line);
-        let header: Vec<&[u8]> = line.trim_ascii_end().split(|byte| *byte == b'\t').collect();
-        let has_labels = match header.as_slice() {
-            [b"id", b"length", b"tokens"] => false,
-            [b"id", b"length", b"tokens", b"labels"] => true,
-            [b"id", ..] => {
-                return Err(format!(
+    /// Reads the header row of a table, which errors call `file`.
+    ///
+    /// # Errors
+    /// Where it cannot be read, or is no token table.
+    pub(super) fn open(stream: Box<dyn BufRead + Send>, file: &str) -> Result<Self> {
+        let refuse = |message: String| Error::Input { file: file.to_owned(), place: "line 1".to_owned(), message };
+        let Some(table) = Table::open(stream, file)? else { return Err(refuse("there is no header row".to_owned())) };
+        let has_labels = match table.names().iter().map(String::as_str).collect::<Vec<_>>()[..] {
+            ["id", "length", "tokens"] => false,
+            ["id", "length", "tokens", "labels"] => true,
+            ["id", ..] => {
+                return Err(refuse(format!(
                     "the columns are '{}', but a token table has 'id length tokens' (and 'labels' after rna-mask), \
                      separated by tabs",
-                    String::from_utf8_lossy(&header.join(&b' '))
-                ));
+                    table.names().join(" ")
+                )));
             }
             _ => {
-                let shown: String = String::from_utf8_lossy(&line).trim_end().chars().take(40).collect();
-                return Err(format!(
-                    "begins with '{}': neither FASTA ('>'), FASTQ ('@') nor the TSV of rna-kmerize (header row \
+                let shown: String = table.header().chars().take(40).collect();
+                let what = other_text(table.header()).map(|what| format!(" (is it {what}?)")).unwrap_or_default();
+                return Err(refuse(format!(
+                    "begins with '{}'{what}: neither FASTA ('>'), FASTQ ('@') nor the TSV of rna-kmerize (header row \
                      'id length tokens')",
                     shown.escape_debug()
-                ));
+                )));
             }
         };
-        Ok(Self { feed, lines, line, has_labels, k: None })
+        Ok(Self { table, has_labels, k: None })
     }
 
     /// Whether the table has the column `labels`.
@@ -56,53 +54,37 @@ impl TokenTable {
 
     /// Reads the next row.
     pub(super) fn read(&mut self, record: &mut Record) -> Step {
-        loop {
-            self.line.clear();
-            let _ = self.lines.read_until(b'\n', &mut self.line);
-            let whole = self.line.last() == Some(&b'\n');
-            if self.line.is_empty() || (!whole && self.feed.failed_after().is_some()) {
-                return Step::End;
-            }
-            if !self.line.trim_ascii().is_empty() {
-                break;
-            }
+        match self.table.advance() {
+            Ok(true) => {}
+            Ok(false) => return Step::End,
+            Err(error) => return Step::Failed(error),
         }
-        let line = std::mem::take(&mut self.line);
-        let outcome = self.parse(&line, record);
-        self.line = line;
-        match outcome {
+        match self.parse(record) {
             Ok(()) => Step::Record,
             Err(defect) => Step::Bad(defect),
         }
     }
 
-    fn parse(&mut self, line: &[u8], record: &mut Record) -> Result<(), Defect> {
-        let line = line.strip_suffix(b"\n").unwrap_or(line);
-        let line = line.strip_suffix(b"\r").unwrap_or(line);
-        let mut fields = line.split(|byte| *byte == b'\t');
-        let id = fields.next().unwrap_or_default();
-        let named = |message: String, place: Option<String>| Defect {
-            id: Some(String::from_utf8_lossy(id).into_owned()),
-            place,
-            message,
-        };
+    fn parse(&mut self, record: &mut Record) -> std::result::Result<(), Defect> {
+        let row = self.table.row();
+        let id = row.get(0).unwrap_or_default();
+        let named = |message: String, place: Option<String>| Defect { id: Some(id.to_owned()), place, message };
         let wanted =
             if self.has_labels { "4 columns (id length tokens labels)" } else { "3 columns (id length tokens)" };
-        let (length, text, labels) = match (fields.next(), fields.next(), fields.next(), fields.next()) {
-            (Some(length), Some(text), None, None) if !self.has_labels => (length, text, None),
-            (Some(length), Some(text), Some(labels), None) if self.has_labels => (length, text, Some(labels)),
+        let (length, text, labels) = match (row.len(), row.get(1), row.get(2), row.get(3)) {
+            (3, Some(length), Some(text), None) if !self.has_labels => (length, text, None),
+            (4, Some(length), Some(text), Some(labels)) if self.has_labels => (length, text, Some(labels)),
             _ => return Err(named(format!("the row does not have {wanted}"), None)),
         };
-        record.name(id)?;
+        record.name(id.as_bytes())?;
         if text.is_empty() {
             return Err(named("empty record: it has no tokens".to_owned(), None));
         }
-        let tokens = parse_tokens(text, labels).map_err(|wrong| {
+        let tokens = parse_tokens(text.as_bytes(), labels.map(str::as_bytes)).map_err(|wrong| {
             let place = wrong.token.map(|token| format!("token {token}"));
             named(wrong.message, place)
         })?;
-        if std::str::from_utf8(length).ok().and_then(|length| length.parse().ok()) != Some(tokens.ids.len()) {
-            let length = String::from_utf8_lossy(length);
+        if length.parse().ok() != Some(tokens.ids.len()) {
             let message = format!("the length is given as '{length}', but there are {} tokens", tokens.ids.len());
             return Err(named(message, None));
         }
@@ -126,7 +108,7 @@ struct Wrong {
 }
 
 /// Reads the tokens of a row and their labels, and finds k from the `[FIL]` at the ends.
-fn parse_tokens(text: &[u8], labels: Option<&[u8]>) -> Result<Tokens, Wrong> {
+fn parse_tokens(text: &[u8], labels: Option<&[u8]>) -> std::result::Result<Tokens, Wrong> {
     let form = if text[0].is_ascii_digit() { TokenText::Ids } else { TokenText::Kmers };
     let is_fill = |token: &[u8]| match form {
         TokenText::Ids => token == b"1",
@@ -176,7 +158,7 @@ fn parse_labels(
     tokenizer: Option<&Tokenizer>,
     form: TokenText,
     ids: &[u32],
-) -> Result<Vec<Option<u32>>, Wrong> {
+) -> std::result::Result<Vec<Option<u32>>, Wrong> {
     let mut read = Vec::with_capacity(ids.len());
     for (index, label) in labels.split(|byte| *byte == b' ').enumerate() {
         let id = match (label, tokenizer) {
@@ -261,15 +243,15 @@ mod tests {
     use crate::sequence::{Masker, TokenWriter};
     use proptest::prelude::*;
 
-    fn rows(text: &str) -> Vec<Result<Record, String>> {
-        let feed = Feed::new(Box::new(std::io::Cursor::new(text.as_bytes().to_vec())), b"");
-        let mut table = TokenTable::open(feed).unwrap();
+    fn rows(text: &str) -> Vec<std::result::Result<Record, String>> {
+        let mut table = TokenTable::open(Box::new(std::io::Cursor::new(text.as_bytes().to_vec())), "x").unwrap();
         let mut rows = Vec::new();
         loop {
             let mut record = Record::default();
             match table.read(&mut record) {
                 Step::Record => rows.push(Ok(record)),
                 Step::Bad(defect) => rows.push(Err(format!("{:?} {}", defect.place, defect.message))),
+                Step::Failed(error) => panic!("{error}"),
                 Step::End => return rows,
             }
         }
@@ -343,8 +325,7 @@ mod tests {
     #[test]
     fn refuses_other_columns() {
         for header in ["id\ttokens\tlength\n", "id\tlength\n", "name,seq\n", "ACGU\n", "id\tlength\ttokens\tfamily\n"] {
-            let feed = Feed::new(Box::new(std::io::Cursor::new(header.as_bytes().to_vec())), b"");
-            assert!(TokenTable::open(feed).is_err(), "{header}");
+            assert!(TokenTable::open(Box::new(header.as_bytes()), "x").is_err(), "{header}");
         }
     }
 

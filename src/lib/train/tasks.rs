@@ -1,6 +1,5 @@
 //! From the files of a task to a run or an evaluation.
 
-use std::io::{BufRead, BufReader, Cursor, Read};
 use std::path::{Path, PathBuf};
 
 use serde_json::json;
@@ -8,7 +7,7 @@ use serde_json::json;
 use super::baseline;
 use super::config::{TrainConfig, write_file};
 use super::data::Records;
-use super::data::coding::{self, Annotation, CodingRecord, CodingRecords};
+use super::data::coding::{self, CodingRecord, CodingRecords};
 use super::data::fold::{self, FoldRecord};
 use super::data::mirtarget::{self, MirtargetRecord, MirtargetRecords};
 use super::data::pretrain::{HeldOut, Settings, Stream, spool};
@@ -22,7 +21,7 @@ use super::random::{Purpose, generator};
 use super::run::{CONFIG, Outcome, Passes, Repeated, Run, Streamed, inputs_digest};
 use super::signals::Interrupt;
 use crate::decode::base_pairs::PairRules;
-use crate::format::structure_reader;
+use crate::format::annotation::Annotation;
 use crate::model::device::Compute;
 use crate::model::heads::coding::PublishedCodingConfig;
 use crate::model::parameters::LANGUAGE_MODEL;
@@ -65,7 +64,6 @@ pub struct Job {
 /// Those of reading the data and of the run.
 pub fn train(job: Job) -> Result<Outcome> {
     std::fs::create_dir_all(&job.folder).map_err(|source| Error::write(&job.folder, source))?;
-    let annotation = job.annotation.as_deref();
     match job.task {
         Task::Pretrain => {
             let settings = pretrain_settings(&job.config, &job.model)?;
@@ -100,8 +98,8 @@ pub fn train(job: Job) -> Result<Outcome> {
                 records.into_iter().filter(|r| fits.contains(&r.structure.sequence.len())).collect::<Vec<_>>()
             };
             let (training, validation) = match &job.validation {
-                Some(path) => (fold_records(&job.data)?, fold_records(std::slice::from_ref(path))?),
-                None => part_fold(fold_records(&job.data)?, &job.config)?,
+                Some(path) => (fold::read_files(&job.data)?, fold::read_files(std::slice::from_ref(path))?),
+                None => part_fold(fold::read_files(&job.data)?, &job.config)?,
             };
             count(&job.tally, training.iter().chain(&validation).map(|record| record.structure.length()));
             let validation = some(usable(validation), &job.config);
@@ -110,12 +108,16 @@ pub fn train(job: Job) -> Result<Outcome> {
             start(job, objective, &mut Repeated(training), validation)
         }
         Task::Coding => {
+            let annotation = read_annotation(job.annotation.as_deref())?;
+            let annotation = annotation.as_ref();
             let (training, validation) = match &job.validation {
-                Some(path) => {
-                    (coding_records(&job.data, annotation)?, coding_records(std::slice::from_ref(path), annotation)?)
-                }
-                None => part_coding(coding_records(&job.data, annotation)?, &job.config)?,
+                Some(path) => (
+                    coding::read_files(&job.data, annotation)?,
+                    coding::read_files(std::slice::from_ref(path), annotation)?,
+                ),
+                None => part_coding(coding::read_files(&job.data, annotation)?, &job.config)?,
             };
+            annotation.map(Annotation::check_used).transpose()?;
             count(&job.tally, training.iter().chain(&validation).map(|record| record.sequence.len()));
             let long_enough = |record: &CodingRecord| record.sequence.len() >= job.config.min_length;
             let training = CodingRecords {
@@ -130,8 +132,8 @@ pub fn train(job: Job) -> Result<Outcome> {
         }
         Task::Mirtarget => {
             let (training, validation) = match &job.validation {
-                Some(path) => (mirtarget_records(&job.data)?, mirtarget_records(std::slice::from_ref(path))?),
-                None => part_mirtarget(mirtarget_records(&job.data)?, &job.config)?,
+                Some(path) => (mirtarget::read_files(&job.data)?, mirtarget::read_files(std::slice::from_ref(path))?),
+                None => part_mirtarget(mirtarget::read_files(&job.data)?, &job.config)?,
             };
             count(&job.tally, training.iter().chain(&validation).map(|pair| pair.mirna.len() + pair.target.len()));
             let validation = some(validation, &job.config);
@@ -186,7 +188,7 @@ pub fn evaluate(evaluation: &Evaluation, tally: &Tally) -> Result<(Report, Vec<(
             (Pretrain.evaluate(model, parameters, &fixed_examples(&records, config)?)?, Vec::new())
         }
         Task::Fold => {
-            let mut records = fold_records(data)?;
+            let mut records = fold::read_files(data)?;
             count(tally, records.iter().map(|record| record.structure.length()));
             if only_held_out {
                 records = part_fold(records, config)?.1;
@@ -202,9 +204,11 @@ pub fn evaluate(evaluation: &Evaluation, tally: &Tally) -> Result<(Report, Vec<(
             (objective.evaluate(model, parameters, &records)?, rules)
         }
         Task::Coding => {
-            let mut records = coding_records(data, annotation)?;
+            let annotation = read_annotation(annotation)?;
+            let mut records = coding::read_files(data, annotation.as_ref())?;
             count(tally, records.iter().map(|record| record.sequence.len()));
-            let mut training = coding_records(baseline_training, annotation)?;
+            let mut training = coding::read_files(baseline_training, annotation.as_ref())?;
+            annotation.as_ref().map(Annotation::check_used).transpose()?;
             if only_held_out {
                 let (rest, held_out) = part_coding(records, config)?;
                 records = held_out;
@@ -227,9 +231,9 @@ pub fn evaluate(evaluation: &Evaluation, tally: &Tally) -> Result<(Report, Vec<(
             (objective.evaluate(model, parameters, &records)?, rules)
         }
         Task::Mirtarget => {
-            let mut records = mirtarget_records(data)?;
+            let mut records = mirtarget::read_files(data)?;
             count(tally, records.iter().map(|pair| pair.mirna.len() + pair.target.len()));
-            let mut training = mirtarget_records(baseline_training)?;
+            let mut training = mirtarget::read_files(baseline_training)?;
             if only_held_out {
                 let (rest, held_out) = part_mirtarget(records, config)?;
                 records = held_out;
@@ -409,67 +413,11 @@ fn part_mirtarget(
     part(records, config, |record| mirtarget::group(record, config.split_by))
 }
 
-/// The first line of a text, and the text again.
-fn first_line(mut text: Box<dyn BufRead + Send>, file: &str) -> Result<(String, Box<dyn BufRead + Send>)> {
-    let mut line = Vec::new();
-    text.read_until(b'\n', &mut line).map_err(|source| Error::read(file, source))?;
-    let first = String::from_utf8_lossy(&line).trim_end().to_string();
-    Ok((first, Box::new(BufReader::new(Cursor::new(line).chain(text)))))
-}
-
-fn fold_records(paths: &[PathBuf]) -> Result<Vec<FoldRecord>> {
-    let mut records = Vec::new();
-    for path in paths {
-        let input = InputFile::from(path.as_path());
-        let (first, text) = first_line(open_text(&input)?, &input.name())?;
-        // A table of ours or of others has a header row with an id column.
-        if first.split('\t').any(|name| name.eq_ignore_ascii_case("id")) {
-            records.extend(fold::read_table(text, &input.name())?);
-        } else {
-            for structure in structure_reader::read(text, &input.name())? {
-                records.push(FoldRecord::from(structure?));
-            }
-        }
-    }
-    Ok(records)
-}
-
-fn coding_records(paths: &[PathBuf], annotation: Option<&Path>) -> Result<Vec<CodingRecord>> {
-    let annotation = match annotation {
-        Some(path) => {
-            let input = InputFile::from(path);
-            Some(Annotation::read(open_text(&input)?, &input.name())?)
-        }
-        None => None,
-    };
-    let mut records = Vec::new();
-    for path in paths {
-        let input = InputFile::from(path.as_path());
-        let (first, text) = first_line(open_text(&input)?, &input.name())?;
-        if !first.starts_with('>') {
-            records.extend(coding::read_table(text, &input.name())?);
-            continue;
-        }
-        for record in RecordReader::open(std::slice::from_ref(&input), ReaderOptions::default())? {
-            let record = record?;
-            let header = format!("{} {}", record.id, record.description);
-            records.push(coding::from_fasta(header.trim_end(), record.sequence, annotation.as_ref()).map_err(
-                |message| Error::Input {
-                    file: input.name(),
-                    place: format!("record {} ({})", record.ordinal + 1, record.id),
-                    message,
-                },
-            )?);
-        }
-    }
-    Ok(records)
-}
-
-fn mirtarget_records(paths: &[PathBuf]) -> Result<Vec<MirtargetRecord>> {
-    let mut records = Vec::new();
-    for path in paths {
-        let input = InputFile::from(path.as_path());
-        records.extend(mirtarget::read(open_text(&input)?, &input.name())?);
-    }
-    Ok(records)
+/// Where the CDS of FASTA records are.
+fn read_annotation(path: Option<&Path>) -> Result<Option<Annotation>> {
+    path.map(|path| {
+        let input = InputFile::from(path);
+        Annotation::read(open_text(&input)?, &input.name())
+    })
+    .transpose()
 }

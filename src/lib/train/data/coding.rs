@@ -1,15 +1,16 @@
 //! Transcripts with their coding sequence (CDS), whole or in fragments.
 
-use std::collections::HashMap;
-use std::io::BufRead;
+use std::io::Read;
 use std::ops::Range;
+use std::path::PathBuf;
 
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 
 use super::Records;
+use crate::format::annotation::Annotation;
 use crate::format::named_columns::Table;
-use crate::sequence::normalise;
+use crate::sequence::{InputFile, ReaderOptions, RecordReader, first_letter, normalise, open_text};
 use crate::train::config::SplitBy;
 use crate::{Error, Result};
 
@@ -54,9 +55,37 @@ impl CodingRecord {
     }
 }
 
+/// Reads transcripts from tables, and from FASTA or FASTQ with the CDS in their headers or in `annotation`, which must
+/// then be asked whether its rows were used.
+///
+/// # Errors
+/// Where a file cannot be read, or a record is wrong.
+pub fn read_files(paths: &[PathBuf], annotation: Option<&Annotation>) -> Result<Vec<CodingRecord>> {
+    let mut records = Vec::new();
+    for path in paths {
+        let input = InputFile::from(path.as_path());
+        let mut text = open_text(&input)?;
+        let first = first_letter(&mut text).map_err(|error| Error::stream(input.name(), "at its start", error))?;
+        if !matches!(first, Some(b'>' | b'@')) {
+            records.extend(read_table(text, &input.name())?);
+            continue;
+        }
+        for record in RecordReader::of_text(text, &input, ReaderOptions::default())? {
+            let record = record?;
+            let parsed = from_fasta(&record.id, &record.description, record.sequence, annotation);
+            records.push(parsed.map_err(|message| Error::Input {
+                file: input.name(),
+                place: format!("record {} ({})", record.ordinal + 1, record.id),
+                message,
+            })?);
+        }
+    }
+    Ok(records)
+}
+
 /// Reads the rows of a TSV: `id`, `seq`, `cds_start0` and `cds_end` (0-based, half-open; -1 or empty where there is
 /// none), and perhaps `locus`.
-pub fn read_table(reader: impl BufRead, file: &str) -> Result<Vec<CodingRecord>> {
+fn read_table(reader: impl Read, file: &str) -> Result<Vec<CodingRecord>> {
     let Some(mut table) = Table::open(reader, file)? else { return Ok(Vec::new()) };
     let id = table.column(&["id"])?;
     let sequence = table.column(&["seq", "sequence"])?;
@@ -64,11 +93,12 @@ pub fn read_table(reader: impl BufRead, file: &str) -> Result<Vec<CodingRecord>>
     let end = table.column(&["cds_end"])?;
     let locus = table.optional(&["locus", "gene"]);
     let mut records = Vec::new();
-    while let Some(row) = table.next_row()? {
+    while table.advance()? {
         let parsed = (|| {
+            let row = table.fields()?;
             let sequence = normalise(row[sequence].as_bytes())
                 .map_err(|bad| format!("sequence: position {}: {bad}", bad.position))?;
-            let cds = match (row[start], row[end]) {
+            let cds = match (&row[start], &row[end]) {
                 ("" | "-1" | "NA", "" | "-1" | "NA") => None,
                 (start, end) => match (start.parse::<usize>(), end.parse::<usize>()) {
                     (Ok(start), Ok(end)) => Some(start..end),
@@ -76,7 +106,7 @@ pub fn read_table(reader: impl BufRead, file: &str) -> Result<Vec<CodingRecord>>
                 },
             };
             check(&sequence, cds.as_ref())?;
-            let locus = locus.map_or(row[id], |column| row[column]);
+            let locus = &row[locus.unwrap_or(id)];
             let messenger = cds.is_some();
             Ok(CodingRecord { id: row[id].to_string(), locus: locus.to_string(), sequence, cds, messenger })
         })();
@@ -101,96 +131,45 @@ fn check(sequence: &[u8], cds: Option<&Range<usize>>) -> std::result::Result<(),
 }
 
 /// A transcript of a FASTA file: the CDS and the gene from a GENCODE header
-/// (`>ENST…|ENSG…|…|CDS:61-1041|`, 1-based and inclusive), or from `annotation` where one is given.
+/// (`>ENST…|ENSG…|…|CDS:61-1041|`, 1-based and inclusive), or from `annotation` where one is given. Of a GENCODE header
+/// the first field is the id.
 ///
 /// # Errors
 /// What is wrong with the record, to be put behind its place.
-pub fn from_fasta(
-    header: &str,
+fn from_fasta(
+    id: &str,
+    description: &str,
     sequence: Vec<u8>,
     annotation: Option<&Annotation>,
 ) -> std::result::Result<CodingRecord, String> {
-    let id = header.split(['|', ' ', '\t']).next().unwrap_or_default().to_string();
+    let fields = || [id, description].into_iter().flat_map(|part| part.split(['|', ' ', '\t']));
     let cds = match annotation {
-        Some(annotation) => annotation.cds.get(&id).cloned(),
-        None => cds_of_header(header)?,
+        Some(annotation) => annotation.cds(id),
+        None => cds_of_header(fields())?,
     };
     check(&sequence, cds.as_ref())?;
-    let fields = || header.split(['|', ' ', '\t']);
+    let of_gencode = |field: &str| field.starts_with("ENS") || field.starts_with("CDS:");
+    let id = match id.split_once('|') {
+        Some((first, rest)) if rest.split('|').any(of_gencode) => first,
+        _ => id,
+    };
     let locus = fields()
         .find_map(|field| field.strip_prefix("gene:").or_else(|| field.strip_prefix("gene=")))
         .or_else(|| fields().find(|field| field.starts_with("ENS") && field.contains("G0")))
-        .unwrap_or(&id)
+        .unwrap_or(id)
         .to_string();
     let messenger = cds.is_some();
-    Ok(CodingRecord { id, locus, sequence, cds, messenger })
+    Ok(CodingRecord { id: id.to_owned(), locus, sequence, cds, messenger })
 }
 
-/// The `CDS:start-end` of a header, turned into a 0-based half-open range.
-fn cds_of_header(header: &str) -> std::result::Result<Option<Range<usize>>, String> {
-    let Some(field) = header.split(['|', ' ', '\t']).find_map(|field| field.strip_prefix("CDS:")) else {
-        return Ok(None);
-    };
+/// The `CDS:start-end` among the fields of a header, turned into a 0-based half-open range.
+fn cds_of_header<'a>(mut fields: impl Iterator<Item = &'a str>) -> std::result::Result<Option<Range<usize>>, String> {
+    let Some(field) = fields.find_map(|field| field.strip_prefix("CDS:")) else { return Ok(None) };
     let numbers: Option<(usize, usize)> =
         field.split_once('-').and_then(|(start, end)| Some((start.parse().ok()?, end.parse().ok()?)));
     match numbers {
         Some((start, end)) if start >= 1 => Ok(Some(start - 1..end)),
         _ => Err(format!("CDS:{field} is not of the form CDS:first-last (1-based)")),
-    }
-}
-
-/// Where the CDS of each transcript lies, from GFF3 or BED in transcript coordinates.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Annotation {
-    cds: HashMap<String, Range<usize>>,
-}
-
-impl Annotation {
-    /// Reads GFF3 (nine columns; rows of type CDS, 1-based and inclusive) or BED (0-based and half-open, the transcript
-    /// in the first column), told apart by their columns. Several rows of one transcript are joined.
-    pub fn read(reader: impl BufRead, file: &str) -> Result<Self> {
-        let mut annotation = Self::default();
-        for (number, line) in reader.lines().enumerate() {
-            let line = line.map_err(|source| Error::Read { file: file.to_string(), source })?;
-            if line.starts_with("##FASTA") {
-                break;
-            }
-            if line.is_empty() || line.starts_with('#') || line.starts_with("track") || line.starts_with("browser") {
-                continue;
-            }
-            let fields: Vec<&str> = line.split('\t').collect();
-            // The strand stands in column 7 of GFF3 and in column 6 of BED.
-            let gff = fields.len() == 9 && matches!(fields[6], "+" | "-" | "." | "?");
-            if gff && fields[2] != "CDS" {
-                continue;
-            }
-            let columns = if gff { [3, 4, 6] } else { [1, 2, 5] };
-            let number_in = |column: usize| fields.get(column).and_then(|field| field.parse::<usize>().ok());
-            let range = match (number_in(columns[0]), number_in(columns[1])) {
-                (Some(start), Some(end)) if gff && start >= 1 => start - 1..end,
-                (Some(start), Some(end)) if !gff => start..end,
-                _ => 0..0,
-            };
-            let wrong = |message: &str| Error::Input {
-                file: file.to_string(),
-                place: format!("line {}", number + 1),
-                message: message.to_string(),
-            };
-            if range.is_empty() {
-                return Err(wrong("neither a GFF3 nor a BED row with a start before its end"));
-            }
-            if fields.get(columns[2]) == Some(&"-") {
-                return Err(wrong("the CDS of a transcript lies on its own strand (+), not on the minus strand"));
-            }
-            let joined = annotation.cds.entry(fields[0].to_string()).or_insert(range.clone());
-            *joined = joined.start.min(range.start)..joined.end.max(range.end);
-        }
-        Ok(annotation)
-    }
-
-    /// The transcripts that are annotated.
-    pub fn transcripts(&self) -> impl Iterator<Item = &str> {
-        self.cds.keys().map(String::as_str)
     }
 }
 
@@ -262,26 +241,22 @@ mod tests {
     #[test]
     fn gencode_headers_give_cds_and_gene() {
         let header = "ENST00000641515.2|ENSG00000186092.7|OTTHUMG1|-|OR4F5-201|OR4F5|20|UTR5:1-3|CDS:4-12|UTR3:13-20|";
-        let record = from_fasta(header, vec![b'A'; 20], None).expect("a record");
+        let record = from_fasta(header, "", vec![b'A'; 20], None).expect("a record");
         assert_eq!((record.id.as_str(), record.locus.as_str()), ("ENST00000641515.2", "ENSG00000186092.7"));
         assert_eq!(record.cds, Some(3..12));
-        assert_eq!(from_fasta("lnc1 a lncRNA", vec![b'A'; 20], None).expect("a record").cds, None);
-        assert!(from_fasta("x|CDS:0-12|", vec![b'A'; 20], None).is_err());
-        assert!(from_fasta("x|CDS:4-21|", vec![b'A'; 20], None).expect_err("too long").contains("20 nt"));
+        assert_eq!(from_fasta("lnc1", "a lncRNA", vec![b'A'; 20], None).expect("a record").cds, None);
+        assert!(from_fasta("x|CDS:0-12|", "", vec![b'A'; 20], None).is_err());
+        assert!(from_fasta("x|CDS:4-21|", "", vec![b'A'; 20], None).expect_err("too long").contains("20 nt"));
     }
 
     #[test]
-    fn gff3_and_bed_give_the_same_cds() {
-        let gff = "##gff-version 3\nt1\tx\texon\t1\t20\t.\t+\t.\tID=e\nt1\tx\tCDS\t4\t6\t.\t+\t0\tID=c\n\
-                   t1\tx\tCDS\t7\t12\t.\t+\t0\tID=c\n";
-        let bed = "t1\t3\t12\tt1\t0\t+\n";
-        let annotation = Annotation::read(gff.as_bytes(), "x.gff3").expect("valid GFF3");
-        assert_eq!(annotation, Annotation::read(bed.as_bytes(), "x.bed").expect("valid BED"));
-        let record = from_fasta("t1 CDS:1-3", vec![b'A'; 20], Some(&annotation)).expect("a record");
-        assert_eq!(record.cds, Some(3..12), "the annotation rules, not the header");
-        for wrong in ["t1\t12\t3\n", "t1\t3\t12\tt1\t0\t-\n", "t1 3 12\n"] {
-            assert!(Annotation::read(wrong.as_bytes(), "x").is_err(), "{wrong}");
-        }
+    fn the_annotation_rules_and_not_the_header() {
+        let annotation = Annotation::read(&b"t1\t3\t12\nsp|P1|X\t0\t6\n"[..], "x.bed").expect("valid BED");
+        let record = |id: &str| from_fasta(id, "CDS:1-3", vec![b'A'; 20], Some(&annotation)).expect("a record");
+        assert_eq!((record("t1").cds, record("t1|x|CDS:1-3|").cds), (Some(3..12), Some(3..12)));
+        assert_eq!((record("sp|P1|X").cds, record("sp|P2|Y").cds), (Some(0..6), None));
+        assert_eq!((record("sp|P2|Y").id.as_str(), record("t1|x|CDS:1-3|").id.as_str()), ("sp|P2|Y", "t1"));
+        assert!(from_fasta("t1", "", vec![b'A'; 5], Some(&annotation)).is_err_and(|error| error.contains("5 nt")));
     }
 
     #[test]

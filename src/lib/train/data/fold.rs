@@ -1,17 +1,16 @@
 //! Sequences with their secondary structure.
 
-use std::io::BufRead;
+use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 
 use super::Records;
-use crate::format::dot_bracket::parse_structure_line;
-use crate::format::named_columns::Table;
 use crate::format::structure::Structure;
+use crate::format::structure_reader;
 use crate::model::heads::helix_pairs::Facts;
-use crate::sequence::{near_duplicates, normalise};
+use crate::sequence::{InputFile, near_duplicates, open_text};
 use crate::train::config::SplitBy;
 use crate::{Error, Result};
 
@@ -41,29 +40,18 @@ impl From<Structure> for FoldRecord {
     }
 }
 
-/// Reads the rows of a TSV: `id`, `seq` or `sequence`, `dotbracket` or `structure`, and perhaps `family`.
-pub fn read_table(reader: impl BufRead, file: &str) -> Result<Vec<FoldRecord>> {
-    let Some(mut table) = Table::open(reader, file)? else { return Ok(Vec::new()) };
-    let id = table.column(&["id"])?;
-    let sequence = table.column(&["seq", "sequence"])?;
-    let brackets = table.column(&["dotbracket", "dot_bracket", "structure"])?;
-    let family = table.optional(&["family", "class"]);
+/// Reads structures in any format, with families where a table tells them.
+///
+/// # Errors
+/// Where a file cannot be read, or a record is wrong.
+pub fn read_files(paths: &[PathBuf]) -> Result<Vec<FoldRecord>> {
     let mut records = Vec::new();
-    while let Some(row) = table.next_row()? {
-        let parsed = (|| {
-            let sequence = normalise(row[sequence].as_bytes())
-                .map_err(|bad| format!("sequence: position {}: {bad}", bad.position))?;
-            let partners = parse_structure_line(row[brackets].as_bytes())
-                .map_err(|(position, message)| format!("structure: position {position}: {message}"))?;
-            if partners.len() != sequence.len() {
-                return Err(format!("a structure of {} for a sequence of {}", partners.len(), sequence.len()));
-            }
-            Ok(FoldRecord {
-                family: family.map_or(String::new(), |column| row[column].to_string()),
-                ..Structure { id: row[id].to_string(), sequence, partners }.into()
-            })
-        })();
-        records.push(parsed.map_err(|message: String| table.error(message))?);
+    for path in paths {
+        let input = InputFile::from(path.as_path());
+        for record in structure_reader::read_labelled(open_text(&input)?, &input.name())? {
+            let (structure, family) = record?;
+            records.push(FoldRecord { family, ..structure.into() });
+        }
     }
     Ok(records)
 }

@@ -1,13 +1,14 @@
 //! Pairs of a miRNA and a target site, with the label whether one binds the other.
 
-use std::io::BufRead;
+use std::io::Read;
+use std::path::PathBuf;
 
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 
 use super::Records;
 use crate::format::named_columns::Table;
-use crate::sequence::normalise;
+use crate::sequence::{InputFile, normalise, open_text};
 use crate::train::config::SplitBy;
 use crate::{Error, Result};
 
@@ -26,9 +27,22 @@ pub struct MirtargetRecord {
     pub label: bool,
 }
 
+/// Reads the pairs of tables.
+///
+/// # Errors
+/// Where a file cannot be read, or a row is wrong.
+pub fn read_files(paths: &[PathBuf]) -> Result<Vec<MirtargetRecord>> {
+    let mut records = Vec::new();
+    for path in paths {
+        let input = InputFile::from(path.as_path());
+        records.extend(read(open_text(&input)?, &input.name())?);
+    }
+    Ok(records)
+}
+
 /// Reads the pairs of a TSV: `mirna_name` or `mirna`, `mirna_seq`, `target_id` or `target`, `target_seq`, `label`
 /// (1 or 0), and perhaps `id`.
-pub fn read(reader: impl BufRead, file: &str) -> Result<Vec<MirtargetRecord>> {
+pub fn read(reader: impl Read, file: &str) -> Result<Vec<MirtargetRecord>> {
     let Some(mut table) = Table::open(reader, file)? else { return Ok(Vec::new()) };
     let id = table.optional(&["id"]);
     let mirna_name = table.column(&["mirna_name", "mirna"])?;
@@ -37,16 +51,17 @@ pub fn read(reader: impl BufRead, file: &str) -> Result<Vec<MirtargetRecord>> {
     let target = table.column(&["target_seq"])?;
     let label = table.column(&["label"])?;
     let mut records = Vec::new();
-    while let Some(row) = table.next_row()? {
+    while table.advance()? {
         let parsed = (|| {
+            let row = table.fields()?;
             Ok(MirtargetRecord {
-                id: id.map_or_else(|| format!("{}:{}", row[mirna_name], row[target_name]), |id| row[id].to_string()),
+                id: id.map_or_else(|| format!("{}:{}", &row[mirna_name], &row[target_name]), |id| row[id].to_string()),
                 mirna_name: row[mirna_name].to_string(),
                 mirna: normalise(row[mirna].as_bytes())
                     .map_err(|bad| format!("mirna_seq: position {}: {bad}", bad.position))?,
                 target: normalise(row[target].as_bytes())
                     .map_err(|bad| format!("target_seq: position {}: {bad}", bad.position))?,
-                label: match row[label] {
+                label: match row[label].trim_ascii() {
                     "1" => true,
                     "0" => false,
                     other => return Err(format!("the label {other:?} is neither 1 nor 0")),
