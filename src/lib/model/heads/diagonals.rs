@@ -270,7 +270,7 @@ mod tests {
         let rows: Vec<usize> = pairs.iter().map(nucleotides).collect();
         let values: Vec<f32> =
             rows.iter().flat_map(|rows| (0..rows * width).map(|i| ((i as f32) * 0.37).sin())).collect();
-        Tensor::from_vec(values, (rows.iter().sum(), width), &Device::Cpu).unwrap()
+        Tensor::from_vec(values, (rows.iter().sum::<usize>(), width), &Device::Cpu).unwrap()
     }
 
     #[test]
