@@ -8,7 +8,7 @@ mod compression;
 mod fastq;
 mod feed;
 pub mod masking;
-pub(crate) mod near_duplicates;
+pub mod near_duplicates;
 mod reader;
 mod record;
 mod shard;
