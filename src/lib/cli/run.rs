@@ -99,13 +99,21 @@ fn begin<T: Tool>(tool: &str, arguments: &T) -> Result<()> {
 
 /// Keeps the tensor library from starting threads of its own: its workers spin while they wait, which takes the cores
 /// from ours (training ran at a third of its speed). It asks these variables when it first needs to know. To be called
-/// before anything else: [`run`] does.
+/// before anything else: [`run`] does. Once there are other threads, which might read the environment meanwhile, it does
+/// nothing.
 pub fn keep_tensors_on_their_thread() {
+    if !is_only_thread() {
+        return;
+    }
     for name in ["CANDLE_NUM_THREADS", "RAYON_NUM_THREADS"] {
-        // SAFETY: this is the first thing a tool does, before any thread is started, so nothing reads or writes the
-        // environment meanwhile.
+        // SAFETY: this is the only thread, so nothing reads or writes the environment meanwhile.
         unsafe { std::env::set_var(name, "1") };
     }
+}
+
+/// Whether the process has this thread alone, so far as the system says.
+fn is_only_thread() -> bool {
+    std::fs::read_dir("/proc/self/task").is_ok_and(|threads| threads.count() == 1)
 }
 
 /// The exit status, after a line about what failed.

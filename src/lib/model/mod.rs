@@ -3,7 +3,7 @@
 pub mod builder;
 pub mod config;
 #[cfg(any(feature = "cuda", test))]
-pub mod cuda;
+pub(crate) mod cuda;
 mod default_models;
 pub mod device;
 pub mod encoder;

@@ -123,7 +123,8 @@ impl Blend {
             self.add.into(),
             self.squared.into(),
         ];
-        machine.launch("optimiser", "blend", [blocks(old.count(), 256), 1, 1], 256, &values)
+        // SAFETY: the values are this kernel's; `old` and `new` are as long as each other, which `count` says; `old` is borrowed mutably by the operation.
+        unsafe { machine.launch("optimiser", "blend", [blocks(old.count(), 256), 1, 1], 256, &values) }
     }
 }
 

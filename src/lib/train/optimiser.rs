@@ -343,7 +343,8 @@ impl AdamStep {
             self.0.epsilon.into(),
             self.0.keep.into(),
         ];
-        machine.launch("optimiser", "adam_step", [blocks(count, 256), 1, 1], 256, &values)
+        // SAFETY: the values are this kernel's; all three are as long as `count` says; `weights` is borrowed mutably by the operation.
+        unsafe { machine.launch("optimiser", "adam_step", [blocks(count, 256), 1, 1], 256, &values) }
     }
 }
 
@@ -423,7 +424,8 @@ fn squares_on_gpu(device: &candle_core::CudaDevice, gradients: &[&Tensor]) -> ca
 #[cfg(any(feature = "cuda", test))]
 fn squares_on<M: Machine>(machine: &M, gradient: Input<f32>, out: Input<f64>) -> candle_core::Result<()> {
     let values = [gradient.into(), (gradient.count() as u64).into(), out.into()];
-    machine.launch("optimiser", "sum_of_squares", [1, 1, 1], 256, &values)
+    // SAFETY: the values are this kernel's; `gradient` is as long as its count says; `out` is one number.
+    unsafe { machine.launch("optimiser", "sum_of_squares", [1, 1, 1], 256, &values) }
 }
 
 #[multiversion::multiversion(targets("x86_64+avx512f+avx512vl+avx2", "x86_64+avx2", "aarch64+neon"))]

@@ -127,10 +127,11 @@ impl Machine for Emulator {
     }
 
     fn lend<'a, T: Number>(&self, memory: &'a Guarded<T>) -> Input<'a, T> {
-        Input::new(memory.first as u64, memory.count)
+        // SAFETY: these are the numbers of a mapping that is borrowed for as long.
+        unsafe { Input::new(memory.first as u64, memory.count) }
     }
 
-    fn launch(&self, file: &str, name: &str, grid: [usize; 3], threads: usize, values: &[Value]) -> Result<()> {
+    unsafe fn launch(&self, file: &str, name: &str, grid: [usize; 3], threads: usize, values: &[Value]) -> Result<()> {
         let source = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("src/lib/model/kernels/{file}.cu"));
         let text = std::fs::read_to_string(source).expect("the file of the kernel");
         let kernel = name.trim_end_matches("_f32").trim_end_matches("_bf16");

@@ -28,7 +28,8 @@ impl Gpu {
         };
         let slice = storage.as_cuda_slice::<T>()?;
         let first: CUdeviceptr = slice.device_ptr(slice.stream()).0;
-        Ok(Input::new(first + (start * size_of::<T>()) as u64, end - start))
+        // SAFETY: the layout of a tensor lies in its storage, which is of this type and is borrowed for as long.
+        Ok(unsafe { Input::new(first + (start * size_of::<T>()) as u64, end - start) })
     }
 
     /// Memory as the storage of a tensor.
@@ -51,10 +52,11 @@ impl Machine for Gpu {
     }
 
     fn lend<'a, T: Number>(&self, memory: &'a CudaSlice<T>) -> Input<'a, T> {
-        Input::new(memory.device_ptr(memory.stream()).0, memory.len())
+        // SAFETY: these are the numbers of a slice that is borrowed for as long.
+        unsafe { Input::new(memory.device_ptr(memory.stream()).0, memory.len()) }
     }
 
-    fn launch(&self, file: &str, name: &str, grid: [usize; 3], threads: usize, values: &[Value]) -> Result<()> {
+    unsafe fn launch(&self, file: &str, name: &str, grid: [usize; 3], threads: usize, values: &[Value]) -> Result<()> {
         let Some((_, text)) = KERNELS.iter().find(|(known, _)| *known == file) else {
             candle_core::bail!("there is no file of kernels named {file}");
         };
@@ -72,9 +74,9 @@ impl Machine for Gpu {
             block_dim: (threads as u32, 1, 1),
             shared_mem_bytes: 0,
         };
-        // SAFETY: the operations' tests run each launch through the emulator, which takes the same list of values and
-        // faults on a number, type or bound that does not fit the kernel. Memory is freed in the order of the stream, so
-        // what is lent here outlives the kernel.
+        // SAFETY: as the caller promises; the operations' tests run each launch through the emulator, which takes the same
+        // list of values and faults on a number, type or bound that does not fit the kernel. Memory is freed in the order of
+        // the stream, so what is lent here outlives the kernel.
         unsafe { builder.launch(config) }.w()?;
         Ok(())
     }

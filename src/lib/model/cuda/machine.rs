@@ -1,4 +1,8 @@
 //! What an operation needs of a machine that runs kernels.
+//!
+//! No compiler checks a kernel's parameters against what it is given, so all this is the library's own: nobody else can
+//! launch anything. Each launch of each operation runs in the tests on an emulator, which faults on a number, type or
+//! bound that does not fit the kernel.
 
 use std::marker::PhantomData;
 
@@ -84,8 +88,12 @@ pub struct Input<'a, T> {
 }
 
 impl<T: Copy> Input<'_, T> {
-    /// `count` numbers at `address`, which the caller keeps alive.
-    pub fn new(address: u64, count: usize) -> Self {
+    /// `count` numbers at `address`.
+    ///
+    /// # Safety
+    /// For as long as `'a` the memory of the machine that this is given to holds `count` numbers of type `T` from
+    /// `address` on.
+    pub unsafe fn new(address: u64, count: usize) -> Self {
         Self { address, count, lent: PhantomData }
     }
 
@@ -129,9 +137,14 @@ pub trait Machine {
 
     /// Runs the kernel `name` of `file` with so many blocks of so many threads.
     ///
+    /// # Safety
+    /// `values` are the kernel's parameters in number, order and type. Every address is that of memory lent by this
+    /// machine which is alive until the kernel is enqueued, and the counts and widths among the values keep every thread
+    /// of the grid within it. What the kernel writes is borrowed by nobody.
+    ///
     /// # Errors
     /// Where it cannot be started.
-    fn launch(&self, file: &str, name: &str, grid: [usize; 3], threads: usize, values: &[Value]) -> Result<()>;
+    unsafe fn launch(&self, file: &str, name: &str, grid: [usize; 3], threads: usize, values: &[Value]) -> Result<()>;
 }
 
 /// The name of a kernel for numbers of this type.

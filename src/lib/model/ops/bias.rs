@@ -164,7 +164,8 @@ fn add_bias_on<T: Number, M: Machine>(machine: &M, input: Input<T>, bias: Input<
         cut.into(),
         machine.lend(&out).into(),
     ];
-    machine.launch("elementwise", &name_of::<T>("add_bias"), [blocks(count, 256), 1, 1], 256, &values)?;
+    // SAFETY: the values are this kernel's; `out` has a number for each of the `count` of `input`, and `bias` repeats over them.
+    unsafe { machine.launch("elementwise", &name_of::<T>("add_bias"), [blocks(count, 256), 1, 1], 256, &values) }?;
     Ok(out)
 }
 
@@ -173,7 +174,8 @@ fn passed_on<T: Number, M: Machine>(machine: &M, gradient: Input<T>, result: Inp
     let count = gradient.count();
     let out = machine.allocate::<T>(count)?;
     let values = [gradient.into(), result.into(), (count as u64).into(), machine.lend(&out).into()];
-    machine.launch("elementwise", &name_of::<T>("relu_gradient"), [blocks(count, 256), 1, 1], 256, &values)?;
+    // SAFETY: the values are this kernel's; all three have `count` numbers.
+    unsafe { machine.launch("elementwise", &name_of::<T>("relu_gradient"), [blocks(count, 256), 1, 1], 256, &values) }?;
     Ok(out)
 }
 
@@ -189,7 +191,8 @@ fn row_sum_on<T: Number, M: Machine>(machine: &M, input: Input<T>, width: usize)
     let parts = machine.allocate::<f32>(slabs * width)?;
     let values =
         [input.into(), (rows as u32).into(), (width as u32).into(), (slab as u32).into(), machine.lend(&parts).into()];
-    machine.launch("rows", &name_of::<T>("row_sum"), [blocks(width, 32), slabs, 1], 256, &values)?;
+    // SAFETY: the values are this kernel's; `parts` has `width` numbers for each of the slabs that the grid counts.
+    unsafe { machine.launch("rows", &name_of::<T>("row_sum"), [blocks(width, 32), slabs, 1], 256, &values) }?;
     sum_slabs_on(machine, machine.lend(&parts), slabs, width)
 }
 
@@ -203,7 +206,8 @@ pub(super) fn sum_slabs_on<T: Number, M: Machine>(
 ) -> Result<M::Memory<T>> {
     let out = machine.allocate::<T>(count)?;
     let values = [parts.into(), (slabs as u32).into(), (count as u32).into(), machine.lend(&out).into()];
-    machine.launch("rows", &name_of::<T>("sum_slabs"), [blocks(count, 256), 1, 1], 256, &values)?;
+    // SAFETY: the values are this kernel's; `parts` holds `slabs` rows of `count` numbers, `out` one.
+    unsafe { machine.launch("rows", &name_of::<T>("sum_slabs"), [blocks(count, 256), 1, 1], 256, &values) }?;
     Ok(out)
 }
 

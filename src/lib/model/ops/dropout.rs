@@ -84,7 +84,8 @@ impl Drop {
             scale.into(),
             machine.lend(&out).into(),
         ];
-        machine.launch("elementwise", &name_of::<T>("dropout"), [blocks(count, 256), 1, 1], 256, &values)?;
+        // SAFETY: the values are this kernel's; `out` has as many numbers as `input`, which `count` says.
+        unsafe { machine.launch("elementwise", &name_of::<T>("dropout"), [blocks(count, 256), 1, 1], 256, &values) }?;
         Ok(out)
     }
 }

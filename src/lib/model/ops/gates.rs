@@ -146,7 +146,8 @@ impl Kind {
         };
         values.extend(to_gate.map(Value::from));
         values.push(machine.lend(&out).into());
-        machine.launch(file, &name_of::<T>(&name), [grid, 1, 1], 256, &values)?;
+        // SAFETY: the values are this kernel's; every list of numbers is as long as `count` or the rows and width among the values say.
+        unsafe { machine.launch(file, &name_of::<T>(&name), [grid, 1, 1], 256, &values) }?;
         Ok(out)
     }
 }

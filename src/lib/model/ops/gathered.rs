@@ -41,7 +41,10 @@ impl Gathered<'_> {
             flipped.into(),
             machine.lend(&arranged).into(),
         ];
-        machine.launch("convolution", &name_of::<T>("arrange_weights"), [blocks(count, 256), 1, 1], 256, &values)?;
+        // SAFETY: the values are this kernel's; `arranged` has a number for each weight, which `count` says.
+        unsafe {
+            machine.launch("convolution", &name_of::<T>("arrange_weights"), [blocks(count, 256), 1, 1], 256, &values)
+        }?;
         let out = machine.allocate::<T>(self.positions * out_channels)?;
         let mut values = self.shape.to_vec();
         values.extend([
@@ -53,7 +56,10 @@ impl Gathered<'_> {
             machine.lend(&out).into(),
         ]);
         let grid = [blocks(self.positions, 64), blocks(out_channels, 64), 1];
-        machine.launch("convolution", &name_of::<T>(&format!("{}_convolution", self.kind)), grid, 256, &values)?;
+        // SAFETY: the values are this kernel's; `out` has `out_channels` numbers for each position; the neighbours index positions of `input`.
+        unsafe {
+            machine.launch("convolution", &name_of::<T>(&format!("{}_convolution", self.kind)), grid, 256, &values)
+        }?;
         Ok(out)
     }
 
@@ -84,7 +90,8 @@ impl Gathered<'_> {
             machine.lend(&sums).into(),
         ]);
         let name = name_of::<T>(&format!("{}_weight_gradient", self.kind));
-        machine.launch("convolution", &name, [tiles[0], tiles[1], parts], 256, &values)?;
+        // SAFETY: the values are this kernel's; `sums` has a tile for each part that the grid counts.
+        unsafe { machine.launch("convolution", &name, [tiles[0], tiles[1], parts], 256, &values) }?;
         let count = inner * out_channels;
         let out = machine.allocate::<T>(count)?;
         let values = [
@@ -95,13 +102,16 @@ impl Gathered<'_> {
             (out_channels as u32).into(),
             machine.lend(&out).into(),
         ];
-        machine.launch(
-            "convolution",
-            &name_of::<T>("weight_gradient_sum"),
-            [blocks(count, 256), 1, 1],
-            256,
-            &values,
-        )?;
+        // SAFETY: the values are this kernel's; `sums` holds the parts just written, `out` one number for each weight.
+        unsafe {
+            machine.launch(
+                "convolution",
+                &name_of::<T>("weight_gradient_sum"),
+                [blocks(count, 256), 1, 1],
+                256,
+                &values,
+            )
+        }?;
         Ok(out)
     }
 }

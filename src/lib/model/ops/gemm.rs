@@ -28,7 +28,7 @@ impl<'a, T> Matrix<'a, T> {
     /// Where the last element would lie outside `data`.
     pub fn new(data: &'a [T], rows: usize, columns: usize, row_stride: usize) -> Self {
         let matrix = Self { data, rows, columns, row_stride, column_stride: 1 };
-        assert!(matrix.needed() <= data.len(), "matrix of {rows} x {columns} does not fit its slice");
+        assert!(matrix.fits(), "matrix of {rows} x {columns} does not fit its slice");
         matrix
     }
 
@@ -43,13 +43,18 @@ impl<'a, T> Matrix<'a, T> {
         }
     }
 
-    fn needed(&self) -> usize {
-        if self.rows == 0 || self.columns == 0 {
-            0
-        } else {
-            (self.rows - 1) * self.row_stride + (self.columns - 1) * self.column_stride + 1
-        }
+    /// Whether the last element lies in the slice.
+    fn fits(&self) -> bool {
+        let Self { data, rows, columns, row_stride, column_stride } = *self;
+        rows == 0
+            || columns == 0
+            || last(rows, row_stride, columns, column_stride).is_some_and(|last| last < data.len())
     }
+}
+
+/// Where the last element of a matrix lies that has any; `None` where that is no number.
+fn last(rows: usize, row_stride: usize, columns: usize, column_stride: usize) -> Option<usize> {
+    (rows - 1).checked_mul(row_stride)?.checked_add((columns - 1).checked_mul(column_stride)?)
 }
 
 /// Longest inner dimension given to one product: what the library never splits by itself.
@@ -68,7 +73,8 @@ pub fn product<T: Real>(left: Matrix<T>, right: Matrix<T>, out: &mut [T], out_st
     if rows == 0 || columns == 0 {
         return;
     }
-    assert!((rows - 1) * out_stride + columns <= out.len(), "product does not fit its output");
+    let fits = last(rows, out_stride, columns, 1).is_some_and(|last| last < out.len());
+    assert!(fits, "product does not fit its output");
     if inner == 0 {
         if !accumulate {
             for row in 0..rows {

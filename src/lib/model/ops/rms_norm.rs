@@ -203,7 +203,8 @@ fn norm_on<T: Number, M: Machine>(
         epsilon.into(),
         machine.lend(&out).into(),
     ];
-    machine.launch("normalisation", &name_of::<T>("rms_norm"), [blocks(rows, 8), 1, 1], 256, &values)?;
+    // SAFETY: the values are this kernel's; `out` is as long as `input`: `rows` rows of `width`.
+    unsafe { machine.launch("normalisation", &name_of::<T>("rms_norm"), [blocks(rows, 8), 1, 1], 256, &values) }?;
     Ok(out)
 }
 
@@ -227,7 +228,10 @@ fn input_gradient_on<T: Number, M: Machine>(
         epsilon.into(),
         machine.lend(&out).into(),
     ];
-    machine.launch("normalisation", &name_of::<T>("rms_norm_gradient"), [blocks(rows, 8), 1, 1], 256, &values)?;
+    // SAFETY: the values are this kernel's; `out` is as long as `input`: `rows` rows of `width`.
+    unsafe {
+        machine.launch("normalisation", &name_of::<T>("rms_norm_gradient"), [blocks(rows, 8), 1, 1], 256, &values)
+    }?;
     Ok(out)
 }
 
@@ -244,7 +248,8 @@ fn weight_gradient_on<T: Number, M: Machine>(
     let factors = machine.allocate::<f32>(rows)?;
     let values =
         [input.into(), (rows as u32).into(), (width as u32).into(), epsilon.into(), machine.lend(&factors).into()];
-    machine.launch("normalisation", &name_of::<T>("rms_factors"), [blocks(rows, 8), 1, 1], 256, &values)?;
+    // SAFETY: the values are this kernel's; `factors` has a number for each row of `input`.
+    unsafe { machine.launch("normalisation", &name_of::<T>("rms_factors"), [blocks(rows, 8), 1, 1], 256, &values) }?;
     // A launch has at most 65,535 blocks in this direction.
     let slab = SLAB.max(rows.div_ceil(32_768));
     let slabs = blocks(rows, slab);
@@ -259,7 +264,8 @@ fn weight_gradient_on<T: Number, M: Machine>(
         machine.lend(&parts).into(),
     ];
     let grid = [blocks(width, 32), slabs, 1];
-    machine.launch("normalisation", &name_of::<T>("rms_norm_weight_gradient"), grid, 256, &values)?;
+    // SAFETY: the values are this kernel's; `parts` has `width` numbers for each of the slabs that the grid counts.
+    unsafe { machine.launch("normalisation", &name_of::<T>("rms_norm_weight_gradient"), grid, 256, &values) }?;
     sum_slabs_on(machine, machine.lend(&parts), slabs, width)
 }
 

@@ -126,7 +126,8 @@ impl<M: Machine> DeviceTable<M> {
             machine.lend(&cosines).into(),
             machine.lend(&sines).into(),
         ];
-        machine.launch("elementwise", "rotation_table", [blocks(count * half, 256), 1, 1], 256, &values)?;
+        // SAFETY: the values are this kernel's; both tables have `half` numbers for each of the `count` positions.
+        unsafe { machine.launch("elementwise", "rotation_table", [blocks(count * half, 256), 1, 1], 256, &values) }?;
         Ok(Self { rows: machine.upload(&positions.rows)?, cosines, sines })
     }
 }
@@ -187,7 +188,8 @@ impl Rotation {
             self.direction.into(),
             machine.lend(&out).into(),
         ];
-        machine.launch("elementwise", &name_of::<T>("rotate"), [blocks(pairs, 256), 1, 1], 256, &values)?;
+        // SAFETY: the values are this kernel's; `out` is as long as `input`; the rows index the tables.
+        unsafe { machine.launch("elementwise", &name_of::<T>("rotate"), [blocks(pairs, 256), 1, 1], 256, &values) }?;
         Ok(out)
     }
 }

@@ -80,7 +80,8 @@ impl Selection {
             (width as u32).into(),
             machine.lend(&out).into(),
         ];
-        machine.launch("rows", &name_of::<T>("select_rows"), [blocks(count, 256), 1, 1], 256, &values)?;
+        // SAFETY: the values are this kernel's; `out` has `width` numbers for each row selected; the rows lie in `input`.
+        unsafe { machine.launch("rows", &name_of::<T>("select_rows"), [blocks(count, 256), 1, 1], 256, &values) }?;
         Ok(out)
     }
 
@@ -102,7 +103,8 @@ impl Selection {
             machine.lend(&out).into(),
         ];
         let grid = [self.rows.max(1), blocks(width, 32), 1];
-        machine.launch("rows", &name_of::<T>("select_rows_gradient"), grid, 256, &values)?;
+        // SAFETY: the values are this kernel's; `out` has `width` numbers for each row that was there; the rows lie in it.
+        unsafe { machine.launch("rows", &name_of::<T>("select_rows_gradient"), grid, 256, &values) }?;
         Ok(out)
     }
 }

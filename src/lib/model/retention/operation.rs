@@ -280,58 +280,67 @@ impl Call {
         let (table, widths) = (machine.lend(&chunks.table), [key_width as u32, value_width as u32]);
         let value_tiles = blocks(value_width, 64);
         if chunks.several {
+            // SAFETY: the values are this kernel's; both lists of states have a state for each chunk, head and direction.
+            unsafe {
+                machine.launch(
+                    "retention",
+                    &name_of::<T>("retention_states"),
+                    [chunks.chunks, blocks(key_width, 64) * value_tiles, heads],
+                    256,
+                    &[
+                        keys.into(),
+                        values.into(),
+                        table.into(),
+                        widths[0].into(),
+                        widths[1].into(),
+                        machine.lend(&states).into(),
+                        machine.lend(&key_states).into(),
+                    ],
+                )
+            }?;
+            // SAFETY: the values are this kernel's; both lists of states have a state for each chunk, head and direction; the sequences index chunks.
+            unsafe {
+                machine.launch(
+                    "retention",
+                    "retention_scan",
+                    [chunks.sequence_count, blocks(key_width * (value_width + 1), 256), 2 * heads],
+                    256,
+                    &[
+                        machine.lend(&chunks.sequences).into(),
+                        table.into(),
+                        (chunks.chunks as u32).into(),
+                        (heads as u32).into(),
+                        widths[0].into(),
+                        widths[1].into(),
+                        machine.lend(&states).into(),
+                        machine.lend(&key_states).into(),
+                    ],
+                )
+            }?;
+        }
+        // SAFETY: the values are this kernel's; `out` is as long as `values`, `denominators` has one for each token and head.
+        unsafe {
             machine.launch(
                 "retention",
-                &name_of::<T>("retention_states"),
-                [chunks.chunks, blocks(key_width, 64) * value_tiles, heads],
+                &name_of::<T>("retention_output"),
+                [chunks.chunks, value_tiles, heads],
                 256,
                 &[
+                    queries.into(),
                     keys.into(),
                     values.into(),
                     table.into(),
+                    (tokens as u32).into(),
                     widths[0].into(),
                     widths[1].into(),
                     machine.lend(&states).into(),
                     machine.lend(&key_states).into(),
+                    normalise.into(),
+                    machine.lend(&out).into(),
+                    machine.lend(&denominators).into(),
                 ],
-            )?;
-            machine.launch(
-                "retention",
-                "retention_scan",
-                [chunks.sequence_count, blocks(key_width * (value_width + 1), 256), 2 * heads],
-                256,
-                &[
-                    machine.lend(&chunks.sequences).into(),
-                    table.into(),
-                    (chunks.chunks as u32).into(),
-                    (heads as u32).into(),
-                    widths[0].into(),
-                    widths[1].into(),
-                    machine.lend(&states).into(),
-                    machine.lend(&key_states).into(),
-                ],
-            )?;
-        }
-        machine.launch(
-            "retention",
-            &name_of::<T>("retention_output"),
-            [chunks.chunks, value_tiles, heads],
-            256,
-            &[
-                queries.into(),
-                keys.into(),
-                values.into(),
-                table.into(),
-                (tokens as u32).into(),
-                widths[0].into(),
-                widths[1].into(),
-                machine.lend(&states).into(),
-                machine.lend(&key_states).into(),
-                normalise.into(),
-                machine.lend(&out).into(),
-                machine.lend(&denominators).into(),
-            ],
-        )?;
+            )
+        }?;
         Ok((out, denominators))
     }
 }
@@ -355,7 +364,8 @@ fn divide_on<T: Number, M: Machine>(
         ((count / rows.max(1)) as u32).into(),
         machine.lend(&out).into(),
     ];
-    machine.launch("retention", &name_of::<T>("divide_rows"), [blocks(count, 256), 1, 1], 256, &values)?;
+    // SAFETY: the values are this kernel's; `out` is as long as `input`, with one of `denominators` for each row and head.
+    unsafe { machine.launch("retention", &name_of::<T>("divide_rows"), [blocks(count, 256), 1, 1], 256, &values) }?;
     Ok(out)
 }
 
