@@ -81,7 +81,7 @@ fn encoders() {
         let weights = read(file);
         assert_eq!(weights.config.encoder.k(), k);
         let training = Encoder::new(&weights.config, &weights.parameters).unwrap();
-        let inference = training.for_inference().unwrap();
+        let inference = training.clone().for_inference().unwrap();
         let Encoder::Retention(retention) = &inference;
         for (sequence, file) in entries(&model["backbone"]) {
             let letters = normalised(sequence);

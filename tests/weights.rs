@@ -189,3 +189,47 @@ fn parameters_start_as_published() {
     let other = initialise(&config, 2).unwrap();
     assert_ne!(numbers("head.conv_out.bias"), other["head.conv_out.bias"].to_vec1::<f32>().unwrap());
 }
+
+/// The pickle of a state dictionary with one tensor `w` of f32, of this size and stride, in the file `data/0`.
+fn one_tensor(size: u32, stride: u8) -> Vec<u8> {
+    let text = |text: &str| [b"X", &(text.len() as u32).to_le_bytes()[..], text.as_bytes()].concat();
+    [
+        b"\x80\x02}".to_vec(),
+        text("w"),
+        b"ctorch._utils\n_rebuild_tensor_v2\n((".to_vec(),
+        text("storage"),
+        b"ctorch\nFloatStorage\n".to_vec(),
+        text("0"),
+        text("cpu"),
+        b"K\x01tQK\x00(J".to_vec(),
+        size.to_le_bytes().to_vec(),
+        vec![b't', b'(', b'K', stride],
+        b"t\x89}tRs.".to_vec(),
+    ]
+    .concat()
+}
+
+/// An archive as PyTorch's but deflated, of a pickle and the numbers of one tensor.
+fn deflated(pickle: &[u8], numbers: &[u8]) -> Vec<u8> {
+    let mut bytes = std::io::Cursor::new(Vec::new());
+    let mut zip = zip::ZipWriter::new(&mut bytes);
+    let options = SimpleFileOptions::default().compression_method(zip::CompressionMethod::Deflated);
+    for (name, content) in [("model/data.pkl", pickle), ("model/data/0", numbers)] {
+        zip.start_file(name, options).unwrap();
+        zip.write_all(content).unwrap();
+    }
+    zip.finish().unwrap();
+    bytes.into_inner()
+}
+
+/// A view into a larger storage, transposed, and a tensor without numbers.
+#[test]
+fn tensors_are_views_of_what_is_stored() {
+    let numbers: Vec<u8> = (0..12).flat_map(|x| (x as f32).to_le_bytes()).collect();
+    let refused = |pickle: &[u8], numbers: &[u8]| parse(&deflated(pickle, numbers)).unwrap_err().to_string();
+    // What is read is no model, and the error says which tensor that model lacks: so w was read.
+    assert!(refused(&one_tensor(12, 1), &numbers).contains("embed_tokens"));
+    assert!(refused(&one_tensor(6, 2), &numbers).contains("embed_tokens"));
+    assert!(refused(&one_tensor(0, 1), &numbers).contains("embed_tokens"));
+    assert!(refused(&one_tensor(13, 1), &numbers).contains("48 bytes are stored where 52 are needed"));
+}

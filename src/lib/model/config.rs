@@ -16,6 +16,12 @@ use crate::{Error, Result};
 /// The version of the JSON that is written. Version 1 had all sizes side by side and is still read.
 const VERSION: u64 = 2;
 
+/// Most layers of an encoder and blocks of a head. With [`LARGEST_WIDTH`] it keeps what a file of weights claims to be
+/// from asking for more than any machine has.
+pub(super) const MOST_LAYERS: usize = 1_024;
+/// Largest width of anything in a model, and most heads.
+pub(super) const LARGEST_WIDTH: usize = 65_536;
+
 /// What the head on top of the encoder predicts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
@@ -332,6 +338,20 @@ impl ModelConfig {
         let has_channels = !matches!(self.head, HeadConfig::LanguageModel | HeadConfig::PublishedMirtarget);
         if has_channels && self.head.sizes().1 == 0 {
             return Err(Error::Usage(format!("a {} head needs a width of at least 1", self.task())));
+        }
+        let (blocks, width) = self.head.sizes();
+        let members = match &self.head {
+            HeadConfig::Diagonals(config) => config.members,
+            _ => 1,
+        };
+        if members == 0 {
+            return Err(Error::Usage("a head needs at least one member".into()));
+        }
+        let blocks = blocks.max(1).saturating_mul(members);
+        if blocks > MOST_LAYERS || width > LARGEST_WIDTH {
+            return Err(Error::Usage(format!(
+                "a head of {blocks} blocks and a width of {width} is larger than {MOST_LAYERS} and {LARGEST_WIDTH}"
+            )));
         }
         Ok(())
     }

@@ -17,9 +17,9 @@ use crate::{Error, Result};
 
 /// Weights and encoder of one model.
 pub struct Model {
-    /// The tensors and what they are.
+    /// What the weights are. Their tensors are in `parameters` and in `encoder`.
     pub weights: Weights,
-    /// The tensors where and in the precision in which the model runs: what heads are made of.
+    /// The head's tensors, where and in the precision in which the model runs.
     pub parameters: Parameters,
     /// The encoder, for inference.
     pub encoder: Encoder,
@@ -46,12 +46,16 @@ impl Model {
     /// As [`Model::load`].
     pub fn load_any(path: Option<&Path>, task: Task, device: DeviceArgs) -> Result<Self> {
         let compute = device::select(device, Purpose::Inference)?;
-        let weights = match path {
+        let mut weights = match path {
             Some(path) => default_models::open(path)?,
             None => default_models::load(task)?,
         };
-        let parameters = compute.place(&weights.parameters)?;
-        let encoder = Encoder::new(&weights.config, &parameters)?.for_inference()?;
+        // The encoder's tensors are held by the encoder alone, which arranges them anew one by one.
+        let mut parameters = compute.place(&std::mem::take(&mut weights.parameters))?;
+        let own: Parameters = parameters.extract_if(.., |name, _| name.starts_with("encoder.")).collect();
+        let encoder = Encoder::new(&weights.config, &own)?;
+        drop(own);
+        let encoder = encoder.for_inference()?;
         log::debug!("model {}: {}, sha256 {}", weights.source.display(), weights.config.encoder, weights.checksum);
         cli::note_model(&weights.source, &weights.checksum);
         cli::note_device(match compute.device.location() {

@@ -80,7 +80,7 @@ impl Encoder {
     ///
     /// # Errors
     /// Where a tensor operation fails.
-    pub fn for_inference(&self) -> Result<Self> {
+    pub fn for_inference(self) -> Result<Self> {
         match self {
             Self::Retention(encoder) => Ok(Self::Retention(encoder.for_inference()?)),
         }

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Encode;
 use crate::model::builder::{Builder, ONES, fan_in, normal, xavier};
-use crate::model::config::default_norm_epsilon;
+use crate::model::config::{LARGEST_WIDTH, MOST_LAYERS, default_norm_epsilon};
 use crate::model::features::{Features, Input};
 use crate::model::memory;
 use crate::model::ops::contiguous;
@@ -103,8 +103,9 @@ impl RetentionConfig {
             ("ffn_width", self.ffn_width),
             ("heads", self.heads),
         ] {
-            if value == 0 {
-                return wrong(format!("{name} must be at least 1"));
+            let most = if name == "layers" { MOST_LAYERS } else { LARGEST_WIDTH };
+            if !(1..=most).contains(&value) {
+                return wrong(format!("{name} = {value} is not from 1 to {most}"));
             }
         }
         if !self.width.is_multiple_of(2 * self.heads) || self.key_width() < 4 {
@@ -193,31 +194,33 @@ impl Retention {
     ///
     /// # Errors
     /// Where a tensor operation fails.
-    pub fn for_inference(&self) -> Result<Self> {
+    pub fn for_inference(self) -> Result<Self> {
+        // One tensor after the other, so that no second copy of all of them exists where nobody else keeps the first.
+        let arranged = |tensor: Tensor| arranged(&tensor);
         let layers = self
             .layers
-            .iter()
+            .into_iter()
             .map(|layer| {
                 Ok(Layer {
                     retention_norm: layer.retention_norm.detach(),
-                    query: arranged(&layer.query)?,
-                    key: arranged(&layer.key)?,
-                    value: arranged(&layer.value)?,
-                    gate: arranged(&layer.gate)?,
-                    out: arranged(&layer.out)?,
+                    query: arranged(layer.query)?,
+                    key: arranged(layer.key)?,
+                    value: arranged(layer.value)?,
+                    gate: arranged(layer.gate)?,
+                    out: arranged(layer.out)?,
                     ffn_norm: layer.ffn_norm.detach(),
-                    fc1: arranged(&layer.fc1)?,
-                    ffn_gate: arranged(&layer.ffn_gate)?,
-                    fc2: arranged(&layer.fc2)?,
+                    fc1: arranged(layer.fc1)?,
+                    ffn_gate: arranged(layer.ffn_gate)?,
+                    fc2: arranged(layer.fc2)?,
                 })
             })
             .collect::<Result<_>>()?;
         Ok(Self {
-            config: self.config.clone(),
+            config: self.config,
             tokenizer: self.tokenizer,
             embedding: self.embedding.detach(),
             layers,
-            language_model: match &self.language_model {
+            language_model: match self.language_model {
                 Some(LanguageModel { norm, projection }) => {
                     Some(LanguageModel { norm: norm.detach(), projection: arranged(projection)? })
                 }

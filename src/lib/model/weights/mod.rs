@@ -1,19 +1,22 @@
 //! Weights in and out: our safetensors and the published PyTorch files, checked tensor by tensor.
 
+mod bytes;
 mod infer;
+mod numbers;
 mod pickle;
 mod published_names;
 mod safetensor;
+mod unpickle;
 
 use std::path::{Path, PathBuf};
 
-use candle_core::{DType, Tensor};
-use sha2::{Digest, Sha256};
+use candle_core::{CpuStorage, Storage as TensorStorage, Tensor};
 
 use super::config::{HeadConfig, ModelConfig};
 use super::parameters::{LANGUAGE_MODEL, Parameters, shapes};
 use crate::{Error, Result};
 
+use bytes::Bytes;
 pub use published_names::published as published_name;
 pub use safetensor::{Storage, write};
 
@@ -39,8 +42,7 @@ pub struct Weights {
 /// Where the file cannot be read, holds anything but tensors, or where a tensor is missing, extra, misshapen or not
 /// finite: the error names it.
 pub fn read(path: &Path) -> Result<Weights> {
-    let bytes = std::fs::read(path).map_err(|source| Error::read(path, source))?;
-    parse(&bytes, path)
+    parse_bytes(&Bytes::open(path)?, path)
 }
 
 /// As [`read`], from bytes; `source` names them in errors.
@@ -48,18 +50,21 @@ pub fn read(path: &Path) -> Result<Weights> {
 /// # Errors
 /// As [`read`].
 pub fn parse(bytes: &[u8], source: &Path) -> Result<Weights> {
-    let (tensors, header) = if bytes.starts_with(b"PK\x03\x04") {
-        (pickle::parse(bytes, source)?, safetensor::Header::default())
+    parse_bytes(&Bytes::Lent(bytes), source)
+}
+
+fn parse_bytes(file: &Bytes, source: &Path) -> Result<Weights> {
+    let bytes = file.get();
+    let (mut tensors, header) = if bytes.starts_with(b"PK\x03\x04") {
+        (pickle::parse(file, source)?, safetensor::Header::default())
     } else if bytes.starts_with(b"\x80\x02") {
         return Err(Error::weights(
             source,
             "this is PyTorch's old format without a zip container; load it in PyTorch and torch.save it again",
         ));
     } else {
-        safetensor::parse(bytes, source)?
+        safetensor::parse(file, source)?
     };
-    let mut tensors: Parameters =
-        tensors.into_iter().map(|(name, tensor)| Ok((name, tensor.to_dtype(DType::F32)?))).collect::<Result<_>>()?;
     let (config, names) = match header.config {
         Some(json) => {
             // Our own files had the published names before their configuration had a version.
@@ -75,7 +80,7 @@ pub fn parse(bytes: &[u8], source: &Path) -> Result<Weights> {
         infer::drop_constants(&config, &mut tensors, source)?;
     }
     let parameters = take(&config, tensors, names, source)?;
-    let checksum = Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+    let checksum = file.checksum();
     Ok(Weights { config, parameters, provenance: header.provenance, source: source.into(), checksum })
 }
 
@@ -120,5 +125,11 @@ fn take(config: &ModelConfig, mut tensors: Parameters, names: Names, source: &Pa
 }
 
 fn all_finite(tensor: &Tensor) -> Result<bool> {
-    Ok(tensor.flatten_all()?.to_vec1::<f32>()?.iter().all(|x| x.is_finite()))
+    let (storage, layout) = tensor.storage_and_layout();
+    match (&*storage, layout.contiguous_offsets()) {
+        (TensorStorage::Cpu(CpuStorage::F32(values)), Some((start, end))) => {
+            Ok(values[start..end].iter().all(|x| x.is_finite()))
+        }
+        _ => Ok(tensor.flatten_all()?.to_vec1::<f32>()?.iter().all(|x| x.is_finite())),
+    }
 }
