@@ -214,7 +214,7 @@ fn bf16_and_cuda_are_refused_where_they_cannot_be_had() {
 
 #[test]
 fn a_run_killed_again_and_again_ends_as_one_that_never_was() {
-    for task in ["pretrain", "coding", "mirtarget"] {
+    for task in ["pretrain", "fold", "coding", "mirtarget"] {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let (data, own) = toy_data(task, folder.path());
         let (whole, killed) = (folder.path().join("whole"), folder.path().join("killed"));
@@ -378,4 +378,268 @@ fn baselines_have_a_column_each() {
         assert_eq!(auc.split('\t').nth(3), Some("1"), "{figures}");
         assert!(figures.lines().any(|line| line.starts_with("base_f1\t") && line.ends_with("\tNA")), "{figures}");
     }
+}
+
+/// Every file of a folder and its bytes.
+fn contents(folder: &Path) -> std::collections::BTreeMap<PathBuf, Vec<u8>> {
+    let mut found = std::collections::BTreeMap::new();
+    for entry in fs::read_dir(folder).expect("a listing") {
+        let path = entry.expect("an entry").path();
+        match path.is_dir() {
+            true => found.extend(contents(&path)),
+            false => {
+                let bytes = fs::read(&path).expect("its bytes");
+                found.insert(path, bytes);
+            }
+        }
+    }
+    found
+}
+
+/// What a command that fails says, with the status that it exits with.
+#[track_caller]
+fn refused(arguments: &[&str], status: i32) -> String {
+    let output = trainer(arguments).output().expect("it starts");
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(status), "{arguments:?}: {text}");
+    assert_eq!(text.trim_end().lines().count(), 1, "one line says what: {text}");
+    text
+}
+
+/// Replaces the value of an argument.
+fn set<'a>(arguments: &mut [&'a str], name: &str, value: &'a str) {
+    let place = arguments.iter().position(|argument| *argument == name).expect("it is there");
+    arguments[place + 1] = value;
+}
+
+/// Settings, data and first weights decide what a run is; each is named, and the folder stays as it was.
+#[test]
+fn another_run_leaves_the_folder_as_it_was() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let (data, own) = toy_data("mirtarget", folder.path());
+    let (run_folder, start) = (folder.path().join("run"), folder.path().join("start"));
+    run(&arguments("mirtarget", &data, &start, &own, "5", "1"));
+    let weights = start.join("model.safetensors");
+    let mut command = arguments("mirtarget", &data, &run_folder, &own, "5", "1");
+    command.extend(["--model", text(&weights)]);
+    run(&command);
+    let before = contents(&run_folder);
+
+    let other_data = folder.path().join("other.tsv");
+    let rows = fs::read_to_string(&data).expect("the data");
+    fs::write(&other_data, rows.replacen("GGGGCCCCGG", "GGGGCCCCGA", 1)).expect("other data");
+    let mut rate = command.clone();
+    set(&mut rate, "--learning-rate", "0.02");
+    let mut width = command.clone();
+    set(&mut width, "--head-width", "9");
+    let mut letters = command.clone();
+    letters[4] = text(&other_data);
+    let mut fresh = command.clone();
+    fresh.truncate(fresh.len() - 2);
+    let mut held_out = command.clone();
+    held_out.extend(["--validation", text(&data)]);
+    for (other, names) in [
+        (rate, &["--learning-rate is 0.01 there and 0.02 here"][..]),
+        (width, &["the model's head.width is 8 there and 9 here"]),
+        (letters, &["training data: data.tsv (SHA-256 ", " there and other.tsv (SHA-256 "]),
+        (fresh, &["weights to start from: model.safetensors (SHA-256 ", "and none here"]),
+        (held_out, &["validation data: none there and data.tsv (SHA-256 "]),
+    ] {
+        let message = refused(&other, 2);
+        names.iter().for_each(|name| assert!(message.contains(name), "{message}"));
+        assert!(contents(&run_folder) == before, "the folder has changed: {message}");
+    }
+    // Elsewhere, the same data are the same.
+    let moved = folder.path().join("moved.tsv");
+    fs::copy(&data, &moved).expect("a copy");
+    command[4] = text(&moved);
+    run(&command);
+    assert_eq!(model(&run_folder), before[&run_folder.join("model.safetensors")]);
+}
+
+/// A run that is finished, by its steps, its passes or since validation no longer improves, stays as it is.
+#[test]
+fn a_finished_run_changes_no_more() {
+    for task in ["pretrain", "fold", "coding", "mirtarget"] {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let (data, own) = toy_data(task, folder.path());
+        // Nothing improves at this rate, so the second validation is the last.
+        let early =
+            ["--patience", "1", "--validate-every", "5", "--learning-rate", "1e-30", "--min-learning-rate", "0"];
+        let passes = ["--steps", "0", "--epochs", "2", "--validate-every", "1000"];
+        let without = ["--steps", "5", "--validation-fraction", "0"];
+        for (name, more) in [("early", &early[..]), ("passes", &passes), ("without", &without)] {
+            let run_folder = folder.path().join(name);
+            let mut command = arguments(task, &data, &run_folder, &own, "60", "1");
+            for pair in more.chunks(2) {
+                match command.contains(&pair[0]) {
+                    true => set(&mut command, pair[0], pair[1]),
+                    false => command.extend(pair),
+                }
+            }
+            run(&command);
+            if name == "early" {
+                assert_eq!(metrics(&run_folder).last().expect("a row")[0], "10", "{task}");
+            }
+            let before = contents(&run_folder);
+            assert!(before.contains_key(&run_folder.join("model.safetensors")));
+            let quiet = command.iter().position(|argument| *argument == "-q").expect("it is there");
+            command.remove(quiet);
+            let output = trainer(&command).output().expect("it starts");
+            assert!(output.status.success());
+            let said = String::from_utf8_lossy(&output.stderr);
+            assert!(said.contains("this run is finished"), "{task} {name}: {said}");
+            let after = contents(&run_folder);
+            let changed: Vec<_> = after.iter().filter(|(path, bytes)| before.get(*path) != Some(bytes)).collect();
+            assert!(changed.is_empty() && after.len() == before.len(), "{task} {name}: {:?}", changed[0].0);
+        }
+    }
+}
+
+/// Two processes in one folder would write each other's checkpoints. The lock ends with the process, however it ends.
+#[test]
+fn a_run_folder_is_for_one_process() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let (data, own) = toy_data("mirtarget", folder.path());
+    let run_folder = folder.path().join("run");
+    let command = arguments("mirtarget", &data, &run_folder, &own, "1000000", "1");
+    let mut first = trainer(&command).spawn().expect("it starts");
+    wait_for_rows(&mut first, &run_folder, 2);
+    let message = refused(&command, 1);
+    assert!(message.contains("another process is training in this folder"), "{message}");
+    first.kill().expect("it can be killed");
+    first.wait().expect("it ends");
+    let end = metrics(&run_folder).last().expect("a row")[0].parse::<u64>().expect("a step") + 10;
+    run(&arguments("mirtarget", &data, &run_folder, &own, &end.to_string(), "1"));
+}
+
+/// Waits until metrics.tsv of a running process has so many rows.
+#[track_caller]
+fn wait_for_rows(child: &mut std::process::Child, folder: &Path, rows: usize) {
+    let table = folder.join("metrics.tsv");
+    while !fs::read_to_string(&table).is_ok_and(|text| text.lines().count() > rows) {
+        assert!(child.try_wait().expect("it can be waited for").is_none(), "the run ended too soon");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// A validation takes long: a signal ends it within it, and the resumed run does it anew.
+#[test]
+fn a_signal_during_a_validation_is_heard_and_costs_nothing() {
+    for task in ["pretrain", "fold", "coding", "mirtarget"] {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let (data, own) = toy_data(task, folder.path());
+        let held_out = folder.path().join("held-out").with_extension(data.extension().expect("an extension"));
+        let rows = fs::read_to_string(&data).expect("the data");
+        let (first, rest) = match rows.starts_with('>') {
+            true => ("", rows.as_str()),
+            false => rows.split_at(rows.find('\n').expect("a line") + 1),
+        };
+        // So many that the validation takes nearly all the time.
+        let copies: String = (0..if task == "mirtarget" { 120 } else { 15 })
+            .map(|copy| {
+                let renamed: Vec<String> = rest
+                    .lines()
+                    .map(|line| match line.strip_prefix('>').or(line.strip_prefix('r')) {
+                        Some(name) if line.starts_with('>') => format!(">{copy}.{name}\n"),
+                        Some(name) => format!("r{copy}.{name}\n"),
+                        None => format!("{line}\n"),
+                    })
+                    .collect();
+                renamed.concat()
+            })
+            .collect();
+        fs::write(&held_out, first.to_string() + &copies).expect("data are written");
+        let (whole, stopped) = (folder.path().join("whole"), folder.path().join("stopped"));
+        let command = |run_folder| {
+            let mut command = arguments(task, &data, run_folder, &own, "8", "1");
+            set(&mut command, "--validate-every", "3");
+            set(&mut command, "--checkpoint-every", "1000");
+            command.extend(["--validation", text(&held_out), "--validation-records", "0"]);
+            command
+        };
+        let began = Instant::now();
+        run(&command(&whole));
+        let duration = began.elapsed();
+        let mut heard = 0;
+        let mut random = ChaCha8Rng::seed_from_u64(3);
+        for _ in 0..40 {
+            let mut child = trainer(&command(&stopped)).spawn().expect("it starts");
+            // At first past the start, and later too, so that the run ends at last.
+            std::thread::sleep(duration.mul_f64(random.random_range(0.2..0.6 + 0.2 * f64::from(heard))));
+            let id = child.id().to_string();
+            let signal = if heard % 2 == 0 { "TERM" } else { "USR1" };
+            let _ = Command::new("kill").args(["-s", signal, &id]).stderr(Stdio::null()).status();
+            match child.wait().expect("it ends").code() {
+                Some(0) => break,
+                Some(3) => heard += 1,
+                // Before the run listened.
+                None => {}
+                other => panic!("{task}: status {other:?}"),
+            }
+        }
+        run(&command(&stopped));
+        assert!(heard > 0, "{task}: the run was never stopped");
+        assert!(model(&whole) == model(&stopped), "{task}: other weights after {heard} signals");
+        assert_eq!(metrics(&whole), metrics(&stopped), "{task}");
+    }
+}
+
+/// config.toml has all that a run needs: its data, the weights it started from, its known structures.
+#[test]
+fn the_config_of_a_run_repeats_its_inputs() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let (data, own) = toy_data("fold", folder.path());
+    let (start, first, second) =
+        (folder.path().join("start"), folder.path().join("first"), folder.path().join("second"));
+    run(&arguments("fold", &data, &start, &own, "5", "1"));
+    let known = concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/structures/known.dbn");
+    let weights = start.join("model.safetensors");
+    let mut command = arguments("fold", &data, &first, &own, "5", "1");
+    command.extend(["--model", text(&weights), "--known-structures", known, "--validation", text(&data)]);
+    run(&command);
+    let config = first.join("config.toml");
+    run(&["-q", "fold", "--config", text(&config), "--run", text(&second)]);
+    assert!(model(&first) == model(&second));
+    let settings = |folder: &Path| fs::read_to_string(folder.join("config.toml")).expect("settings");
+    assert_eq!(settings(&first), settings(&second));
+    let none = folder.path().join("none.toml");
+    fs::write(&none, "steps = 1\n").expect("a file");
+    let message = refused(&["fold", "--config", text(&none), "--run", text(&second)], 2);
+    assert!(message.contains("no training data"), "{message}");
+}
+
+/// A checkpoint whose tensors are not those of the run is a damaged file, not wrong usage.
+#[test]
+fn a_checkpoint_without_a_tensor_is_refused_with_status_1() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let (data, own) = toy_data("mirtarget", folder.path());
+    let run_folder = folder.path().join("run");
+    run(&arguments("mirtarget", &data, &run_folder, &own, "5", "1"));
+    let path = run_folder.join("checkpoints/step-0000000005.safetensors");
+    let bytes = fs::read(&path).expect("a checkpoint");
+    let (_, header) = safetensors::SafeTensors::read_metadata(&bytes).expect("its header");
+    let file = safetensors::SafeTensors::deserialize(&bytes).expect("its tensors");
+    let mut tensors: Vec<_> = file.iter().collect();
+    tensors.sort_by_key(|(name, _)| name.to_string());
+    let place = tensors.iter().position(|(name, _)| name.starts_with("weights/")).expect("weights");
+    let name = tensors.remove(place).0.to_string();
+    // The checksum of what is left, so that the file is whole but for the tensor.
+    let mut hash = <sha2::Sha256 as sha2::Digest>::new();
+    for (name, view) in &tensors {
+        sha2::Digest::update(&mut hash, (name.len() as u64).to_le_bytes());
+        sha2::Digest::update(&mut hash, name);
+        sha2::Digest::update(&mut hash, view.data());
+    }
+    let sum: String = sha2::Digest::finalize(hash).iter().map(|byte| format!("{byte:02x}")).collect();
+    let mut metadata = header.metadata().clone().expect("metadata");
+    let entry = metadata.get_mut("rnaret-checkpoint").expect("the entry");
+    let mut json: serde_json::Value = serde_json::from_str(entry).expect("JSON");
+    json["sha256"] = sum.into();
+    *entry = json.to_string();
+    fs::write(&path, safetensors::serialize(tensors, Some(metadata)).expect("a file")).expect("written");
+    let before = contents(&run_folder);
+    let message = refused(&arguments("mirtarget", &data, &run_folder, &own, "5", "1"), 1);
+    assert!(message.contains("lacks") && message.contains(name.trim_start_matches("weights/")), "{message}");
+    assert!(contents(&run_folder) == before);
 }

@@ -10,9 +10,10 @@ use rnaret::model::weights::{self, Storage};
 use rnaret::model::{ModelConfig, Task, default_model, open_weights};
 use rnaret::relatives::{Source, representatives};
 use rnaret::sequence::{InputFile, open_text};
-use rnaret::train::config::{Hyperparameters, Sizes, TrainConfig, read_file};
+use rnaret::train::config::{ConfigFile, Hyperparameters, Inputs, Sizes, TrainConfig};
+use rnaret::train::folder::{CHECKPOINTS, CONFIG, FILES as RUN_FILES};
 use rnaret::train::objective::Report;
-use rnaret::train::run::{CHECKPOINTS, CONFIG, FILES as RUN_FILES, Outcome};
+use rnaret::train::run::Outcome;
 use rnaret::train::signals::INTERRUPTED;
 use rnaret::train::tasks::{self, Evaluation, Job};
 use rnaret::{Error, Result};
@@ -21,8 +22,8 @@ use rnaret::{Error, Result};
 ///
 /// Every run lives in a folder: its resolved configuration, metrics.tsv, checkpoints, the weights that did best in a
 /// validation so far as best.safetensors, and once it is finished its result as model.safetensors. Killed at any moment,
-/// the same command goes on from the last checkpoint and ends with the same weights. SIGTERM, SIGUSR1 and Ctrl-C write a
-/// checkpoint first and exit with status 3.
+/// the same command goes on from the last checkpoint and ends with the same weights; other settings, data or first weights
+/// are refused, and so is a second process. SIGTERM, SIGUSR1 and Ctrl-C write a checkpoint first and exit with status 3.
 #[derive(clap::Parser)]
 #[command(name = "rnaret-train", version, after_help = EXAMPLES, subcommand_required = true)]
 struct Arguments {
@@ -59,8 +60,8 @@ enum Command {
 /// One run.
 #[derive(clap::Args)]
 struct TrainArgs {
-    /// Training data; - is standard input
-    #[arg(required = true, value_name = "DATA")]
+    /// Training data; - is standard input. By default that of --config
+    #[arg(required_unless_present = "config", value_name = "DATA")]
     data: Vec<PathBuf>,
 
     /// The run folder: created, or resumed where it holds a checkpoint
@@ -84,7 +85,7 @@ struct TrainArgs {
     #[arg(long, value_name = "PATH")]
     model: Option<PathBuf>,
 
-    /// TOML file of hyperparameters and sizes, such as the config.toml of a run; flags override it
+    /// TOML file of hyperparameters, sizes and inputs, such as the config.toml of a run; flags override it
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
 
@@ -254,10 +255,15 @@ fn main() -> ExitCode {
 fn train(task: Task, arguments: TrainArgs, common: &CommonArgs) -> Result<Outcome> {
     let TrainArgs { data, run, validation, annotation, known_structures, model, config, .. } = arguments;
     let TrainArgs { device, sizes, hyperparameters, .. } = arguments;
-    let (file, file_sizes) = config.as_deref().map(read_file).transpose()?.unwrap_or_default();
-    let config = TrainConfig::resolve(task, &file, &hyperparameters)?;
+    let file = config.as_deref().map(ConfigFile::read).transpose()?.unwrap_or_default();
+    let inputs = Inputs { data, validation, annotation, known_structures, model }.or(file.inputs);
+    let Inputs { data, validation, annotation, known_structures, model } = inputs;
+    if data.is_empty() {
+        return Err(Error::Usage("no training data are given, and --config names none".into()));
+    }
+    let config = TrainConfig::resolve(task, &file.hyperparameters, &hyperparameters)?;
     let start = model.as_deref().map(open_weights).transpose()?;
-    let model = sizes.or(file_sizes).model(task, start.as_ref().map(|weights| &weights.config))?;
+    let model = sizes.or(file.sizes).model(task, start.as_ref().map(|weights| &weights.config))?;
     // A model without relatives may learn to read them.
     let wants_some = known_structures.iter().any(|source| *source != Source::None);
     let ModelConfig { encoder, head } = model;

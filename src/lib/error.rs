@@ -58,6 +58,17 @@ pub enum Error {
         /// Why it cannot be had, and what can.
         message: String,
     },
+    /// A run folder that cannot be used now.
+    #[error("{folder}: {message}")]
+    RunFolder {
+        /// The folder, or the file in it.
+        folder: String,
+        /// Why, and what to do.
+        message: String,
+    },
+    /// Work that was given up since a signal asked the process to end.
+    #[error("interrupted by a signal")]
+    Interrupted,
     /// Memory of the device that ran out.
     #[error("{0}")]
     OutOfMemory(String),

@@ -5,6 +5,9 @@ use std::io::BufRead;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
 use crate::sequence::{InputFile, decompressed, open_text};
 use crate::{Error, Result};
 
@@ -16,7 +19,8 @@ const BUILT_IN: Option<&[u8]> = Some(include_bytes!("../../../models/known-struc
 const BUILT_IN: Option<&[u8]> = None;
 
 /// Where known structures come from, as a command line says it: `built-in`, `none` or a file.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "String", into = "String")]
 pub enum Source {
     /// Those inside the program.
     BuiltIn,
@@ -38,6 +42,22 @@ impl FromStr for Source {
     }
 }
 
+impl From<String> for Source {
+    fn from(text: String) -> Self {
+        text.parse().unwrap_or(Self::None)
+    }
+}
+
+impl From<Source> for String {
+    fn from(source: Source) -> Self {
+        match source {
+            Source::BuiltIn => "built-in".into(),
+            Source::None => "none".into(),
+            Source::File(path) => path.to_string_lossy().into_owned(),
+        }
+    }
+}
+
 impl Source {
     /// The file, where it is one.
     pub fn file(&self) -> Option<&Path> {
@@ -45,6 +65,11 @@ impl Source {
             Self::File(path) => Some(path),
             Self::BuiltIn | Self::None => None,
         }
+    }
+
+    /// SHA-256 of the structures inside the program; `None` where it was built without.
+    pub fn built_in_checksum() -> Option<String> {
+        BUILT_IN.map(|bytes| Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect())
     }
 
     /// The text of structures in one of our formats, and what errors call it; `None` for no structures.

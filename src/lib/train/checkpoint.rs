@@ -1,9 +1,10 @@
 //! Checkpoints: everything that a run needs to continue as if it had never stopped.
 //!
 //! A checkpoint is one safetensors file: the weights under `weights/`, the optimiser's tensors under `optimiser/`, and
-//! one metadata entry with [`Progress`] as JSON, which holds the SHA-256 of the tensors' bytes. It is written to a
-//! temporary name, forced to the disk, and renamed, so that a checkpoint under its final name is whole; one that is not
-//! (a disk fault, a copy cut short) is found by its checksum and passed over.
+//! one metadata entry with [`Progress`] and what the run is made of ([`RunRecord`](super::folder::RunRecord)) as JSON,
+//! which holds the SHA-256 of the tensors' bytes. It is written to a temporary name, forced to the disk, and renamed, so
+//! that a checkpoint under its final name is whole; one that is not (a disk fault, a copy cut short) is found by its
+//! checksum and passed over.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
@@ -44,6 +45,12 @@ pub struct Progress {
     pub last_validation: u64,
     /// Validations since the best one.
     pub validations_without_improvement: u64,
+    /// Norm of the last step's gradient before clipping; no number in checkpoints of version 1.
+    #[serde(default = "no_number", with = "exact")]
+    pub gradient_norm: f64,
+    /// Rows of metrics.tsv so far; unknown in checkpoints of version 1.
+    #[serde(default)]
+    pub rows: Option<u64>,
     /// Sums since the last row of metrics.tsv.
     pub since_last_row: RunningSums,
 }
@@ -52,6 +59,7 @@ pub struct Progress {
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Best {
     /// The metric that decides.
+    #[serde(with = "exact")]
     pub value: f64,
     /// The step at which it was measured.
     pub step: u64,
@@ -61,8 +69,10 @@ pub struct Best {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct RunningSums {
     /// Sum of the loss.
+    #[serde(with = "exact")]
     pub loss: f64,
     /// Sum of the weights.
+    #[serde(with = "exact")]
     pub weight: f64,
     /// Tokens.
     pub tokens: u64,
@@ -70,12 +80,39 @@ pub struct RunningSums {
     pub seconds: f64,
 }
 
+fn no_number() -> f64 {
+    f64::NAN
+}
+
+/// Numbers as text, since reading them from JSON may change the last bit. Numbers are read too: version 1 wrote them.
+mod exact {
+    use serde::de::Error;
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub fn serialize<S: Serializer>(value: &f64, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&format_args!("{value:?}"))
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(untagged)]
+        enum Stored {
+            Text(String),
+            Number(f64),
+        }
+        match Stored::deserialize(deserializer)? {
+            Stored::Text(text) => text.parse().map_err(D::Error::custom),
+            Stored::Number(number) => Ok(number),
+        }
+    }
+}
+
 /// A checkpoint in memory.
 pub struct Checkpoint {
     /// Where the run stands.
     pub progress: Progress,
-    /// A digest of everything that decides the outcome (configuration, data): a run continues only its own checkpoints.
-    pub run_digest: String,
+    /// What the run is made of, as JSON: a run continues only its own checkpoints. Null in checkpoints of version 1.
+    pub run: serde_json::Value,
     /// The weights by name.
     pub weights: BTreeMap<String, Tensor>,
     /// The optimiser's tensors by name.
@@ -103,7 +140,8 @@ struct Metadata {
     version: u32,
     program: String,
     progress: Progress,
-    run_digest: String,
+    #[serde(default)]
+    run: serde_json::Value,
     sha256: String,
 }
 
@@ -115,14 +153,17 @@ pub struct CheckpointFolder {
 }
 
 impl CheckpointFolder {
-    /// The folder `folder`, made if need be, that keeps `kept` checkpoints.
-    pub fn open(folder: PathBuf, kept: usize) -> Result<Self> {
-        fs::create_dir_all(&folder).map_err(|source| Error::write(&folder, source))?;
-        Ok(Self { folder, kept })
+    /// The folder `folder`, made with the first checkpoint, that keeps `kept` checkpoints.
+    pub fn new(folder: PathBuf, kept: usize) -> Self {
+        Self { folder, kept }
     }
 
     /// Writes a checkpoint and removes those beyond the newest `kept`. Returns its path.
+    ///
+    /// # Errors
+    /// Where it cannot be written.
     pub fn write(&self, checkpoint: &Checkpoint) -> Result<PathBuf> {
+        fs::create_dir_all(&self.folder).map_err(|source| Error::write(&self.folder, source))?;
         let path = self.folder.join(format!("{PREFIX}{:010}{SUFFIX}", checkpoint.progress.step));
         write_atomically(&path, |file| write_checkpoint(file, checkpoint))?;
         let steps = self.steps()?;
@@ -132,21 +173,14 @@ impl CheckpointFolder {
         Ok(path)
     }
 
-    /// The newest checkpoint that is whole. Those that are not are named in a warning and passed over.
+    /// The newest checkpoint that is whole, and its path. Those that are not are named in a warning and passed over.
     ///
     /// # Errors
-    /// Where the newest whole checkpoint belongs to another run (`run_digest`).
-    pub fn newest(&self, run_digest: &str) -> Result<Option<Checkpoint>> {
-        for (_, path) in self.steps()?.iter().rev() {
-            match read_checkpoint(path) {
-                Ok(checkpoint) if checkpoint.run_digest == run_digest => return Ok(Some(checkpoint)),
-                Ok(_) => {
-                    return Err(Error::Usage(format!(
-                        "{} was written with other settings or other data: give the same ones to resume, or a new run \
-                         folder",
-                        path.display()
-                    )));
-                }
+    /// Where the folder cannot be read.
+    pub fn newest(&self) -> Result<Option<(PathBuf, Checkpoint)>> {
+        for (_, path) in self.steps()?.into_iter().rev() {
+            match read_checkpoint(&path) {
+                Ok(checkpoint) => return Ok(Some((path, checkpoint))),
                 Err(error) => log::warn!("this checkpoint is not whole and is passed over: {error}"),
             }
         }
@@ -162,7 +196,11 @@ impl CheckpointFolder {
     fn steps(&self) -> Result<Vec<(u64, PathBuf)>> {
         let unreadable = |source| Error::read(&self.folder, source);
         let mut steps = Vec::new();
-        for entry in fs::read_dir(&self.folder).map_err(unreadable)? {
+        let entries = match fs::read_dir(&self.folder) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(steps),
+            entries => entries.map_err(unreadable)?,
+        };
+        for entry in entries {
             let path = entry.map_err(unreadable)?.path();
             let name = path.file_name().unwrap_or_default().to_string_lossy();
             let number = name.strip_prefix(PREFIX).and_then(|rest| rest.strip_suffix(SUFFIX));
@@ -198,10 +236,10 @@ fn write_checkpoint(file: &mut File, checkpoint: &Checkpoint) -> std::io::Result
     }
     views.sort_by(|one, two| one.0.cmp(&two.0));
     let metadata = Metadata {
-        version: 1,
+        version: 2,
         program: concat!("rnaret ", env!("CARGO_PKG_VERSION")).into(),
         progress: checkpoint.progress.clone(),
-        run_digest: checkpoint.run_digest.clone(),
+        run: checkpoint.run.clone(),
         sha256: digest(views.iter().map(|(name, tensor)| (name.as_str(), bytemuck::cast_slice(&tensor.values)))),
     };
     let json = serde_json::to_string(&metadata).map_err(|error| other(error.into()))?;
@@ -248,7 +286,7 @@ fn read_checkpoint(path: &Path) -> Result<Checkpoint> {
     }
     let mut checkpoint = Checkpoint {
         progress: metadata.progress,
-        run_digest: metadata.run_digest,
+        run: metadata.run,
         weights: BTreeMap::new(),
         optimiser: BTreeMap::new(),
     };
@@ -288,7 +326,7 @@ mod tests {
                 since_last_row: RunningSums { loss: 1.0 / 3.0, ..Default::default() },
                 ..Default::default()
             },
-            run_digest: "this run".into(),
+            run: "this run".into(),
             weights: [("a".to_string(), tensor(&[step as f32, 2.0]))].into(),
             optimiser: [("first_moment/a".to_string(), tensor(&[0.5, -0.5]))].into(),
         }
@@ -296,7 +334,7 @@ mod tests {
 
     fn folder() -> (tempfile::TempDir, CheckpointFolder) {
         let temporary = tempfile::tempdir().expect("a temporary folder");
-        let folder = CheckpointFolder::open(temporary.path().join("checkpoints"), 2).expect("a folder");
+        let folder = CheckpointFolder::new(temporary.path().join("checkpoints"), 2);
         (temporary, folder)
     }
 
@@ -308,7 +346,8 @@ mod tests {
         }
         let steps: Vec<u64> = folder.steps().expect("a listing").into_iter().map(|(step, _)| step).collect();
         assert_eq!(steps, [10, 15]);
-        let read = folder.newest("this run").expect("it can be read").expect("there is one");
+        let (_, read) = folder.newest().expect("it can be read").expect("there is one");
+        assert_eq!(read.run, "this run");
         assert_eq!(read.progress, checkpoint(15).progress, "numbers survive to the last bit");
         assert_eq!(read.weights["a"].to_vec1::<f32>().expect("values"), [15.0, 2.0]);
         assert_eq!(read.optimiser["first_moment/a"].to_vec1::<f32>().expect("values"), [0.5, -0.5]);
@@ -324,17 +363,32 @@ mod tests {
         *altered.last_mut().expect("a byte") ^= 1;
         for damaged in [&whole[..whole.len() - 1], &whole[..20], &altered, b""] {
             fs::write(&newest, damaged).expect("damage is done");
-            let read = folder.newest("this run").expect("no error").expect("the older one");
+            let (_, read) = folder.newest().expect("no error").expect("the older one");
             assert_eq!(read.progress.step, 1);
         }
     }
 
+    /// What version 1 wrote: numbers as numbers, fewer of them, and a digest of the run.
     #[test]
-    fn another_runs_checkpoint_is_refused() {
-        let (_temporary, folder) = folder();
-        folder.write(&checkpoint(1)).expect("a checkpoint is written");
-        let error = folder.newest("another run").err().expect("an error");
-        assert!(error.to_string().contains("other settings"), "{error}");
+    fn progress_of_version_1_is_read() {
+        let json = r#"{"step":7,"epoch":1,"batch":2,"records":8,"tokens":9,"best":{"value":0.5,"step":5},
+            "last_validation":5,"validations_without_improvement":0,
+            "since_last_row":{"loss":1.5,"weight":2.0,"tokens":3,"seconds":0.25}}"#;
+        let read: Progress = serde_json::from_str(json).expect("it is read");
+        assert_eq!((read.step, read.best), (7, Some(Best { value: 0.5, step: 5 })));
+        assert!(read.rows.is_none() && read.gradient_norm.is_nan());
+    }
+
+    /// JSON's readers lose the last bit of some of these, read as numbers.
+    #[test]
+    fn numbers_survive_to_the_last_bit() {
+        let mut random = crate::train::random::generator(5, crate::train::random::Purpose::Split, &[]);
+        for _ in 0..10_000 {
+            let value = f64::from_bits(rand::Rng::random(&mut random));
+            let text = serde_json::to_string(&Best { value, step: 1 }).expect("JSON");
+            let read: Best = serde_json::from_str(&text).expect("it is read");
+            assert!(read.value.to_bits() == value.to_bits() || value.is_nan() && read.value.is_nan(), "{text}");
+        }
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Every hyperparameter of a run: published defaults, then the file of `--config`, then the flags.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use clap::builder::ValueParser;
 use serde::{Deserialize, Serialize};
@@ -9,6 +9,7 @@ use super::schedule::Schedule;
 use crate::cli::numbers::{self, Range};
 use crate::model::heads::coding::PublishedCodingConfig;
 use crate::model::{EncoderConfig, HeadConfig, HeadKind, ModelConfig, RetentionConfig, Task};
+use crate::relatives::Source;
 use crate::{Error, Result};
 
 /// Which records may not be torn apart when a part of the data is held out for validation.
@@ -440,48 +441,129 @@ impl Sizes {
     }
 }
 
-/// The hyperparameters and sizes of a TOML file: what [`write_file`] gave, or some of it.
-///
-/// # Errors
-/// Where the file cannot be read, or holds a key that is none.
-pub fn read_file(path: &Path) -> Result<(Hyperparameters, Sizes)> {
-    let text = std::fs::read_to_string(path).map_err(|source| Error::read(path, source))?;
-    let wrong = |error: toml::de::Error| Error::Input {
-        file: path.display().to_string(),
-        place: match error.span() {
-            Some(span) => format!("line {}", text[..span.start.min(text.len())].matches('\n').count() + 1),
-            None => "settings".to_owned(),
-        },
-        message: error.message().trim().to_owned(),
-    };
-    let mut table: toml::Table = toml::from_str(&text).map_err(wrong)?;
-    let sizes = match table.remove("model") {
-        Some(sizes) => sizes.try_into().map_err(wrong)?,
-        None => Sizes::default(),
-    };
-    Ok((table.try_into().map_err(wrong)?, sizes))
+/// The files that a run reads, as the table `[inputs]` of `--config FILE`. Names of files are absolute, so that the
+/// configuration means the same wherever it is used.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct Inputs {
+    /// Training data.
+    pub data: Vec<PathBuf>,
+    /// Validation data, where it is not held out of the training data.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub validation: Option<PathBuf>,
+    /// Where the CDS of FASTA records are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub annotation: Option<PathBuf>,
+    /// Where records find relatives.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub known_structures: Vec<Source>,
+    /// Weights to start from: a file or the name of a built-in model.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub model: Option<PathBuf>,
 }
 
-/// The text of a run's `config.toml`, which `--config` reads again.
-pub fn write_file(config: &TrainConfig, model: &ModelConfig) -> Result<String> {
-    let EncoderConfig::Retention(encoder) = &model.encoder;
-    let (blocks, width) = model.head.sizes();
-    let sizes = Sizes {
-        k: Some(encoder.k),
-        layers: Some(encoder.layers),
-        embed_dim: Some(encoder.width),
-        value_dim: Some(encoder.value_width),
-        ffn_dim: Some(encoder.ffn_width),
-        heads: Some(encoder.heads),
-        head: Some(model.head.kind()),
-        head_blocks: Some(blocks),
-        head_width: Some(width),
-        head_members: match &model.head {
-            HeadConfig::Diagonals(config) => Some(config.members),
-            _ => None,
-        },
-    };
-    Ok(format!("{}\n[model]\n{}", to_toml(config)?, to_toml(&sizes)?))
+impl Inputs {
+    /// These, and what `other` says where nothing is said here.
+    pub fn or(self, other: Self) -> Self {
+        Self {
+            data: if self.data.is_empty() { other.data } else { self.data },
+            validation: self.validation.or(other.validation),
+            annotation: self.annotation.or(other.annotation),
+            known_structures: match self.known_structures.is_empty() {
+                true => other.known_structures,
+                false => self.known_structures,
+            },
+            model: self.model.or(other.model),
+        }
+    }
+
+    fn absolute(self) -> Self {
+        // Standard input and the names of built-in models are no files.
+        let absolute = |path: PathBuf| match path.exists() {
+            true => std::path::absolute(&path).unwrap_or(path),
+            false => path,
+        };
+        let source = |source| match source {
+            Source::File(path) => Source::File(absolute(path)),
+            other => other,
+        };
+        Self {
+            data: self.data.into_iter().map(absolute).collect(),
+            validation: self.validation.map(absolute),
+            annotation: self.annotation.map(absolute),
+            known_structures: self.known_structures.into_iter().map(source).collect(),
+            model: self.model.map(absolute),
+        }
+    }
+}
+
+/// The TOML file of `--config`: hyperparameters, sizes and inputs, or some of them. A run's `config.toml` has all.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ConfigFile {
+    /// The keys outside tables.
+    pub hyperparameters: Hyperparameters,
+    /// The table `[model]`.
+    pub sizes: Sizes,
+    /// The table `[inputs]`.
+    pub inputs: Inputs,
+}
+
+impl ConfigFile {
+    /// Reads a file.
+    ///
+    /// # Errors
+    /// Where the file cannot be read, or holds a key that is none.
+    pub fn read(path: &Path) -> Result<Self> {
+        let text = std::fs::read_to_string(path).map_err(|source| Error::read(path, source))?;
+        let wrong = |error: toml::de::Error| Error::Input {
+            file: path.display().to_string(),
+            place: match error.span() {
+                Some(span) => format!("line {}", text[..span.start.min(text.len())].matches('\n').count() + 1),
+                None => "settings".to_owned(),
+            },
+            message: error.message().trim().to_owned(),
+        };
+        let mut table: toml::Table = toml::from_str(&text).map_err(wrong)?;
+        let mut take = |name: &str| {
+            toml::Value::Table(match table.remove(name) {
+                Some(toml::Value::Table(table)) => table,
+                Some(other) => toml::Table::from_iter([(name.to_string(), other)]),
+                None => toml::Table::new(),
+            })
+        };
+        let (sizes, inputs) = (take("model"), take("inputs"));
+        Ok(Self {
+            sizes: sizes.try_into().map_err(wrong)?,
+            inputs: inputs.try_into().map_err(wrong)?,
+            hyperparameters: table.try_into().map_err(wrong)?,
+        })
+    }
+
+    /// The text of a run's `config.toml`, which [`ConfigFile::read`] reads.
+    ///
+    /// # Errors
+    /// Where a value has no place in TOML.
+    pub fn write(config: &TrainConfig, model: &ModelConfig, inputs: Inputs) -> Result<String> {
+        let EncoderConfig::Retention(encoder) = &model.encoder;
+        let (blocks, width) = model.head.sizes();
+        let sizes = Sizes {
+            k: Some(encoder.k),
+            layers: Some(encoder.layers),
+            embed_dim: Some(encoder.width),
+            value_dim: Some(encoder.value_width),
+            ffn_dim: Some(encoder.ffn_width),
+            heads: Some(encoder.heads),
+            head: Some(model.head.kind()),
+            head_blocks: Some(blocks),
+            head_width: Some(width),
+            head_members: match &model.head {
+                HeadConfig::Diagonals(config) => Some(config.members),
+                _ => None,
+            },
+        };
+        let (config, sizes, inputs) = (to_toml(config)?, to_toml(&sizes)?, to_toml(&inputs.absolute())?);
+        Ok(format!("{config}\n[model]\n{sizes}\n[inputs]\n{inputs}"))
+    }
 }
 
 fn to_toml(value: &impl Serialize) -> Result<String> {
@@ -499,7 +581,7 @@ mod tests {
         std::fs::write(&path, "learning-rate = 0.5\nsteps = 7\nsplit-by = \"family\"\n[model]\nlayers = 3\n")
             .expect("a file is written");
         let flags = Hyperparameters { steps: Some(9), ..Default::default() };
-        let (file, sizes) = read_file(&path).expect("a valid file");
+        let ConfigFile { hyperparameters: file, sizes, .. } = ConfigFile::read(&path).expect("a valid file");
         assert_eq!(sizes, Sizes { layers: Some(3), ..Default::default() });
         let config = TrainConfig::resolve(Task::Fold, &file, &flags).expect("a valid configuration");
         let expected = TrainConfig {
@@ -511,8 +593,16 @@ mod tests {
         assert_eq!(config, expected);
 
         let model = sizes.model(Task::Fold, None).expect("a valid model");
-        std::fs::write(&path, write_file(&config, &model).expect("TOML")).expect("a file is written");
-        let (file, sizes) = read_file(&path).expect("it is read");
+        let data = Inputs {
+            data: vec![path.clone(), "-".into()],
+            known_structures: vec![Source::BuiltIn, Source::File(path.clone())],
+            model: Some("pretrain-k5".into()),
+            ..Default::default()
+        };
+        let text = ConfigFile::write(&config, &model, data.clone()).expect("TOML");
+        std::fs::write(&path, text).expect("a file is written");
+        let ConfigFile { hyperparameters: file, sizes, inputs } = ConfigFile::read(&path).expect("it is read");
+        assert_eq!(inputs, data);
         let read = TrainConfig::resolve(Task::Coding, &file, &Hyperparameters::default()).expect("it is valid");
         assert_eq!(read, config, "config.toml holds every value, so the task's defaults do not matter");
         assert_eq!(sizes.model(Task::Fold, None).expect("a valid model"), model);
@@ -522,9 +612,11 @@ mod tests {
     fn an_unknown_key_and_a_value_out_of_range_are_named() {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let path = folder.path().join("run.toml");
-        for (text, key) in [("learning_rte = 0.5\n", "learning_rte"), ("[model]\nlayer = 3\n", "layer")] {
+        for (text, key) in
+            [("learning_rte = 0.5\n", "learning_rte"), ("[model]\nlayer = 3\n", "layer"), ("model = 3\n", "model")]
+        {
             std::fs::write(&path, text).expect("a file is written");
-            let error = read_file(&path).expect_err("a typo");
+            let error = ConfigFile::read(&path).expect_err("a typo");
             assert!(error.to_string().contains(key), "{error}");
         }
         let none = Hyperparameters::default();

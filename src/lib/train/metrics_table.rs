@@ -38,22 +38,29 @@ pub struct MetricsTable {
     path: PathBuf,
     file: File,
     validation_columns: usize,
+    rows: u64,
 }
 
 impl MetricsTable {
-    /// Opens the table of a run that stands at `step`: rows of later steps, which a killed run left and which will be
-    /// made again, are removed, and so is a last row that was cut short.
-    pub fn open(path: &Path, validation_columns: &[&str], step: u64) -> Result<Self> {
+    /// Opens the table of a run that stands at `step` and had written `rows` rows by then: those that a killed run left
+    /// after them and that will be made again are removed, and so is a last row that was cut short. Where `rows` is not
+    /// known, all rows up to that step stay.
+    ///
+    /// # Errors
+    /// Where the table cannot be read or written.
+    pub fn open(path: &Path, validation_columns: &[&str], step: u64, rows: Option<u64>) -> Result<Self> {
         let header = [&COLUMNS[..], validation_columns].concat().join("\t");
         let mut kept = header.clone() + "\n";
+        let (mut count, most) = (0, rows.unwrap_or(u64::MAX));
         match File::open(path) {
             Ok(file) => {
                 let mut reader = BufReader::new(file);
                 let mut line = String::new();
                 while reader.read_line(&mut line).map_err(|source| Error::read(path, source))? > 0 {
                     let row_step = line.split('\t').next().and_then(|field| field.parse::<u64>().ok());
-                    if line.ends_with('\n') && row_step.is_some_and(|row_step| row_step <= step) {
+                    if line.ends_with('\n') && row_step.is_some_and(|row_step| row_step <= step) && count < most {
                         kept.push_str(&line);
+                        count += 1;
                     }
                     line.clear();
                 }
@@ -65,7 +72,12 @@ impl MetricsTable {
             write_atomically(path, |file| file.write_all(kept.as_bytes()))?;
         }
         let file = OpenOptions::new().append(true).open(path).map_err(|source| Error::write(path, source))?;
-        Ok(Self { path: path.to_owned(), file, validation_columns: validation_columns.len() })
+        Ok(Self { path: path.to_owned(), file, validation_columns: validation_columns.len(), rows: count })
+    }
+
+    /// How many rows there are below the header.
+    pub fn rows(&self) -> u64 {
+        self.rows
     }
 
     /// Appends a row; without a validation its columns hold NA.
@@ -80,6 +92,7 @@ impl MetricsTable {
             line.push_str(&validation.and_then(|values| values.get(column)).map_or("NA".into(), |value| cell(*value)));
         }
         line.push('\n');
+        self.rows += 1;
         self.file.write_all(line.as_bytes()).map_err(|source| Error::write(&self.path, source))
     }
 }
@@ -110,7 +123,7 @@ mod tests {
     fn rows_past_the_resumed_step_are_made_again_once() {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let path = folder.path().join("metrics.tsv");
-        let mut table = MetricsTable::open(&path, &["accuracy"], 0).expect("a table");
+        let mut table = MetricsTable::open(&path, &["accuracy"], 0, None).expect("a table");
         for step in [10, 20, 30] {
             table.append(&row(step), (step == 20).then_some(&[0.75])).expect("a row");
         }
@@ -122,9 +135,14 @@ mod tests {
         );
         // A run killed in the middle of a row after step 20 was saved.
         fs::write(&path, format!("{whole}40\t1\t8")).expect("a broken row");
-        let mut table = MetricsTable::open(&path, &["accuracy"], 20).expect("a table");
+        let mut table = MetricsTable::open(&path, &["accuracy"], 20, None).expect("a table");
+        assert_eq!(table.rows(), 2);
         table.append(&row(30), None).expect("a row");
         assert_eq!(fs::read_to_string(&path).expect("its text"), whole);
+        // Killed after the last validation, whose row has the same step as the one before, and before its checkpoint.
+        table.append(&row(30), Some(&[0.5])).expect("a row");
+        let table = MetricsTable::open(&path, &["accuracy"], 30, Some(3)).expect("a table");
+        assert_eq!((table.rows(), fs::read_to_string(&path).expect("its text")), (3, whole));
     }
 
     #[test]

@@ -8,6 +8,7 @@ pub mod baseline;
 pub mod checkpoint;
 pub mod config;
 pub mod data;
+pub mod folder;
 pub mod gradients;
 pub mod kmer_regression;
 pub mod metrics;

@@ -6,20 +6,20 @@
 //! to the last bit (on the CPU).
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Mutex;
 use std::time::Instant;
 
 use candle_core::{DType, Var};
 use rand::Rng;
 use rayon::prelude::*;
-use sha2::{Digest, Sha256};
 
-use super::checkpoint::{Best, Checkpoint, CheckpointFolder, Progress, RunningSums, write_atomically};
+use super::checkpoint::{Best, Checkpoint, CheckpointFolder, Progress, RunningSums};
 use super::config::TrainConfig;
 use super::data::Records;
 use super::data::batches::{BatchSize, Pass, micro_batches};
 use super::data::pretrain::{PretrainRecords, Stream};
+use super::folder::{BEST, CHECKPOINTS, METRICS, MODEL, RunFolder};
 use super::gradients::{Contribution, StepSum};
 use super::metrics_table::{MetricsTable, Row};
 use super::objective::Objective;
@@ -102,10 +102,12 @@ pub struct Run<O: Objective> {
     pub start: Parameters,
     /// Records held out; fixed for the whole run.
     pub validation: Vec<O::Example>,
-    /// The run folder.
-    pub folder: PathBuf,
-    /// SHA-256 over the data, the model's configuration and its first weights: what a resumed run must share.
-    pub inputs_digest: String,
+    /// The run folder, which holds no other run.
+    pub folder: RunFolder,
+    /// What the run is made of, as JSON, for its checkpoints.
+    pub record: serde_json::Value,
+    /// Where to go on, with the checkpoint's path.
+    pub checkpoint: Option<(PathBuf, Checkpoint)>,
     /// Free-form JSON that the final weights carry: data, command.
     pub provenance: serde_json::Value,
     /// Raised by signals.
@@ -123,29 +125,29 @@ pub enum Outcome {
     Interrupted,
 }
 
-/// The name of the weights in a run folder: there once the run is finished.
-pub const MODEL: &str = "model.safetensors";
+/// The checkpoints of the run in `folder`.
+pub fn checkpoints(folder: &RunFolder, config: &TrainConfig) -> CheckpointFolder {
+    CheckpointFolder::new(folder.file(CHECKPOINTS), config.checkpoints_kept)
+}
 
-/// The name of the weights that did best in a validation so far.
-pub const BEST: &str = "best.safetensors";
-
-/// The name of the settings in a run folder, which `--config` takes.
-pub const CONFIG: &str = "config.toml";
-
-/// The files of a run folder, beside its checkpoints.
-pub const FILES: [&str; 5] = [MODEL, BEST, CONFIG, "metrics.tsv", "inputs.json"];
-
-/// The folder of the checkpoints in a run folder.
-pub const CHECKPOINTS: &str = "checkpoints";
+/// What changes as a run goes on.
+struct State {
+    progress: Progress,
+    optimiser: AdamW,
+    table: MetricsTable,
+    checkpoints: CheckpointFolder,
+    /// Whether the newest checkpoint says all this.
+    saved: bool,
+}
 
 impl<O: Objective> Run<O> {
-    /// Trains until the steps or passes are done, validation no longer improves, or a signal comes. Resumes where the
-    /// run folder holds a checkpoint.
+    /// Trains until the steps or passes are done, validation no longer improves, or a signal comes. Goes on from the
+    /// checkpoint where there is one; where that is the end of the run, it stays as it is.
     ///
     /// # Errors
-    /// Where data cannot be read or the folder not written; where the folder holds another run; where the loss is no
+    /// Where data cannot be read or the folder not written; where the checkpoint is not this run's; where the loss is no
     /// longer finite, naming the step and the last good checkpoint.
-    pub fn run(self, training: &mut dyn Passes<O::Data>) -> Result<Outcome> {
+    pub fn run(mut self, training: &mut dyn Passes<O::Data>) -> Result<Outcome> {
         let variables = self
             .start
             .iter()
@@ -160,62 +162,110 @@ impl<O: Objective> Run<O> {
             ema_decay: self.config.ema_decay,
         };
         let mut optimiser = AdamW::new(variables.clone(), settings)?;
-        let checkpoints = CheckpointFolder::open(self.folder.join(CHECKPOINTS), self.config.checkpoints_kept)?;
-        let digest = self.digest()?;
         let mut progress = Progress::default();
-        if let Some(mut checkpoint) = checkpoints.newest(&digest)? {
+        let resumed = self.checkpoint.take();
+        let begun = resumed.is_some();
+        if let Some((path, mut checkpoint)) = resumed {
             checkpoint.rename(variables.keys().map(|own| (weights::published_name(own, self.model.task()), own)));
             for (name, variable) in &variables {
-                let tensor = checkpoint
-                    .weights
-                    .get(name)
-                    .ok_or_else(|| Error::Failed(format!("the checkpoint lacks the weights {name}")))?;
+                let tensor = checkpoint.weights.get(name).filter(|tensor| tensor.shape() == variable.shape());
+                let tensor = tensor.ok_or_else(|| {
+                    let message = format!("the checkpoint lacks the weights {name} {:?}", variable.dims());
+                    Error::weights(&path, message)
+                })?;
                 variable.set(&tensor.to_device(&self.compute.device)?)?;
             }
             progress = checkpoint.progress;
-            optimiser.restore(progress.step, &checkpoint.optimiser)?;
-            log::info!("resuming after step {}", progress.step);
+            optimiser
+                .restore(progress.step, &checkpoint.optimiser)
+                .map_err(|error| Error::weights(&path, error.to_string()))?;
         }
         // Tensors that take no part in training stay as they are.
         let mut parameters = self.compute.place(&self.start)?;
         parameters.extend(variables.iter().map(|(name, variable)| (name.clone(), variable.as_tensor().clone())));
-        let mut table =
-            MetricsTable::open(&self.folder.join("metrics.tsv"), &self.validation_columns(), progress.step)?;
+        let path = self.folder.file(METRICS);
+        let table = MetricsTable::open(&path, &self.validation_columns(), progress.step, progress.rows)?;
+        let checkpoints = checkpoints(&self.folder, &self.config);
+        progress.rows = Some(table.rows());
+        let mut state = State { progress, optimiser, table, checkpoints, saved: begun };
+        let first = state.progress.step;
+        if self.stopped_early(&state.progress) {
+            log::info!(
+                "this run is finished: no validation was better after step {}",
+                state.progress.best.map_or(0, |best| best.step)
+            );
+        } else if self.is_done(&state.progress, training.repeat()) {
+            log::info!("this run is finished after {first} steps: with more --steps or --epochs it goes on");
+        } else if begun {
+            log::info!("resuming after step {first}");
+        }
+        let outcome = self.train(training, &parameters, &mut state);
+        let outcome = match outcome.and_then(|outcome| self.last_validation(outcome, &mut state)) {
+            Err(Error::Interrupted) => Outcome::Interrupted,
+            outcome => outcome?,
+        };
+        if !state.saved {
+            self.save(&mut state)?;
+        }
+        if outcome == Outcome::Finished {
+            self.finish(&state)?;
+        }
+        Ok(outcome)
+    }
+
+    /// Whether nothing is left to train.
+    fn is_done(&self, progress: &Progress, repeat: bool) -> bool {
+        let TrainConfig { steps, epochs, .. } = self.config;
+        let all_steps = steps > 0 && progress.step >= steps;
+        let all_passes = steps == 0 && epochs > 0 && progress.epoch >= epochs && repeat;
+        all_steps || all_passes || self.stopped_early(progress)
+    }
+
+    /// Whether validation no longer improves.
+    fn stopped_early(&self, progress: &Progress) -> bool {
+        let patience = self.config.patience;
+        patience > 0 && progress.validations_without_improvement >= patience
+    }
+
+    /// Step after step, to the end of the run or to a signal.
+    fn train(&self, training: &mut dyn Passes<O::Data>, parameters: &Parameters, state: &mut State) -> Result<Outcome> {
         let schedule = self.config.schedule();
-        let bar = TrainingBar::new((self.config.steps > 0).then_some(self.config.steps), progress.step, self.quiet);
-        let mut saved = progress.step;
+        let steps = (self.config.steps > 0).then_some(self.config.steps);
+        let bar = TrainingBar::new(steps, state.progress.step, self.quiet);
         let size = BatchSize {
             records: self.config.batch_records,
             tokens: self.config.batch_tokens,
             micro_tokens: self.config.micro_tokens,
         };
-        let mut stopped_early = false;
-        let mut norm = f64::NAN;
-        let outcome = 'run: loop {
-            let all_passes = self.config.epochs > 0 && progress.epoch >= self.config.epochs;
-            if all_passes && self.config.steps == 0 && training.repeat() {
-                break Outcome::Finished;
+        let repeat = training.repeat();
+        if self.validation_is_due(&state.progress) {
+            // A signal ended it.
+            self.after_step(state)?;
+        }
+        loop {
+            if self.is_done(&state.progress, repeat) {
+                return Ok(Outcome::Finished);
             }
-            let Some(records) = training.pass(progress.epoch)? else { break Outcome::Finished };
-            let pass = Pass::new(records.len(), |index| records.tokens(index), size, self.config.seed, progress.epoch);
+            let epoch = state.progress.epoch;
+            let Some(records) = training.pass(epoch)? else { return Ok(Outcome::Finished) };
+            let pass = Pass::new(records.len(), |index| records.tokens(index), size, self.config.seed, epoch);
             if pass.batches() == 0 {
                 return Err(Error::Failed("no record is left to train on: see --min-length and --max-length".into()));
             }
-            while (progress.batch as usize) < pass.batches() {
-                if stopped_early || (self.config.steps > 0 && progress.step >= self.config.steps) {
-                    break 'run Outcome::Finished;
+            while (state.progress.batch as usize) < pass.batches() {
+                if self.is_done(&state.progress, repeat) {
+                    return Ok(Outcome::Finished);
                 }
-                if self.interrupt.raised() {
-                    break 'run Outcome::Interrupted;
-                }
+                self.interrupt.check()?;
                 let began = Instant::now();
-                let batch = pass.batch(progress.batch as usize);
-                let step = progress.step + 1;
-                let sum = self.gradient(records, batch, &parameters, optimiser.variables(), &progress)?;
+                let batch = pass.batch(state.progress.batch as usize);
+                let step = state.progress.step + 1;
+                let variables = state.optimiser.variables();
+                let sum = self.gradient(records, batch, parameters, variables, &state.progress)?;
                 let rate = schedule.rate(step);
-                norm = if sum.loss().is_finite() { optimiser.step(&sum, rate)? } else { f64::NAN };
+                let norm = if sum.loss().is_finite() { state.optimiser.step(&sum, rate)? } else { f64::NAN };
                 if !norm.is_finite() {
-                    let last = match checkpoints.newest_path() {
+                    let last = match state.checkpoints.newest_path() {
                         Some(path) => format!("the last good checkpoint is {}", path.display()),
                         None => "there is no checkpoint yet".into(),
                     };
@@ -223,51 +273,75 @@ impl<O: Objective> Run<O> {
                         "the loss is not finite at step {step}; {last}: try a lower --learning-rate or --clip-norm"
                     )));
                 }
+                let progress = &mut state.progress;
                 progress.step = step;
                 progress.batch += 1;
                 progress.records += batch.len() as u64;
                 progress.tokens += sum.tokens();
+                progress.gradient_norm = norm;
                 let running = &mut progress.since_last_row;
                 running.loss += sum.loss();
                 running.weight += sum.weight();
                 running.tokens += sum.tokens();
                 running.seconds += began.elapsed().as_secs_f64();
                 bar.at(step, running.loss / running.weight, running.tokens as f64 / running.seconds);
-
-                let validate = !self.validation.is_empty()
-                    && self.config.validate_every > 0
-                    && step.is_multiple_of(self.config.validate_every);
-                if validate || step.is_multiple_of(self.config.log_every) {
-                    let row = running_row(&progress, rate, norm);
-                    progress.since_last_row = RunningSums::default();
-                    let figures = if validate { Some(self.validate(&optimiser, &mut progress)?) } else { None };
-                    table.append(&row, figures.as_deref())?;
-                    stopped_early =
-                        self.config.patience > 0 && progress.validations_without_improvement >= self.config.patience;
-                }
-                if step.is_multiple_of(self.config.checkpoint_every) {
-                    checkpoints.write(&self.checkpoint(&digest, &progress, &optimiser)?)?;
-                    saved = step;
-                }
+                state.saved = false;
+                self.after_step(state)?;
             }
-            progress.epoch += 1;
-            progress.batch = 0;
-        };
-        drop(bar);
-        if outcome == Outcome::Finished && !self.validation.is_empty() && progress.last_validation != progress.step {
-            let row = running_row(&progress, schedule.rate(progress.step), norm);
-            progress.since_last_row = RunningSums::default();
-            let figures = self.validate(&optimiser, &mut progress)?;
-            table.append(&row, Some(&figures))?;
-            saved = 0;
+            state.progress.epoch += 1;
+            state.progress.batch = 0;
+            state.saved = false;
         }
-        if saved != progress.step || outcome == Outcome::Interrupted {
-            checkpoints.write(&self.checkpoint(&digest, &progress, &optimiser)?)?;
+    }
+
+    /// Whether the step where the run stands is one to validate after, and that has not been done.
+    fn validation_is_due(&self, progress: &Progress) -> bool {
+        let TrainConfig { validate_every, .. } = self.config;
+        let at_this_step = validate_every > 0 && progress.step > 0 && progress.step.is_multiple_of(validate_every);
+        at_this_step && !self.validation.is_empty() && progress.last_validation != progress.step
+    }
+
+    /// The validation, the row and the checkpoint that are due after a step.
+    fn after_step(&self, state: &mut State) -> Result<()> {
+        if self.validation_is_due(&state.progress) {
+            self.validate(state)?;
+        } else if state.progress.step.is_multiple_of(self.config.log_every) {
+            self.log(state, None)?;
         }
-        if outcome == Outcome::Finished {
-            self.finish(&optimiser, &progress)?;
+        if state.progress.step.is_multiple_of(self.config.checkpoint_every) {
+            self.save(state)?;
+        }
+        Ok(())
+    }
+
+    /// The validation of a finished run's last weights.
+    fn last_validation(&self, outcome: Outcome, state: &mut State) -> Result<Outcome> {
+        let validated = self.validation.is_empty() || state.progress.last_validation == state.progress.step;
+        if outcome == Outcome::Finished && !validated {
+            self.validate(state)?;
         }
         Ok(outcome)
+    }
+
+    /// Appends a row for the steps since the last one to metrics.tsv.
+    fn log(&self, state: &mut State, figures: Option<&[f64]>) -> Result<()> {
+        let row = running_row(&state.progress, self.config.schedule().rate(state.progress.step));
+        state.table.append(&row, figures)?;
+        state.progress.since_last_row = RunningSums::default();
+        state.progress.rows = Some(state.table.rows());
+        state.saved = false;
+        Ok(())
+    }
+
+    fn save(&self, state: &mut State) -> Result<()> {
+        state.checkpoints.write(&Checkpoint {
+            progress: state.progress.clone(),
+            run: self.record.clone(),
+            weights: state.optimiser.weights(),
+            optimiser: state.optimiser.state()?,
+        })?;
+        state.saved = true;
+        Ok(())
     }
 
     /// The gradient of one batch. On the CPU by all threads of the current rayon pool, on a GPU one micro-batch after the
@@ -366,32 +440,6 @@ impl<O: Objective> Run<O> {
         self.objective.figures().to_vec()
     }
 
-    fn digest(&self) -> Result<String> {
-        let mut hash = Sha256::new();
-        hash.update(self.inputs_digest.as_bytes());
-        // A run may be made longer, and may log or save more often, without becoming another.
-        let same = TrainConfig {
-            steps: 1,
-            epochs: 1,
-            log_every: 1,
-            checkpoint_every: 1,
-            checkpoints_kept: 1,
-            patience: 0,
-            ..self.config.clone()
-        };
-        hash.update(same.to_toml()?.as_bytes());
-        Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
-    }
-
-    fn checkpoint(&self, digest: &str, progress: &Progress, optimiser: &AdamW) -> Result<Checkpoint> {
-        Ok(Checkpoint {
-            progress: progress.clone(),
-            run_digest: digest.to_string(),
-            weights: optimiser.weights(),
-            optimiser: optimiser.state()?,
-        })
-    }
-
     /// The weights as they would be kept now.
     fn result(&self, optimiser: &AdamW) -> Result<Parameters> {
         let mut parameters = self.start.clone();
@@ -399,13 +447,15 @@ impl<O: Objective> Run<O> {
         Ok(parameters)
     }
 
-    /// Figures on the held-out records; keeps the weights if they are the best so far.
-    fn validate(&self, optimiser: &AdamW, progress: &mut Progress) -> Result<Vec<f64>> {
-        let parameters = self.result(optimiser)?;
+    /// A row with figures on the held-out records; keeps the weights if they are the best so far. Where a signal ends it,
+    /// nothing of the state has changed.
+    fn validate(&self, state: &mut State) -> Result<()> {
+        let parameters = self.result(&state.optimiser)?;
         let placed = self.compute.place(&parameters)?;
-        let report = self.objective.evaluate(&self.model, &placed, &self.validation)?;
+        let report = self.objective.evaluate(&self.model, &placed, &self.validation, &self.interrupt)?;
         let figures: Vec<f64> = report.figures.iter().map(|&(_, value)| value).collect();
         let value = figures[0];
+        let progress = &mut state.progress;
         progress.last_validation = progress.step;
         let better = progress.best.is_none_or(|best| match self.objective.smaller_is_better() {
             true => value < best.value,
@@ -420,17 +470,17 @@ impl<O: Objective> Run<O> {
         }
         let text: Vec<String> = report.figures.iter().map(|(name, value)| format!("{name} {value:.4}")).collect();
         log::info!("step {}: {}", progress.step, text.join(", "));
-        Ok(figures)
+        self.log(state, Some(&figures))
     }
 
     /// Leaves the best weights in the folder: those of the best validation, or the last ones without validation.
-    fn finish(&self, optimiser: &AdamW, progress: &Progress) -> Result<()> {
+    fn finish(&self, state: &State) -> Result<()> {
         if self.validation.is_empty() {
-            return self.write_model(MODEL, self.result(optimiser)?, progress, &[]);
+            return self.write_model(MODEL, self.result(&state.optimiser)?, &state.progress, &[]);
         }
-        let best = self.folder.join(BEST);
+        let best = self.folder.file(BEST);
         let bytes = std::fs::read(&best).map_err(|source| Error::read(&best, source))?;
-        write_atomically(&self.folder.join(MODEL), |file| std::io::Write::write_all(file, &bytes))
+        self.folder.write_if_other(MODEL, &bytes)
     }
 
     fn write_model(
@@ -440,7 +490,7 @@ impl<O: Objective> Run<O> {
         progress: &Progress,
         figures: &[(&str, f64)],
     ) -> Result<()> {
-        let path = self.folder.join(name);
+        let path = self.folder.file(name);
         let mut provenance = self.provenance.clone();
         if let Some(entries) = provenance.as_object_mut() {
             entries.insert("step".into(), progress.step.into());
@@ -457,13 +507,12 @@ impl<O: Objective> Run<O> {
             source: path.clone(),
             checksum: String::new(),
         };
-        let bytes = weights::write(&weights, weights::Storage::F32)?;
-        write_atomically(&path, |file| std::io::Write::write_all(file, &bytes))
+        self.folder.write_if_other(name, &weights::write(&weights, weights::Storage::F32)?)
     }
 }
 
 /// The row of metrics.tsv for the steps since the last one; NaN where there were none.
-fn running_row(progress: &Progress, learning_rate: f64, gradient_norm: f64) -> Row {
+fn running_row(progress: &Progress, learning_rate: f64) -> Row {
     let running = &progress.since_last_row;
     Row {
         step: progress.step,
@@ -472,30 +521,7 @@ fn running_row(progress: &Progress, learning_rate: f64, gradient_norm: f64) -> R
         tokens: progress.tokens,
         loss: running.loss / running.weight,
         learning_rate,
-        gradient_norm,
+        gradient_norm: progress.gradient_norm,
         tokens_per_second: running.tokens as f64 / running.seconds,
     }
-}
-
-/// SHA-256 over files, a model's configuration and its weights.
-///
-/// # Errors
-/// Where a file cannot be read.
-pub fn inputs_digest(files: &[&Path], model: &ModelConfig, start: &Parameters) -> Result<(String, Vec<String>)> {
-    let hex = |hash: Sha256| hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect::<String>();
-    let mut checksums = Vec::new();
-    for file in files {
-        let mut hash = Sha256::new();
-        let mut open = std::fs::File::open(file).map_err(|source| Error::read(file, source))?;
-        std::io::copy(&mut open, &mut hash).map_err(|source| Error::read(file, source))?;
-        checksums.push(hex(hash));
-    }
-    let mut hash = Sha256::new();
-    checksums.iter().for_each(|checksum| hash.update(checksum.as_bytes()));
-    hash.update(format!("{model:?}").as_bytes());
-    for (name, tensor) in start {
-        hash.update(name.as_bytes());
-        hash.update(bytemuck::cast_slice::<f32, u8>(&tensor.flatten_all()?.to_vec1::<f32>()?));
-    }
-    Ok((hex(hash), checksums))
 }

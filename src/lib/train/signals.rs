@@ -36,6 +36,14 @@ impl Interrupt {
         self.0.load(Ordering::Relaxed)
     }
 
+    /// Gives up what is being computed once a signal has arrived.
+    ///
+    /// # Errors
+    /// [`Error::Interrupted`].
+    pub fn check(&self) -> Result<()> {
+        if self.raised() { Err(Error::Interrupted) } else { Ok(()) }
+    }
+
     /// Raises the interrupt from inside the program.
     pub fn raise(&self) {
         self.0.store(true, Ordering::Relaxed);

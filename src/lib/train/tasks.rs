@@ -5,20 +5,22 @@ use std::path::{Path, PathBuf};
 use serde_json::json;
 
 use super::baseline;
-use super::config::{TrainConfig, write_file};
+use super::checkpoint::Checkpoint;
+use super::config::{ConfigFile, Inputs, TrainConfig};
 use super::data::Records;
 use super::data::coding::{self, CodingRecord, CodingRecords};
 use super::data::fold::{self, FoldRecord};
 use super::data::mirtarget::{self, MirtargetRecord, MirtargetRecords};
 use super::data::pretrain::{HeldOut, Settings, Stream, spool};
 use super::data::split::held_out;
+use super::folder::{InputRecord, RunFolder, RunRecord, START};
 use super::objective::coding::Coding;
 use super::objective::fold::Fold;
 use super::objective::mirtarget::Mirtarget;
 use super::objective::pretrain::Pretrain;
 use super::objective::{Objective, Report};
 use super::random::{Purpose, generator};
-use super::run::{CONFIG, Outcome, Passes, Repeated, Run, Streamed, inputs_digest};
+use super::run::{Outcome, Passes, Repeated, Run, Streamed, checkpoints};
 use super::signals::Interrupt;
 use crate::decode::base_pairs::PairRules;
 use crate::format::annotation::Annotation;
@@ -58,12 +60,13 @@ pub struct Job {
     pub tally: Tally,
 }
 
-/// Runs a job, from the start or from its last checkpoint.
+/// Runs a job, from the start or from its last checkpoint. The folder is another process's, or another run's: nothing in
+/// it changes.
 ///
 /// # Errors
-/// Those of reading the data and of the run.
+/// Where the folder cannot be had or holds another run; those of reading the data and of the run.
 pub fn train(job: Job) -> Result<Outcome> {
-    std::fs::create_dir_all(&job.folder).map_err(|source| Error::write(&job.folder, source))?;
+    let beginning = Beginning::of(&job)?;
     match job.task {
         Task::Pretrain => {
             let settings = pretrain_settings(&job.config, &job.model)?;
@@ -90,7 +93,7 @@ pub fn train(job: Job) -> Result<Outcome> {
                 Some(records) => fixed_examples(&records, &job.config)?,
                 None => Vec::new(),
             };
-            start(job, Pretrain, &mut *training, validation)
+            start(job, beginning, Pretrain, &mut *training, validation)
         }
         Task::Fold => {
             let usable = |records: Vec<FoldRecord>| {
@@ -105,7 +108,7 @@ pub fn train(job: Job) -> Result<Outcome> {
             let validation = some(usable(validation), &job.config);
             let training = usable(training);
             let objective = fold_objective(&job.config, &job.known)?;
-            start(job, objective, &mut Repeated(training), validation)
+            start(job, beginning, objective, &mut Repeated(training), validation)
         }
         Task::Coding => {
             let annotation = read_annotation(job.annotation.as_deref())?;
@@ -128,7 +131,7 @@ pub fn train(job: Job) -> Result<Outcome> {
             };
             let validation = some(validation, &job.config);
             let objective = Coding { record_weight: job.config.record_weight };
-            start(job, objective, &mut Repeated(training), validation)
+            start(job, beginning, objective, &mut Repeated(training), validation)
         }
         Task::Mirtarget => {
             let (training, validation) = match &job.validation {
@@ -139,7 +142,7 @@ pub fn train(job: Job) -> Result<Outcome> {
             let validation = some(validation, &job.config);
             let training =
                 MirtargetRecords { records: training, mask_rate: job.config.mask_rate, trim: job.config.trim };
-            start(job, Mirtarget, &mut Repeated(training), validation)
+            start(job, beginning, Mirtarget, &mut Repeated(training), validation)
         }
     }
 }
@@ -175,6 +178,7 @@ pub fn evaluate(evaluation: &Evaluation, tally: &Tally) -> Result<(Report, Vec<(
     let Evaluation { weights, config, compute, data, annotation, known, .. } = *evaluation;
     let Evaluation { only_held_out, with_baseline, baseline_training, .. } = *evaluation;
     let (model, parameters) = (&weights.config, &compute.place(&weights.parameters)?);
+    let never = Interrupt::default();
     Ok(match model.task() {
         Task::Pretrain => {
             let inputs: Vec<InputFile> = data.iter().map(|path| InputFile::from(path.as_path())).collect();
@@ -185,7 +189,7 @@ pub fn evaluate(evaluation: &Evaluation, tally: &Tally) -> Result<(Report, Vec<(
             let folder = std::env::temp_dir();
             let (all, apart) = spool(reader, pretrain_settings(config, model)?, held, &folder)?;
             let records = if only_held_out { apart } else { all };
-            (Pretrain.evaluate(model, parameters, &fixed_examples(&records, config)?)?, Vec::new())
+            (Pretrain.evaluate(model, parameters, &fixed_examples(&records, config)?, &never)?, Vec::new())
         }
         Task::Fold => {
             let mut records = fold::read_files(data)?;
@@ -201,7 +205,7 @@ pub fn evaluate(evaluation: &Evaluation, tally: &Tally) -> Result<(Report, Vec<(
                     rules.push(("nearest_relative", baseline::nearest_relative(&records, known)));
                 }
             }
-            (objective.evaluate(model, parameters, &records)?, rules)
+            (objective.evaluate(model, parameters, &records, &never)?, rules)
         }
         Task::Coding => {
             let annotation = read_annotation(annotation)?;
@@ -228,7 +232,7 @@ pub fn evaluate(evaluation: &Evaluation, tally: &Tally) -> Result<(Report, Vec<(
                     rules.push(("kmer_regression", baseline::kmer_regression(&training, &records)?));
                 }
             }
-            (objective.evaluate(model, parameters, &records)?, rules)
+            (objective.evaluate(model, parameters, &records, &never)?, rules)
         }
         Task::Mirtarget => {
             let mut records = mirtarget::read_files(data)?;
@@ -247,7 +251,7 @@ pub fn evaluate(evaluation: &Evaluation, tally: &Tally) -> Result<(Report, Vec<(
                 rules.push(("seed_match", baseline::seed_match(&records)));
                 rules.push(("duplex_energy", baseline::duplex_energy(&records)));
             }
-            (Mirtarget.evaluate(model, parameters, &records)?, rules)
+            (Mirtarget.evaluate(model, parameters, &records, &never)?, rules)
         }
     })
 }
@@ -257,41 +261,74 @@ fn count(tally: &Tally, lengths: impl Iterator<Item = usize>) {
     lengths.for_each(|length| tally.add(1, length as u64));
 }
 
+/// What a run begins with, found and compared with what its folder holds before any data are read or anything is written.
+struct Beginning {
+    folder: RunFolder,
+    parameters: Parameters,
+    record: RunRecord,
+    /// SHA-256 of the data by name, for the weights' provenance.
+    checksums: serde_json::Value,
+    checkpoint: Option<(PathBuf, Checkpoint)>,
+}
+
+impl Beginning {
+    fn of(job: &Job) -> Result<Self> {
+        let files: Vec<(&str, &Path)> = (job.data.iter().map(|path| ("training data", path.as_path())))
+            .chain(job.validation.iter().map(|path| ("validation data", path.as_path())))
+            .chain(job.annotation.iter().map(|path| ("annotation", path.as_path())))
+            .chain(job.known.iter().filter_map(Source::file).map(|path| ("known structures", path)))
+            .collect();
+        // A name that is wrong leaves no folder behind, and a folder that is in use is not found out after hashing the data.
+        for (_, path) in files.iter().filter(|(_, path)| *path != Path::new("-")) {
+            std::fs::metadata(path).map_err(|source| Error::read(path, source))?;
+        }
+        let folder = RunFolder::lock(&job.folder)?;
+        let mut inputs =
+            files.into_iter().map(|(role, path)| InputRecord::of_file(role, path)).collect::<Result<Vec<_>>>()?;
+        let named = inputs.iter().filter_map(|input| Some((input.name.clone(), input.sha256.clone()?.into())));
+        let checksums = serde_json::Value::Object(named.collect());
+        if job.known.contains(&Source::BuiltIn) {
+            inputs.push(InputRecord {
+                role: "known structures".into(),
+                name: "built-in".into(),
+                sha256: Source::built_in_checksum(),
+            });
+        }
+        if let Some(weights) = &job.start {
+            let name = weights.source.file_name().unwrap_or(weights.source.as_os_str()).to_string_lossy().into();
+            inputs.push(InputRecord { role: START.into(), name, sha256: Some(weights.checksum.clone()) });
+        }
+        let record = RunRecord::new(&job.config, &job.model, inputs)?;
+        let checkpoint = checkpoints(&folder, &job.config).newest()?;
+        let held = checkpoint.as_ref().map(|(_, checkpoint)| &checkpoint.run);
+        folder.compare(&record, &TrainConfig::published(job.task), held)?;
+        Ok(Self { folder, parameters: starting_parameters(job)?, record, checksums, checkpoint })
+    }
+}
+
 fn start<O: Objective>(
     job: Job,
+    beginning: Beginning,
     objective: O,
     training: &mut dyn Passes<O::Data>,
     validation: Vec<O::Example>,
 ) -> Result<Outcome> {
-    let parameters = starting_parameters(&job)?;
-    let files: Vec<&Path> = job
-        .data
-        .iter()
-        .chain(&job.validation)
-        .chain(&job.annotation)
-        .map(PathBuf::as_path)
-        .chain(job.known.iter().filter_map(Source::file))
-        .filter(|path| *path != Path::new("-"))
-        .collect();
-    let (inputs_digest, checksums) = inputs_digest(&files, &job.model, &parameters)?;
-    let named: serde_json::Map<String, serde_json::Value> = files
-        .iter()
-        .zip(checksums)
-        .map(|(file, checksum)| (file.file_name().unwrap_or_default().to_string_lossy().into_owned(), checksum.into()))
-        .collect();
-    let settings = write_file(&job.config, &job.model)?;
-    let record = job.folder.join(CONFIG);
-    std::fs::write(&record, &settings).map_err(|source| Error::write(&record, source))?;
+    let Beginning { folder, parameters, record, checksums, checkpoint } = beginning;
     let provenance = json!({
         "program": concat!("rnaret ", env!("CARGO_PKG_VERSION")),
-        "data_sha256": named,
+        "data_sha256": checksums,
         "seed": job.config.seed,
         "started_from_sha256": job.start.as_ref().map(|weights| weights.checksum.clone()),
     });
-    let record = job.folder.join("inputs.json");
-    let about = json!({ "provenance": provenance, "model": job.model });
-    let text = serde_json::to_string_pretty(&about).map_err(|error| Error::Failed(error.to_string()))?;
-    std::fs::write(&record, text + "\n").map_err(|source| Error::write(&record, source))?;
+    let inputs = Inputs {
+        data: job.data,
+        validation: job.validation,
+        annotation: job.annotation,
+        known_structures: job.known,
+        model: job.start.as_ref().map(|weights| weights.source.clone()),
+    };
+    let settings = ConfigFile::write(&job.config, &job.model, inputs)?;
+    folder.write_record(&settings, &record, &provenance)?;
     let count: usize = parameters.values().map(candle_core::Tensor::elem_count).sum();
     log::info!("{} model of {count} numbers; {} validation records", job.task, validation.len());
     let run = Run {
@@ -301,8 +338,9 @@ fn start<O: Objective>(
         compute: job.compute,
         start: parameters,
         validation,
-        folder: job.folder,
-        inputs_digest,
+        folder,
+        record: record.to_json()?,
+        checkpoint,
         provenance,
         interrupt: Interrupt::on_signals()?,
         quiet: job.quiet,

@@ -11,6 +11,7 @@ use crate::model::ops::dropout::Dropout;
 use crate::model::{Encode, Encoder, Input, ModelConfig, Parameters};
 use crate::train::data::coding::{CodingRecord, CodingRecords};
 use crate::train::metrics::{Confusion, roc_auc};
+use crate::train::signals::Interrupt;
 
 /// Bases per window of the coding potential.
 const WINDOW: usize = 30;
@@ -115,7 +116,13 @@ impl Objective for Coding {
         Ok(Loss { surrogate: whole, loss, weight: examples.len() as f64, tokens: nucleotides(&inputs) })
     }
 
-    fn evaluate(&self, config: &ModelConfig, parameters: &Parameters, examples: &[CodingRecord]) -> Result<Report> {
+    fn evaluate(
+        &self,
+        config: &ModelConfig,
+        parameters: &Parameters,
+        examples: &[CodingRecord],
+        interrupt: &Interrupt,
+    ) -> Result<Report> {
         let encoder = Encoder::new(config, parameters)?.for_inference()?;
         let head = CodingHead::new(config, parameters)?;
         let probabilities = |record: &CodingRecord| -> Result<(Vec<f32>, f64)> {
@@ -127,6 +134,7 @@ impl Objective for Coding {
         let results = examples
             .par_iter()
             .map(|record| {
+                interrupt.check()?;
                 let whole = named(&record.id, probabilities(record))?;
                 // The middle of the transcript: any fixed place is as good as a random one.
                 let start = record.sequence.len().saturating_sub(FRAGMENT) / 2;

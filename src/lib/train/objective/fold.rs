@@ -14,6 +14,7 @@ use crate::model::{Encode, Encoder, Input, ModelConfig, Parameters};
 use crate::relatives::KnownStructures;
 use crate::train::data::fold::FoldRecord;
 use crate::train::metrics::{PairScores, compare_pairs};
+use crate::train::signals::Interrupt;
 
 /// Binary cross entropy over the pairs that may form, the annotated ones weighted more. A record counts by the mean over
 /// its bases (not its pairs), so that long ones do not drown the others.
@@ -83,12 +84,19 @@ impl Objective for Fold {
         Ok(Loss { surrogate, loss, weight: examples.len() as f64, tokens: nucleotides(&inputs) })
     }
 
-    fn evaluate(&self, config: &ModelConfig, parameters: &Parameters, examples: &[FoldRecord]) -> Result<Report> {
+    fn evaluate(
+        &self,
+        config: &ModelConfig,
+        parameters: &Parameters,
+        examples: &[FoldRecord],
+        interrupt: &Interrupt,
+    ) -> Result<Report> {
         let encoder = Encoder::new(config, parameters)?.for_inference()?;
         let head = FoldHead::new(config, parameters)?.for_inference(self.known.clone())?;
         let scores = examples
             .par_iter()
             .map(|FoldRecord { structure, facts, .. }| {
+                interrupt.check()?;
                 let facts = facts.get_or_init(|| head.facts(&structure.sequence));
                 let sequence = structure.sequence.as_slice();
                 let work =
@@ -163,7 +171,9 @@ mod tests {
             assert_eq!(loss(&[&none]), 0.0, "{head:?}");
             assert!(loss(&[&hairpin]) > 0.0, "{head:?}");
             assert_eq!(loss(&[&none, &hairpin]), loss(&[&hairpin]), "{head:?}");
-            let report = objective.evaluate(&config, &parameters, &[none.clone(), hairpin.clone()]).unwrap();
+            let report = objective
+                .evaluate(&config, &parameters, &[none.clone(), hairpin.clone()], &Interrupt::default())
+                .unwrap();
             assert_eq!(report.rows.len(), 2, "{head:?}");
             // What the free energies gave is kept for the next time.
             let kept = hairpin.facts.get().map(|facts| facts.free_energy.len());

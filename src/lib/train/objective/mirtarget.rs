@@ -12,6 +12,7 @@ use crate::model::ops::dropout::Dropout;
 use crate::model::{Encode, Encoder, Input, ModelConfig, Parameters};
 use crate::train::data::mirtarget::{MirtargetRecord, MirtargetRecords};
 use crate::train::metrics::{Confusion, precision_recall_auc, roc_auc};
+use crate::train::signals::Interrupt;
 
 /// Cross entropy of the two classes.
 pub struct Mirtarget;
@@ -52,13 +53,20 @@ impl Objective for Mirtarget {
         })
     }
 
-    fn evaluate(&self, config: &ModelConfig, parameters: &Parameters, examples: &[MirtargetRecord]) -> Result<Report> {
+    fn evaluate(
+        &self,
+        config: &ModelConfig,
+        parameters: &Parameters,
+        examples: &[MirtargetRecord],
+        interrupt: &Interrupt,
+    ) -> Result<Report> {
         let encoder = Encoder::new(config, parameters)?.for_inference()?;
         let head = MirtargetHead::new(config, parameters)?;
         let probabilities = examples
             .par_chunks(64)
             .map(|chunk| {
                 let work = |part: &[MirtargetRecord]| {
+                    interrupt.check()?;
                     let (inputs, pairs) = pairs(part);
                     head.probabilities(&encoder.features(&inputs)?, &pairs)
                 };

@@ -9,6 +9,7 @@ pub mod pretrain;
 use candle_core::Tensor;
 
 use super::data::Records;
+use super::signals::Interrupt;
 use crate::model::ops::dropout::Dropout;
 use crate::model::{Input, ModelConfig, Parameters};
 use crate::{Error, Result};
@@ -58,8 +59,14 @@ pub trait Objective: Sync {
     /// Figures of a model on `examples`, computed by all threads of the current rayon pool.
     ///
     /// # Errors
-    /// Where a tensor operation fails.
-    fn evaluate(&self, config: &ModelConfig, parameters: &Parameters, examples: &[Self::Example]) -> Result<Report>;
+    /// Where a tensor operation fails, and [`Error::Interrupted`] soon after `interrupt` was raised.
+    fn evaluate(
+        &self,
+        config: &ModelConfig,
+        parameters: &Parameters,
+        examples: &[Self::Example],
+        interrupt: &Interrupt,
+    ) -> Result<Report>;
 
     /// Names of the figures of [`Objective::evaluate`], in order; the first decides which weights are best.
     fn figures(&self) -> &'static [&'static str];

@@ -9,6 +9,7 @@ use crate::Result;
 use crate::model::ops::dropout::Dropout;
 use crate::model::{Encode, Encoder, Input, ModelConfig, Parameters};
 use crate::train::data::pretrain::{PretrainExample, PretrainRecords};
+use crate::train::signals::Interrupt;
 
 /// Cross entropy of the hidden tokens.
 pub struct Pretrain;
@@ -53,11 +54,18 @@ impl Objective for Pretrain {
         })
     }
 
-    fn evaluate(&self, config: &ModelConfig, parameters: &Parameters, examples: &[PretrainExample]) -> Result<Report> {
+    fn evaluate(
+        &self,
+        config: &ModelConfig,
+        parameters: &Parameters,
+        examples: &[PretrainExample],
+        interrupt: &Interrupt,
+    ) -> Result<Report> {
         let encoder = Encoder::new(config, parameters)?.for_inference()?;
         let results = examples
             .par_iter()
             .map(|example| {
+                interrupt.check()?;
                 let (inputs, rows, labels) = hidden(&[example]);
                 if rows.is_empty() {
                     return Ok((0.0, 0, 0));
