@@ -222,6 +222,66 @@ fn deflated(pickle: &[u8], numbers: &[u8]) -> Vec<u8> {
     bytes.into_inner()
 }
 
+/// A safetensors file with this header.
+fn with_header(header: &str, numbers: usize) -> Vec<u8> {
+    [&(header.len() as u64).to_le_bytes()[..], header.as_bytes(), &vec![0; 4 * numbers]].concat()
+}
+
+/// Small files that claim much: each is refused in one line, by a process that may not take half a gigabyte.
+#[test]
+fn what_a_file_claims_takes_no_memory() {
+    let doubled = [b"\x80\x02K\x01q\x00".as_slice(), &b"h\x00h\x00\x86q\x00".repeat(70), b"."].concat();
+    let grown = [b"\x80\x02}q\x00".as_slice(), &b"K\x01K\x01sq\x01".repeat(60), b"."].concat();
+    let config = |field: &str| {
+        let sizes = r#""task":"pretrain","k":1,"embed_dim":16,"value_dim":16,"ffn_dim":16,"layers":1,"heads":2"#;
+        let (name, _) = field.split_once(':').unwrap();
+        let kept: Vec<&str> = sizes.split(',').filter(|entry| !entry.starts_with(name)).collect();
+        let json = format!(r#"{{"config":{{{},{field}}}}}"#, kept.join(","));
+        format!(r#"{{"__metadata__":{{"rnaret":{}}}}}"#, serde_json::Value::String(json))
+    };
+    let million = vec![b' '; 50 << 20];
+    let zeros = vec![0; 100 << 20];
+    let wide = r#"{"w":{"dtype":"F4","shape":[8],"data_offsets":[0,4]}}"#;
+    let folder = tempfile::tempdir().unwrap();
+    for (name, bytes, expected) in [
+        ("a text of 4 GB", archive(b"\x80\x02X\xff\xff\xff\xffabc."), "cut short"),
+        ("an object doubled 70 times", archive(&doubled), "more than weights need"),
+        (
+            "a million tuples in each other",
+            archive(&[b"\x80\x02)", &*b"\x85".repeat(1 << 20), b"."].concat()),
+            "larger",
+        ),
+        (
+            "ten thousand tuples in each other",
+            archive(&[b"\x80\x02)", &*b"\x85".repeat(10_000), b"."].concat()),
+            "weights need",
+        ),
+        ("a dictionary that grows while it is kept", archive(&grown), "used elsewhere"),
+        ("marks without end", archive(&[&*b"(".repeat(1_000), b"."].concat()), "empty stack"),
+        ("a number for a billion", deflated(&one_tensor(1 << 30, 0), &[0; 4]), "small file"),
+        ("numbers of 100 MB in 100 kB", deflated(&one_tensor(25 << 20, 1), &zeros), "small file"),
+        ("a pickle of 100 MB in 100 kB", deflated(&zeros, &[]), "larger than"),
+        ("a header of a terabyte", [&(1u64 << 40).to_le_bytes()[..], b"{}"].concat(), "neither"),
+        ("a header of 50 MB", with_header(&String::from_utf8(million).unwrap(), 0), "header"),
+        ("a million layers", with_header(&config(r#""layers":1000000000000"#), 0), "layers"),
+        ("a width of a million", with_header(&config(r#""embed_dim":1000000"#), 0), "width"),
+        ("heads whose double is none", with_header(&config(r#""heads":9223372036854775808"#), 0), "heads"),
+        ("numbers of four bits", with_header(wide, 1), "F4"),
+    ] {
+        let path = folder.path().join("claims.pth");
+        std::fs::write(&path, &bytes).unwrap();
+        let command = r#"ulimit -v 500000; exec "$0" import "$1" -o "$1.out""#;
+        let output = std::process::Command::new("sh")
+            .args(["-c", command, env!("CARGO_BIN_EXE_rnaret-train")])
+            .arg(&path)
+            .output()
+            .unwrap();
+        let message = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{name}: {message}");
+        assert!(message.contains(expected) && message.trim_end().lines().count() == 1, "{name}: {message}");
+    }
+}
+
 /// A view into a larger storage, transposed, and a tensor without numbers.
 #[test]
 fn tensors_are_views_of_what_is_stored() {
