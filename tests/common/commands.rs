@@ -214,6 +214,12 @@ impl Command {
         if self.tool == "rnaret-train" { self.arguments[0] } else { "" }
     }
 
+    /// Whether it takes the same options as a subcommand: all training does.
+    pub fn takes_the_options_of(&self, subcommand: &str) -> bool {
+        let training = |name: &str| ["pretrain", "fold", "coding", "mirtarget"].contains(&name);
+        self.subcommand() == subcommand || training(self.subcommand()) && training(subcommand)
+    }
+
     /// The input that can come by standard input: any but weights and settings.
     pub fn by_standard_input(&self) -> Option<usize> {
         self.reads.iter().position(|read| !matches!(read.content, Weights(_) | Settings))
