@@ -5,10 +5,11 @@ DATA holds mirna_clash_hejret_train.tsv.gz (AGO2 CLASH of Hejret et al. 2023, wi
 miRBench), mirna_clash2013_positive.tsv.gz (CLASH of Helwak et al. 2013, positives only, miRNAs cut to 20 nt),
 mirbase22_mature_hsa.fa.gz and utr3_human.fa.gz. OUT gets these tables, `id mirna_name mirna_seq target_id target_seq label`:
 
-  pairs.tsv.gz       every pair of both experiments, half positive: what the published model is trained on
+  pairs.tsv.gz       every pair of both experiments, half positive
   training.tsv.gz    what is left of them without the held-out ones
   by_family.tsv.gz   pairs of miRNA families held out: another miRNA with the seed (positions 2-8) is not in training.tsv.gz
   by_site.tsv.gz     pairs of target sites held out: no site in training.tsv.gz overlaps them or shares 20 bases with them
+  held_out.tsv.gz    both of them together, every pair once
   background.tsv.gz  every miRNA of the pairs with windows of 50 nt of shuffled human 3'UTRs that hold no seed match
 
 Negatives for the 2013 positives are made as miRBench makes them: the same miRNAs with sites of other miRNAs, as often as
@@ -191,6 +192,7 @@ def main(data, out):
         ("training", [row for row in pairs if not of_family(row) and not of_site(row)]),
         ("by_family", [row for row in pairs if of_family(row)]),
         ("by_site", [row for row in pairs if of_site(row)]),
+        ("held_out", [row for row in pairs if of_family(row) or of_site(row)]),
         ("background", background(mirnas, read_fasta(os.path.join(data, "utr3_human.fa.gz")), generator)),
     ]:
         write_table(os.path.join(out, name + ".tsv.gz"), rows)

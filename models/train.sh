@@ -8,7 +8,8 @@
 #   fold_tr0.tsv.gz         those of them that are in TR0, 9,984, which training sees twice
 #   fold_validation.tsv.gz  the same columns: every eighth record of bpRNA VL0 up to 300 nt
 #   cds_human.tsv.gz        id seq cds_start0 cds_end locus: CPAT's human RefSeq mRNAs, GENCODE and Cabili lncRNAs
-#   mirna_pairs.tsv.gz      mirna_name mirna_seq target_id target_seq label: MirTarRAW (miTAR), both sequences 5'->3'
+#   mirna_clash_hejret_train.tsv.gz, mirna_clash2013_positive.tsv.gz, mirbase22_mature_hsa.fa.gz, utr3_human.fa.gz
+#                           what mirtarget_pairs.py reads: CLASH pairs, miRBase, human 3'UTRs
 #   ncrna.fa.gz             non-coding RNAs: RNAcentral samples, Rfam, miRBase, GtRNAdb, SILVA and GENCODE
 # and RUNS gets a folder per run. A run that was stopped goes on where it was when this is called again.
 set -euo pipefail
@@ -47,21 +48,26 @@ zstd --ultra -22 -qf "$runs/known-structures.dbn" -o models/known-structures.dbn
     --steps 2400 --epochs 100 --cycle-steps 2300 --warmup-steps 100 --log-every 20 --validate-every 0 \
     --validation-records 600 --checkpoint-every 100 --dropout 0.1 --weight-decay 0.05 --validation-fraction 0.1
 
-"$train" mirtarget "$data/mirna_pairs.tsv.gz" --run "$runs/mirtarget" --model "$runs/pretrain/model.safetensors" \
-    --head duplex --head-width 16 --head-blocks 3 --learning-rate 2e-3 --min-learning-rate 1e-5 --steps 2400 --cycle-steps 2300 \
-    --warmup-steps 100 --epochs 1000 --validate-every 400 --log-every 100 --checkpoint-every 500 --dropout 0.2 --weight-decay 0.05 \
-    --ema-decay 0.998 --validation-fraction 0.1
+# Pairs with balanced negatives, those held out and windows of the background: see mirtarget_pairs.py. The first run ends
+# with its best weights, of step 2,000.
+python3 "$(dirname "$0")/mirtarget_pairs.py" "$data" "$runs/pairs"
+"$train" mirtarget "$runs/pairs/training.tsv.gz" --validation "$runs/pairs/held_out.tsv.gz" --run "$runs/mirtarget" \
+    --layers 0 --embed-dim 8 --value-dim 8 --ffn-dim 8 --heads 2 --head diagonals --head-width 32 --head-blocks 2 \
+    --learning-rate 4e-3 --min-learning-rate 1e-5 --steps 2500 --cycle-steps 2500 --warmup-steps 50 --epochs 1000 \
+    --batch-records 128 --validate-every 500 --log-every 50 --checkpoint-every 200 --dropout 0.2 --weight-decay 0.05 --ema-decay 0.995
 
 "$train" coding "$data/cds_human.tsv.gz" --run "$runs/coding-second" --model "$runs/coding/model.safetensors" --max-length 2000 \
     --learning-rate 1e-3 --min-learning-rate 1e-5 --batch-records 32 --batch-tokens 65536 --fragments 0.75 --record-weight 0.7 \
     --steps 800 --epochs 100 --cycle-steps 770 --warmup-steps 30 --log-every 20 --validate-every 200 \
     --validation-records 600 --checkpoint-every 250 --dropout 0.1 --weight-decay 0.05 --validation-fraction 0.1
 
-# A second cycle, in which a few letters of every pair are masked and sites lose up to two bases at either end.
-"$train" mirtarget "$data/mirna_pairs.tsv.gz" --run "$runs/mirtarget-second" --model "$runs/mirtarget/model.safetensors" \
-    --learning-rate 1.2e-3 --min-learning-rate 1e-5 --steps 2000 --cycle-steps 1950 --warmup-steps 50 --epochs 1000 \
-    --validate-every 400 --log-every 100 --checkpoint-every 500 --dropout 0.2 --mask-rate 0.03 --trim 2 --weight-decay 0.1 \
-    --ema-decay 0.998 --validation-fraction 0.1
+# A second cycle, with windows that no miRNA binds; a few letters of every pair are masked, and sites lose up to two bases
+# at either end.
+"$train" mirtarget "$runs/pairs/training.tsv.gz" "$runs/pairs/background.tsv.gz" --validation "$runs/pairs/held_out.tsv.gz" \
+    --run "$runs/mirtarget-second" --model "$runs/mirtarget/best.safetensors" \
+    --learning-rate 1e-3 --min-learning-rate 1e-5 --steps 400 --cycle-steps 390 --warmup-steps 10 --epochs 1000 \
+    --batch-records 128 --validate-every 100 --log-every 50 --checkpoint-every 100 --dropout 0.3 --mask-rate 0.03 --trim 2 \
+    --weight-decay 0.1 --ema-decay 0.98
 
 # A third cycle, nearly all of it on fragments: its last weights. A short fourth with more whole transcripts: its best.
 "$train" coding "$data/cds_human.tsv.gz" --run "$runs/coding-third" --model "$runs/coding-second/model.safetensors" --max-length 2000 \

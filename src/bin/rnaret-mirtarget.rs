@@ -17,7 +17,7 @@ use rnaret::{Error, Result};
 
 /// Score the sites of miRNAs in targets
 ///
-/// Reads FASTA or FASTQ. Targets (3'UTRs, transcripts) longer than the model's window of 40 nucleotides are scanned: at the matches of each
+/// Reads FASTA or FASTQ. Targets (3'UTRs, transcripts) longer than the model's window of 50 nucleotides are scanned: at the matches of each
 /// miRNA's seed, or everywhere. With --pairs every row of a table is scored as it stands. miRNAs and targets are read
 /// 5' to 3'.
 #[derive(clap::Parser)]
@@ -40,8 +40,8 @@ struct Arguments {
     #[arg(long, value_name = "N", default_value = "10", value_parser = cli::numbers::parser::<NonZeroUsize>(cli::numbers::Range::AT_LEAST_1))]
     stride: NonZeroUsize,
 
-    /// Bases per window; the model was trained on 40
-    #[arg(long, value_name = "N", default_value = "40", value_parser = cli::numbers::parser::<NonZeroUsize>(cli::numbers::Range::AT_LEAST_1))]
+    /// Bases per window; the model was trained on 50
+    #[arg(long, value_name = "N", default_value = "50", value_parser = cli::numbers::parser::<NonZeroUsize>(cli::numbers::Range::AT_LEAST_1))]
     window: NonZeroUsize,
 
     /// Leave out sites that are less probable than this
