@@ -58,7 +58,7 @@ fn measure(what: &str, size: usize) -> f64 {
             let head = FoldHead::new(&config, &parameters).unwrap().for_inference(None).unwrap();
             let features = encoder.features(&[Input::Letters(&letters)]).unwrap();
             median(|| {
-                head.logits(features.rows(), &letters, &head.facts(&letters)).unwrap();
+                head.logits(features.rows(), &letters, &head.facts(&letters).unwrap()).unwrap();
             })
         }
         "mirtarget" => {

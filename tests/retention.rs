@@ -278,7 +278,7 @@ fn every_weight_has_a_gradient() {
                 Task::Fold => {
                     let head = FoldHead::new(&config, parameters).unwrap();
                     let (features, letters) = (features.of(0).unwrap(), &letters[..8]);
-                    let facts = head.facts(letters, Some(&known));
+                    let facts = head.facts(letters, Some(&known)).unwrap();
                     assert_eq!(facts.relatives.len(), usize::from(relatives));
                     head.forward(&features, letters, &facts, 1.0).unwrap().unwrap().logits
                 }

@@ -237,7 +237,7 @@ fn check(compute: &Compute, tiny: bool) -> bool {
                         .unwrap();
                     let map = (length <= 700).then(|| {
                         let head = FoldHead::new(&config, &parameters).unwrap().for_inference(None).unwrap();
-                        let map = head.logits(features.rows(), &letters, &head.facts(&letters)).unwrap();
+                        let map = head.logits(features.rows(), &letters, &head.facts(&letters).unwrap()).unwrap();
                         let rows: Vec<f32> = (0..length).flat_map(|j| map.row(j).to_vec()).collect();
                         Tensor::new(rows, &Device::Cpu).unwrap()
                     });
@@ -340,11 +340,12 @@ fn measure(what: &str, sizes: &[usize], compute: &Compute, tiny: bool) {
             let head = FoldHead::new(&config, &parameters).unwrap().for_inference(None).unwrap();
             let letters = sequence(length, 0);
             let seconds = median(device, || {
-                head.logits(encoder.features(&inputs).unwrap().rows(), &letters, &head.facts(&letters)).unwrap();
+                head.logits(encoder.features(&inputs).unwrap().rows(), &letters, &head.facts(&letters).unwrap())
+                    .unwrap();
             });
             // 9 + 2 (published) or 9 + 1 taps per channel and pair; the map of the published head is whole.
             let (taps, pairs) = match what == "fold-helices" {
-                true => (10, HelixPairs::new(&letters, &Facts::new(&letters, None)).list().count()),
+                true => (10, HelixPairs::new(&letters, &Facts::new(&letters, None).unwrap()).list().count()),
                 false => (11, length * length),
             };
             let (blocks, width) = config.head.sizes();

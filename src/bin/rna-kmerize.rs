@@ -3,7 +3,7 @@
 use rnaret::cli::numbers::{self, Range};
 use rnaret::cli::{self, CommonArgs, Files, InputArgs, OutputArgs, Tool};
 use rnaret::sequence::{Accept, Record, TokenText, TokenWriter, Tokenizer, windows};
-use rnaret::{Error, Result};
+use rnaret::{Error, Result, memory};
 use std::num::NonZeroUsize;
 use std::process::ExitCode;
 
@@ -93,16 +93,48 @@ fn kmerize(arguments: Arguments) -> Result<()> {
     let form = if arguments.ids { TokenText::Ids } else { TokenText::Kmers };
     let writer = TokenWriter::new(tokenizer, form);
     let rows = |batch: Vec<Record>| {
-        let mut rows = Vec::new();
-        batch.iter().for_each(|record| arguments.write_rows(&writer, record, &mut rows));
-        Ok(rows)
+        let mut all = Vec::new();
+        let work = |part: &[Record]| {
+            let mut rows = Vec::new();
+            memory::reserve(&mut rows, part.iter().map(|record| arguments.most_bytes(record)).sum())?;
+            part.iter().for_each(|record| arguments.write_rows(&writer, record, &mut rows));
+            Ok(rows)
+        };
+        // What is reserved is what is needed.
+        cli::in_memory(
+            &arguments.input,
+            &batch,
+            |_| 0,
+            work,
+            |_, rows| {
+                all.push(rows);
+                Ok(())
+            },
+        )?;
+        Ok(all)
     };
     let threads = arguments.common.threads();
-    cli::ordered_map(threads, cli::batches(records, BATCH), rows, |rows| output.put(&rows))?;
+    cli::ordered_map(threads, cli::batches(records, BATCH), rows, |all| {
+        all.iter().try_for_each(|rows| output.put(rows))
+    })?;
     output.finish()
 }
 
 impl Arguments {
+    /// The most bytes that the rows of a record take.
+    fn most_bytes(&self, record: &Record) -> usize {
+        // A k-mer in letters, a name in brackets or a number, and a space.
+        let of_token = self.k.max(6) + 1;
+        match self.window {
+            None => record.id.len() + 24 + of_token * record.len(),
+            Some(size) => {
+                let step = size.get() - self.overlap;
+                let windows = record.len() / step + 1;
+                windows * (record.id.len() + 64 + of_token * size.get().min(record.len()))
+            }
+        }
+    }
+
     /// The rows of a record: one, or one per window.
     fn write_rows(&self, writer: &TokenWriter, record: &Record, rows: &mut Vec<u8>) {
         let mut row = |name: &str, sequence: &[u8]| {

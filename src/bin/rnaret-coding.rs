@@ -5,12 +5,13 @@ use std::process::ExitCode;
 
 use rnaret::cli::numbers::{self, Range};
 use rnaret::cli::{self, CommonArgs, Files, InputArgs, ModelArgs, Output, OutputArgs, PictureFolder, Tool};
-use rnaret::decode::coding::{TranscriptLabel, cds_windows};
+use rnaret::decode::coding::TranscriptLabel;
 use rnaret::decode::reading_frame::{reading_frames, refine};
 use rnaret::draw::coding::CodingPicture;
 use rnaret::format::{bed, gff3, protein, table};
 use rnaret::model::heads::coding::CodingHead;
-use rnaret::model::{Encode, Model, Task};
+use rnaret::model::{Model, Task};
+use rnaret::predict::coding::{CodingPrediction, memory, predict};
 use rnaret::sequence::{Accept, Record};
 use rnaret::{Error, Result};
 
@@ -119,22 +120,10 @@ fn code(arguments: Arguments) -> Result<()> {
     let pool = arguments.common.thread_pool()?;
     outputs.write_headers()?;
     cli::ahead(cli::batches(records, arguments.model.batch_tokens), |batch| {
-        let work = |part: &[Record]| {
-            let inputs = model.inputs(part)?;
-            let letters: Vec<u8> = part.iter().flat_map(|record| record.sequence.iter().copied()).collect();
-            pool.install(|| {
-                let features = model.encoder.features(&inputs)?;
-                let found = head.probabilities(&features, &letters)?;
-                Ok((features.offsets().to_vec(), found))
-            })
-        };
-        cli::in_memory(&arguments.input, &batch, work, |part, (offsets, found)| {
-            for (index, (record, bounds)) in part.iter().zip(offsets.windows(2)).enumerate() {
-                let range = bounds[0]..bounds[1];
-                let potential = found.potential(index, range.clone(), arguments.window as usize);
-                outputs.write(record, &found.bases[range], potential)?;
-            }
-            Ok(())
+        let work = |part: &[Record]| pool.install(|| predict(&model, &head, part, arguments.window as usize));
+        let needed = |part: &[Record]| pool.install(|| memory(&model, &head, part));
+        cli::in_memory(&arguments.input, &batch, needed, work, |part, predictions| {
+            part.iter().zip(predictions).try_for_each(|(record, prediction)| outputs.write(record, &prediction))
         })
     })?;
     outputs.finish()
@@ -177,12 +166,16 @@ impl<'a> Outputs<'a> {
         }
     }
 
-    /// Writes what the probability of each base of a record makes of it. `potential` is that of the transcript.
-    fn write(&mut self, record: &Record, probabilities: &[f32], potential: f64) -> Result<()> {
+    /// Writes what the model says of a record.
+    fn write(&mut self, record: &Record, prediction: &CodingPrediction) -> Result<()> {
         let Arguments { threshold, format, .. } = *self.arguments;
         let (id, length, window) = (record.id.as_str(), record.len(), self.arguments.window as usize);
         let defect = |error| Error::write("coding regions", error);
-        let windows = cds_windows(probabilities, window, threshold);
+        let probabilities = prediction.probabilities.as_slice();
+        if let Some(doubt) = prediction.doubt {
+            cli::tally().doubt(doubt, id);
+        }
+        let windows = prediction.windows(window, threshold);
         let frames = match self.arguments.orf || self.pictures.is_some() {
             true => refine(&record.sequence, probabilities, &windows, window),
             false => Vec::new(),
@@ -197,14 +190,18 @@ impl<'a> Outputs<'a> {
         .map_err(defect)?;
         self.regions.put(&text)?;
         if let Some(summary) = &mut self.summary {
-            let label = TranscriptLabel::new(potential, threshold);
+            let potential = prediction.potential;
+            let label = potential.filter(|_| prediction.doubt.is_none());
+            let label = label.map(|potential| TranscriptLabel::new(potential, threshold));
             text.clear();
             table::write_coding(&mut text, id, length, potential, label).map_err(defect)?;
             summary.put(&text)?;
         }
         if let Some(track) = &mut self.track {
             text.clear();
-            bed::write_track(&mut text, id, probabilities).map_err(defect)?;
+            for known in prediction.known_bases(&record.sequence) {
+                bed::write_track(&mut text, id, known.start, &probabilities[known]).map_err(defect)?;
+            }
             track.put(&text)?;
         }
         if let Some(protein) = &mut self.protein {

@@ -9,8 +9,10 @@ use rnaret::cli::{self, CommonArgs, Files, InputArgs, ModelArgs, Output, OutputA
 use rnaret::draw::heat_map::HeatMap;
 use rnaret::format::embedding::{Embedding, EmbeddingFormat, EmbeddingOptions, EmbeddingShape, EmbeddingWriter};
 use rnaret::format::number;
+use rnaret::format::table::MISSING;
 use rnaret::model::retention::scores::LastLayer;
 use rnaret::model::{Encode, Encoder, EncoderConfig, Model, Task, likelihood};
+use rnaret::predict::check_finite;
 use rnaret::sequence::{Accept, Record, RecordReader};
 use rnaret::{Error, Result};
 
@@ -152,8 +154,14 @@ fn write_embeddings(arguments: &Arguments, model: &Model, records: RecordReader,
     let mut writer = EmbeddingWriter::new(output, &options, ids).map_err(fail)?;
     cli::ahead(cli::batches(records, arguments.model.batch_tokens), |batch| {
         let work = |part: &[Record]| pool.install(|| embed(arguments.pool, model, part));
-        cli::in_memory(&arguments.input, &batch, work, |part, vectors| {
+        let needed = |part: &[Record]| {
+            let tokens: usize = part.iter().map(|record| record.len() + 1).sum();
+            // The features, and the numbers of each record twice: as they are taken out, and as they are written.
+            pool.install(|| model.encoder.memory(tokens)) + 3 * 4 * (tokens * model.encoder.width()) as u64
+        };
+        cli::in_memory(&arguments.input, &batch, needed, work, |part, vectors| {
             for (record, values) in part.iter().zip(vectors) {
+                check_finite(&record.id, &values)?;
                 writer
                     .write(Embedding { id: &record.id, sequence: &record.sequence, values: &values })
                     .map_err(fail)?;
@@ -225,7 +233,12 @@ fn write_retention(
         let work =
             |part: &[Record]| pool.install(|| encoder.last_queries_and_keys(&part[0].token_ids(encoder.tokenizer())?));
         let mut found = None;
-        cli::in_memory(&arguments.input, std::slice::from_ref(&record), work, |_, both| {
+        let needed = |part: &[Record]| {
+            // Queries and keys as tensors and as numbers, and the sums of one head.
+            let of_scores = 4 * 6 * (part[0].len() * model.encoder.width()) as u64;
+            pool.install(|| model.encoder.memory(part[0].len())) + of_scores
+        };
+        cli::in_memory(&arguments.input, std::slice::from_ref(&record), needed, work, |_, both| {
             found = Some(both);
             Ok(())
         })?;
@@ -246,6 +259,9 @@ fn write_retention(
             Retention::ColumnMean => last.column_mean(),
             Retention::Map => Vec::new(),
         };
+        check_finite(&record.id, &queries)?;
+        check_finite(&record.id, &keys)?;
+        check_finite(&record.id, &scores)?;
         let mut text = Vec::new();
         scores.into_iter().enumerate().for_each(|(position, score)| row(position, None, score, &mut text));
         output.put(&text)?;
@@ -282,9 +298,16 @@ fn write_likelihoods(arguments: &Arguments, model: &Model, records: RecordReader
         let work = |part: &[Record]| {
             pool.install(|| likelihood::pseudo_perplexity(model, &part[0].token_ids(model.encoder.tokenizer())?))
         };
-        cli::in_memory(&arguments.input, std::slice::from_ref(&record), work, |_, perplexity| {
+        let needed = |part: &[Record]| pool.install(|| likelihood::memory(model, part[0].len()));
+        cli::in_memory(&arguments.input, std::slice::from_ref(&record), needed, work, |_, perplexity| {
             let mut text = format!("{}\t{}\t", record.id, record.len()).into_bytes();
-            number::append(&mut text, perplexity);
+            match perplexity {
+                Some(perplexity) => {
+                    check_finite(&record.id, &[perplexity as f32])?;
+                    number::append(&mut text, perplexity);
+                }
+                None => text.extend_from_slice(MISSING.as_bytes()),
+            }
             text.push(b'\n');
             output.put(&text)
         })?;

@@ -13,6 +13,7 @@ use rnaret::draw::structure::StructurePicture;
 use rnaret::format::structure::{Structure, StructureFormat};
 use rnaret::format::{dot_bracket, table};
 use rnaret::model::heads::fold::{FoldHead, FoldInference};
+use rnaret::model::heads::helix_pairs::most_pairs;
 use rnaret::model::{Encode, Model, Task};
 use rnaret::relatives::{KnownStructures, Source};
 use rnaret::sequence::{Accept, Record};
@@ -138,7 +139,8 @@ fn fold(arguments: Arguments) -> Result<()> {
     }
     cli::ahead(cli::batches(records, arguments.model.batch_tokens), |batch| {
         let work = |part: &[Record]| pool.install(|| fold_batch(&arguments, &model, &head, part));
-        cli::in_memory(&arguments.input, &batch, work, |part, folded| {
+        let needed = |part: &[Record]| pool.install(|| memory(&arguments, &model, &head, part));
+        cli::in_memory(&arguments.input, &batch, needed, work, |part, folded| {
             for (record, folded) in part.iter().zip(folded) {
                 output.put(&folded.structure)?;
                 if let Some(pairs) = &mut pairs {
@@ -176,6 +178,23 @@ struct Folded {
     dot_plot: String,
 }
 
+/// About how many bytes [`fold_batch`] takes at most.
+fn memory(arguments: &Arguments, model: &Model, head: &FoldInference, batch: &[Record]) -> u64 {
+    let of_record = |record: &Record| {
+        // Where nearly all pairs are wanted, so are their rows, the decoder's lists of them, and the nested decoder's table.
+        let (length, pairs) = (record.len() as u64, most_pairs(&record.sequence));
+        let all_rows = arguments.pairs.is_some() && arguments.min_prob < 1e-3;
+        let rows = if all_rows { 2 * (40 + record.id.len() as u64) } else { 0 };
+        let (lists, table) = if arguments.threshold < 1e-3 { (96, 8 * length * length) } else { (0, 0) };
+        let table = if arguments.decoder == Decoder::Nested { table } else { 0 };
+        head.memory(&record.sequence) + pairs * (rows + lists) + table
+    };
+    // A thread that waits for others begins another record meanwhile, so that any number may be in work; but for one thread.
+    let of_records = batch.iter().map(of_record);
+    let heads = if rayon::current_num_threads() == 1 { of_records.max().unwrap_or(0) } else { of_records.sum() };
+    model.encoder.memory(batch.iter().map(Record::len).sum()) + heads
+}
+
 /// What is written about every record.
 fn fold_batch(arguments: &Arguments, model: &Model, head: &FoldInference, batch: &[Record]) -> Result<Vec<Folded>> {
     let features = model.encoder.features(&model.inputs(batch)?)?;
@@ -183,9 +202,11 @@ fn fold_batch(arguments: &Arguments, model: &Model, head: &FoldInference, batch:
         .par_iter()
         .enumerate()
         .map(|(index, record)| {
-            let facts = head.facts(&record.sequence);
+            let facts = head.facts(&record.sequence)?;
             let features = features.of(index)?;
-            let mut folded = describe(arguments, record, &head.probabilities(&features, &record.sequence, &facts)?)?;
+            let probabilities = head.probabilities(&features, &record.sequence, &facts)?;
+            let probabilities = probabilities.ok_or_else(|| Error::NotFinite { record: record.id.clone() })?;
+            let mut folded = describe(arguments, record, &probabilities)?;
             if arguments.relatives.is_some() {
                 for relative in &facts.relatives {
                     table::write_relative(&mut folded.relatives, &record.id, relative)

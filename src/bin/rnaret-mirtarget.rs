@@ -7,12 +7,17 @@ use std::process::ExitCode;
 
 use rayon::ThreadPool;
 use rnaret::cli::{self, CommonArgs, Files, InputArgs, ModelArgs, Output, OutputArgs, Tool};
-use rnaret::decode::target_site::{SeedIndex, SeedType, seed_type, seed_window, sliding_windows};
+use rnaret::decode::target_site::{
+    MIRNA_LENGTHS, SITE_LENGTHS, SeedIndex, SeedType, doubt, seed_type, seed_window, sliding_windows,
+};
 use rnaret::format::{bed, table};
+use rnaret::memory::{in_halves, require};
 use rnaret::model::heads::mirtarget::{MirtargetHead, Pair};
-use rnaret::model::memory::in_halves;
-use rnaret::model::{Encode, Input, Model, Task};
-use rnaret::sequence::{Accept, InputFile, ReaderOptions, Record, RecordReader, SitePairReader};
+use rnaret::model::{Model, Task};
+use rnaret::predict::target_sites::{memory, predict};
+use rnaret::sequence::{
+    Accept, Doubt, InputFile, OnError, ReaderOptions, Record, RecordReader, SET_ASIDE, SitePairReader,
+};
 use rnaret::{Error, Result};
 
 /// Score the sites of miRNAs in targets
@@ -20,6 +25,9 @@ use rnaret::{Error, Result};
 /// Reads FASTA or FASTQ. Targets (3'UTRs, transcripts) longer than the model's window of 50 nucleotides are scanned: at the matches of each
 /// miRNA's seed, or everywhere. With --pairs every row of a table is scored as it stands. miRNAs and targets are read
 /// 5' to 3'.
+///
+/// miRNAs have 15 to 30 nucleotides. Sites of fewer than 15, or with more than a tenth N, are not judged: scanning leaves
+/// them out, and --pairs gives NA.
 #[derive(clap::Parser)]
 #[command(name = "rnaret-mirtarget", version, after_help = EXAMPLES)]
 #[command(group(clap::ArgGroup::new("what").required(true).args(["mirna", "pairs"])))]
@@ -130,9 +138,16 @@ struct Site {
     site_sequence: Vec<u8>,
     range: Range<usize>,
     seed_type: SeedType,
+    /// Whether the model is asked about it.
+    judged: bool,
 }
 
 impl Site {
+    /// What an error calls it.
+    fn name(&self) -> String {
+        format!("{} in {}, {}-{}", self.mirna, self.target, self.range.start, self.range.end)
+    }
+
     fn pair(&self) -> Pair<'_> {
         Pair { mirna: &self.mirna_sequence, site: &self.site_sequence }
     }
@@ -161,27 +176,33 @@ impl<'a> Scorer<'a> {
         let sites = std::mem::take(&mut self.sites);
         self.tokens = 0;
         let work = |part: &[Site]| {
-            let pairs: Vec<Pair> = part.iter().map(Site::pair).collect();
-            let inputs: Vec<Input> = pairs.iter().map(Pair::input).collect();
-            self.pool.install(|| self.head.probabilities(&self.model.encoder.features(&inputs)?, &pairs))
+            let judged: Vec<&Site> = part.iter().filter(|site| site.judged).collect();
+            let pairs: Vec<Pair> = judged.iter().map(|site| site.pair()).collect();
+            let name = |index: usize| judged[index].name();
+            let found = self.pool.install(|| {
+                require(memory(&self.model, &self.head, &pairs))?;
+                predict(&self.model, &self.head, &pairs, name)
+            });
+            let mut found = found?.into_iter();
+            Ok(part.iter().map(|site| if site.judged { found.next() } else { None }).collect::<Vec<_>>())
         };
-        let alone = |site: &Site, error| {
-            let name = format!("{} in {}, {}-{}", site.mirna, site.target, site.range.start, site.range.end);
-            cli::set_aside_or_fail(self.arguments.input.on_error, name, &error)
-        };
+        let alone = |site: &Site, error| cli::set_aside_or_fail(self.arguments.input.on_error, site.name(), &error);
         let output = &mut self.output;
         let fail = |error| Error::write("target sites", error);
         in_halves(&sites, work, alone, |part, probabilities| {
             let mut text = Vec::new();
             for (site, probability) in sites[part].iter().zip(probabilities) {
-                if self.arguments.pairs.is_none() && probability < self.arguments.min_prob {
+                if self.arguments.pairs.is_none() && probability.is_some_and(|p| p < self.arguments.min_prob) {
                     continue;
                 }
                 let Site { mirna, target, range, seed_type, .. } = site;
                 let range = range.clone();
                 match self.arguments.format {
                     Format::Tsv => table::write_target_site(&mut text, mirna, target, range, *seed_type, probability),
-                    Format::Bed => bed::write_target_site(&mut text, target, range, mirna, probability),
+                    // BED has no word for a score that there is none of.
+                    Format::Bed => probability.map_or(Ok(()), |probability| {
+                        bed::write_target_site(&mut text, target, range, mirna, probability)
+                    }),
                 }
                 .map_err(fail)?;
             }
@@ -204,7 +225,14 @@ fn score_pairs(arguments: &Arguments, pairs: &PathBuf) -> Result<()> {
         let pair = pair.or_else(|error| scorer.score().and(Err(error)))?;
         let range = 0..pair.target_sequence.len();
         let seed_type = seed_type(&pair.mirna_sequence, &pair.target_sequence, range.clone());
+        let of_mirna = doubt(&pair.mirna_sequence, MIRNA_LENGTHS);
+        let of_site = doubt(&pair.target_sequence, SITE_LENGTHS);
+        if let Some(doubt) = of_mirna.or(of_site) {
+            cli::tally().doubt(doubt, format_args!("{} in {}", pair.mirna, pair.target));
+        }
         scorer.add(Site {
+            // A long site is judged, with a warning; a long miRNA is none.
+            judged: of_mirna.is_none() && of_site.is_none_or(|doubt| doubt == Doubt::TooLong),
             mirna: pair.mirna,
             mirna_sequence: pair.mirna_sequence,
             target: pair.target,
@@ -217,11 +245,17 @@ fn score_pairs(arguments: &Arguments, pairs: &PathBuf) -> Result<()> {
 }
 
 fn scan(arguments: &Arguments) -> Result<()> {
+    if arguments.window.get() < *SITE_LENGTHS.start() {
+        let message =
+            format!("--window {}: sites have at least {} nucleotides", arguments.window, SITE_LENGTHS.start());
+        return Err(Error::Usage(message));
+    }
     let mirna_file = arguments.mirna.as_deref().map(InputFile::from);
     let mirna_file = mirna_file.ok_or_else(|| Error::Usage("give --mirna or --pairs".into()))?;
     let mut targets = arguments.input.open(Accept::Sequences, &arguments.common)?;
     let options = ReaderOptions { accept: Accept::Sequences, ..ReaderOptions::default() };
     let mirnas = RecordReader::open(std::slice::from_ref(&mirna_file), options)?.collect::<Result<Vec<Record>>>()?;
+    let mirnas = only_mirnas(mirnas, &mirna_file, arguments.input.on_error)?;
     if mirnas.is_empty() {
         log::warn!("{} holds no miRNA", mirna_file.name());
     }
@@ -235,8 +269,17 @@ fn scan(arguments: &Arguments) -> Result<()> {
         if !found {
             break;
         }
+        let mut left_out = None;
         let mut add = |mirna: &Record, range: Range<usize>, seed_type: SeedType| {
+            match doubt(&target.sequence[range.clone()], SITE_LENGTHS) {
+                None | Some(Doubt::TooLong) => {}
+                some => {
+                    left_out = some;
+                    return Ok(());
+                }
+            }
             scorer.add(Site {
+                judged: true,
                 mirna: mirna.id.clone(),
                 mirna_sequence: mirna.sequence.clone(),
                 target: target.id.clone(),
@@ -260,6 +303,37 @@ fn scan(arguments: &Arguments) -> Result<()> {
                 }
             }
         }
+        if let Some(doubt) = left_out {
+            cli::tally().doubt(doubt, &target.id);
+        }
     }
     scorer.finish()
+}
+
+/// The records that can be miRNAs. Another ends the run, or is set aside where the user wants that.
+fn only_mirnas(records: Vec<Record>, file: &InputFile, on_error: OnError) -> Result<Vec<Record>> {
+    let mut mirnas = Vec::with_capacity(records.len());
+    for record in records {
+        if doubt(&record.sequence, MIRNA_LENGTHS).is_none() {
+            mirnas.push(record);
+            continue;
+        }
+        let error = Error::Input {
+            file: file.name(),
+            place: format!("record {} ({})", record.ordinal + 1, record.id),
+            message: format!(
+                "this is no miRNA: miRNAs have {} to {} nucleotides, at most a tenth of them N; it has {}, {} of them N",
+                MIRNA_LENGTHS.start(),
+                MIRNA_LENGTHS.end(),
+                record.len(),
+                record.sequence.iter().filter(|letter| **letter == b'N').count()
+            ),
+        };
+        cli::tally().reject();
+        if on_error == OnError::Fail {
+            return Err(error);
+        }
+        log::warn!(target: SET_ASIDE, "set aside: {error}");
+    }
+    Ok(mirnas)
 }

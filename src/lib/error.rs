@@ -72,6 +72,14 @@ pub enum Error {
     /// Memory of the device that ran out.
     #[error("{0}")]
     OutOfMemory(String),
+    /// A model's answer that is no number.
+    #[error(
+        "record {record}: the model gives numbers that are not finite; its weights are damaged, or do not fit this input"
+    )]
+    NotFinite {
+        /// The record, or the pair.
+        record: String,
+    },
     /// A tensor operation that failed: a defect of this program.
     #[error("{0}")]
     Tensor(Box<dyn std::error::Error + Send + Sync>),

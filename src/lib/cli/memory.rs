@@ -1,22 +1,24 @@
-//! Batches of records on a device whose memory may run out.
+//! Batches of records where memory may run out: that of this machine, or of a device.
 
 use super::InputArgs;
-use crate::model::memory::in_halves;
+use crate::memory::{in_halves, require};
 use crate::sequence::{OnError, Record, SET_ASIDE};
 use crate::{Error, Result};
 
 /// `work` on a batch, or where memory runs out on its halves one after the other; `take` gets what comes of each part of
-/// the batch, in order. A record that does not fit alone is named: it ends the run, or is left out where the arguments
-/// say `--on-error skip`.
+/// the batch, in order. `needed` says beforehand about how many bytes the work on some records takes. A record that does
+/// not fit alone is named: it ends the run, or is left out where the arguments say `--on-error skip`.
 pub fn in_memory<R>(
     input: &InputArgs,
     batch: &[Record],
+    needed: impl Fn(&[Record]) -> u64,
     work: impl Fn(&[Record]) -> Result<R>,
     mut take: impl FnMut(&[Record], R) -> Result<()>,
 ) -> Result<()> {
     let alone = |record: &Record, error| {
         set_aside_or_fail(input.on_error, format!("record {} ({} nt)", record.id, record.len()), &error)
     };
+    let work = |part: &[Record]| require(needed(part)).and_then(|()| work(part));
     in_halves(batch, work, alone, |part, result| take(&batch[part], result))
 }
 

@@ -49,6 +49,7 @@
 //! }
 //! ```
 
+mod allocator;
 mod arguments;
 mod atomic_file;
 mod files;
@@ -65,15 +66,13 @@ mod signals;
 mod statistics;
 mod target;
 
+pub use allocator::Allocator;
 pub use arguments::{
     CommonArgs, DeviceArgs, DeviceChoice, InputArgs, ModelArgs, OutputArgs, Precision, default_threads,
 };
 pub use atomic_file::AtomicFile;
 pub use files::{Files, also_reads};
 pub use memory::{in_memory, set_aside_or_fail};
-/// The allocator of the tools. Tensors come and go by the thousand: glibc hands large ones back to the system and asks for
-/// them again each time, which costs up to a third of the training time, and musl is slower yet.
-pub use mimalloc::MiMalloc as Allocator;
 pub use output::Output;
 pub use parallel::{Batches, ahead, batches, ordered_map};
 pub use pictures::PictureFolder;

@@ -2,7 +2,7 @@
 
 use super::files::{self, Files};
 use super::signals::{self, Termination};
-use super::{CommonArgs, logging, progress, statistics};
+use super::{CommonArgs, allocator, logging, progress, statistics};
 use crate::{Error, Result};
 use clap::error::ErrorKind;
 use clap::{Arg, Command, Parser, value_parser};
@@ -38,6 +38,7 @@ pub fn run_with<T: Tool>(work: impl FnOnce(T) -> Result<u8>) -> ExitCode {
     keep_tensors_on_their_thread();
     let command = T::command();
     let tool = command.get_name().to_owned();
+    allocator::name_tool(&tool);
     if let Some(outcome) = generate(&command) {
         return match outcome {
             Ok(text) => {
@@ -57,6 +58,7 @@ pub fn run_with<T: Tool>(work: impl FnOnce(T) -> Result<u8>) -> ExitCode {
     logging::start(&tool, arguments.common().log_level());
     let outcome = begin(&tool, &arguments).and_then(|()| work(arguments));
     progress::clear();
+    report_doubts();
     let status = report(&tool, outcome);
     // A row that cannot be written fails a run that was well until then.
     let written = statistics::finish(status).map(|()| status);
@@ -114,6 +116,15 @@ pub fn keep_tensors_on_their_thread() {
 /// Whether the process has this thread alone, so far as the system says.
 fn is_only_thread() -> bool {
     std::fs::read_dir("/proc/self/task").is_ok_and(|threads| threads.count() == 1)
+}
+
+/// One line about all records whose results deserve doubt.
+fn report_doubts() {
+    let tally = statistics::tally();
+    let found: Vec<String> = tally.doubts().into_iter().map(|(doubt, count)| doubt.describe(count)).collect();
+    if !found.is_empty() {
+        log::warn!("of {} records, {}; -v names each", tally.records(), found.join(", "));
+    }
 }
 
 /// The exit status, after a line about what failed.

@@ -36,6 +36,16 @@ pub(super) fn release<T>(temporary: &Path, last: impl FnOnce() -> T) -> T {
     done
 }
 
+/// Removes the unfinished files, as far as that needs no waiting: for the end of a process that cannot go on, while another
+/// thread may hold the list.
+pub(super) fn remove_unfinished_now() {
+    if let Ok(unfinished) = UNFINISHED.try_lock() {
+        for path in unfinished.iter() {
+            let _ = std::fs::remove_file(path);
+        }
+    }
+}
+
 /// Starts to watch for the signals. A signal that the process was started to ignore (nohup) stays ignored.
 pub(super) fn watch() {
     let ignored = ignored_signals();

@@ -11,7 +11,7 @@ pub fn is_stop(codon: &[u8]) -> bool {
 }
 
 /// The codons of the frame that begins at `first`, each with its position; what is left at the end is no codon.
-pub fn codons(sequence: &[u8], first: usize) -> impl Iterator<Item = (usize, &[u8])> {
+pub fn codons(sequence: &[u8], first: usize) -> impl Iterator<Item = (usize, &[u8])> + Clone {
     (first..).step_by(3).map_while(|start| Some((start, sequence.get(start..start + 3)?)))
 }
 

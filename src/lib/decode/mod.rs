@@ -7,6 +7,7 @@ pub mod codon;
 mod nested;
 pub mod pair_map;
 pub mod reading_frame;
+pub mod stretches;
 pub mod target_alignment;
 pub mod target_site;
 pub mod target_summary;

@@ -1,5 +1,7 @@
 //! One number per pair of bases, stored as the strict lower triangle.
 
+use crate::{Result, memory};
+
 /// A value for each pair {i < j} of a sequence: row j holds the values of the pairs (0, j) .. (j-1, j).
 #[derive(Clone, Debug, PartialEq)]
 pub struct PairMap {
@@ -16,6 +18,14 @@ impl PairMap {
     /// A map of zeros for a sequence of `length` bases: length (length - 1) / 2 values.
     pub fn new(length: usize) -> Self {
         Self { length, values: vec![0.0; pairs_above(length)] }
+    }
+
+    /// As [`PairMap::new`], for sequences of any length.
+    ///
+    /// # Errors
+    /// [`crate::Error::OutOfMemory`] where the values do not fit in memory.
+    pub fn zeros(length: usize) -> Result<Self> {
+        Ok(Self { length, values: memory::zeros(pairs_above(length))? })
     }
 
     /// Number of bases.

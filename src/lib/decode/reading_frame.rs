@@ -7,16 +7,28 @@
 //! ribosomes and annotators have it. Where the stretch runs out of the transcript's 5' end, the AUG may be missing from
 //! the transcript. That is taken for so only where there is no other AUG, or where the bases before it look coding by
 //! a whole window more: the sum of p - 1/2 over them is greater than the number of bases of a window.
+//!
+//! A reading frame does not run through letters that nobody knows: a run of more than [`LONGEST_UNKNOWN`] N ends it as an
+//! end of the transcript does, and where more than one of [`CODONS_PER_UNKNOWN`] codons holds an N it is none.
+
+use std::ops::Range;
 
 use super::coding::CdsWindow;
 use super::codon::{amino_acid, codons, is_start, is_stop};
 
+/// The longest run of N that a reading frame may hold: as many as a codon.
+pub const LONGEST_UNKNOWN: usize = 3;
+
+/// At most one codon of a reading frame in so many may hold an N.
+pub const CODONS_PER_UNKNOWN: usize = 10;
+
 /// A coding sequence within a transcript: 0-based, half-open.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct ReadingFrame {
-    /// First base: the A of the AUG, or the first of the transcript where the start is missing.
+    /// First base: the A of the AUG, or where the start is missing the first of the transcript or after a run of N.
     pub start: usize,
-    /// One past the last base: past the stop codon, or the transcript's length where the stop is missing.
+    /// One past the last base: past the stop codon, or where the stop is missing the transcript's length or the start of a
+    /// run of N.
     pub end: usize,
     /// Bases at the start that belong to a codon which began before it: 0, 1 or 2, and 0 where the start is there.
     pub phase: usize,
@@ -39,6 +51,11 @@ impl ReadingFrame {
         }
     }
 
+    /// The same in a sequence with `bases` more before it.
+    fn moved_by(self, bases: usize) -> Self {
+        Self { start: self.start + bases, end: self.end + bases, ..self }
+    }
+
     /// The protein in one-letter code. The stop codon is not in it, a codon with an N is X, and the bases of codons that
     /// are cut at either end are left out.
     pub fn protein(&self, sequence: &[u8]) -> Vec<u8> {
@@ -47,9 +64,40 @@ impl ReadingFrame {
     }
 }
 
-/// All reading frames of a transcript with at least one codon besides the stop, by frame and position; `window` as in
-/// [`refine`].
+/// All reading frames of a transcript with at least one codon besides the stop, by frame and position, of one part between
+/// runs of N after the other; `window` as in [`refine`].
 pub fn reading_frames(sequence: &[u8], probabilities: &[f32], window: usize) -> Vec<ReadingFrame> {
+    let of_part = |part: Range<usize>| {
+        let letters = &sequence[part.clone()];
+        let mut frames = reading_frames_of_part(letters, &probabilities[part.clone()], window);
+        frames.retain(|frame| {
+            let codons = codons(&letters[..frame.end], frame.start + frame.phase);
+            let unknown = codons.clone().filter(|(_, codon)| codon.contains(&b'N')).count();
+            CODONS_PER_UNKNOWN * unknown <= codons.count()
+        });
+        frames.into_iter().map(move |frame| frame.moved_by(part.start))
+    };
+    readable_parts(sequence).into_iter().flat_map(of_part).collect()
+}
+
+/// What lies between runs of more than [`LONGEST_UNKNOWN`] N.
+fn readable_parts(sequence: &[u8]) -> Vec<Range<usize>> {
+    let mut parts = Vec::new();
+    let (mut start, mut position) = (0, 0);
+    for run in sequence.chunk_by(|a, b| (*a == b'N') == (*b == b'N')) {
+        if run[0] == b'N' && run.len() > LONGEST_UNKNOWN {
+            parts.push(start..position);
+            start = position + run.len();
+        }
+        position += run.len();
+    }
+    parts.push(start..position);
+    parts.retain(|part| !part.is_empty());
+    parts
+}
+
+/// [`reading_frames`] of a part without long runs of N.
+fn reading_frames_of_part(sequence: &[u8], probabilities: &[f32], window: usize) -> Vec<ReadingFrame> {
     let sums = Sums::new(probabilities);
     let mut found = Vec::new();
     for frame in 0..3 {
@@ -211,6 +259,27 @@ mod tests {
     }
 
     #[test]
+    fn a_reading_frame_does_not_run_through_unknown_letters() {
+        let coding = "GCUGCU".repeat(10);
+        let with = |run: usize| {
+            let sequence = format!("AUG{coding}{}{coding}UAACCC", "N".repeat(run));
+            let found = even(&sequence, 1.0, &[window(0, sequence.len())]);
+            (found[0].start, found[0].end, found[0].completeness(), found[0].protein(sequence.as_bytes()))
+        };
+        let protein = |before: &str, unknown: &str| format!("{before}{}{unknown}{}", "A".repeat(20), "A".repeat(20));
+        assert_eq!(with(3), (0, 129, "complete", protein("M", "X").into_bytes()));
+        assert_eq!(with(4), (0, 63, "3prime_partial", format!("M{}", "A".repeat(20)).into_bytes()));
+        // Behind the run a reading frame begins without an AUG.
+        let sequence = format!("{}{coding}UAACCC", "N".repeat(300));
+        let found = even(&sequence, 1.0, &[window(300, 360)]);
+        assert_eq!((found[0].start, found[0].end, found[0].completeness()), (300, 363, "5prime_partial"));
+        // N in every fifth codon.
+        let sequence = format!("AUG{}UAA", "GCUGCUGCUGCUGNU".repeat(8));
+        assert!(even(&sequence, 1.0, &[window(0, 12)]).iter().all(|frame| frame.start != 0));
+        assert!(even(&"N".repeat(200), 1.0, &[window(0, 200)]).is_empty());
+    }
+
+    #[test]
     fn too_little_is_no_reading_frame() {
         for sequence in ["", "A", "AU", "UAA", "AUGUAA"] {
             let found = even(sequence, 1.0, &[window(0, sequence.len())]);
@@ -223,7 +292,7 @@ mod tests {
     proptest! {
         #[test]
         fn reading_frames_are_what_they_say(
-            letters in proptest::collection::vec(proptest::sample::select(b"ACGUN".to_vec()), 0..120),
+            letters in proptest::collection::vec(proptest::sample::select(b"AACCGGUUUAGN".to_vec()), 0..120),
             seed in proptest::collection::vec(0.0_f32..=1.0, 120),
             width in 1_usize..40,
         ) {
@@ -235,8 +304,13 @@ mod tests {
                 prop_assert_eq!(frame.has_start, is_start(inside[0].1));
                 prop_assert_eq!(frame.has_stop, is_stop(inside[inside.len() - 1].1) && (frame.end - first) % 3 == 0);
                 prop_assert_eq!(inside.iter().filter(|(_, codon)| is_stop(codon)).count(), usize::from(frame.has_stop));
-                prop_assert!(frame.has_start || (frame.start == 0 && frame.phase < 3));
-                prop_assert!(frame.has_stop || frame.end == letters.len());
+                let begins = readable_parts(&letters).iter().any(|part| part.start == frame.start);
+                let ends = readable_parts(&letters).iter().any(|part| part.end == frame.end);
+                prop_assert!(frame.has_start || (begins && frame.phase < 3));
+                prop_assert!(frame.has_stop || ends);
+                let unknown = inside.iter().filter(|(_, codon)| codon.contains(&b'N')).count();
+                prop_assert!(CODONS_PER_UNKNOWN * unknown <= inside.len());
+                prop_assert!(!letters[frame.start..frame.end].windows(LONGEST_UNKNOWN + 1).any(|run| run == b"NNNN"));
                 prop_assert!(frame.phase == 0 || !frame.has_start);
                 let mean = probabilities[frame.start..frame.end].iter().map(|&p| f64::from(p)).sum::<f64>()
                     / (frame.end - frame.start) as f64;

@@ -12,10 +12,39 @@
 //! | offset-6mer | 3-8 | |
 //!
 //! Only Watson-Crick pairs count; N matches nothing.
+//!
+//! What the models were trained on bounds what is judged: a site of at least [`SITE_LENGTHS`]' least length, a miRNA of
+//! [`MIRNA_LENGTHS`], and in neither more than one letter in [`LETTERS_PER_UNKNOWN`] that is N.
 
-use std::{num::NonZeroUsize, ops::Range};
+use std::num::NonZeroUsize;
+use std::ops::{Range, RangeInclusive};
 
 use rustc_hash::FxHashMap;
+
+use crate::sequence::Doubt;
+
+/// Nucleotides of a miRNA: those of miRBase's mature miRNAs, but for a few.
+pub const MIRNA_LENGTHS: RangeInclusive<usize> = 15..=30;
+
+/// Nucleotides of a site: shorter ones are not judged, since of the training sites (MirTarRAW) fewer than one in a thousand
+/// is shorter; longer ones are judged, but are far from what models were trained on (40 to 53).
+pub const SITE_LENGTHS: RangeInclusive<usize> = 15..=100;
+
+/// At most one letter in so many of a site or a miRNA may be N.
+pub const LETTERS_PER_UNKNOWN: usize = 10;
+
+/// Why a miRNA or a site is not judged, or only with doubt; `None` where nothing speaks against it. `lengths` are
+/// [`MIRNA_LENGTHS`] or [`SITE_LENGTHS`].
+pub fn doubt(sequence: &[u8], lengths: RangeInclusive<usize>) -> Option<Doubt> {
+    let unknown = sequence.iter().filter(|letter| **letter == b'N').count();
+    if sequence.len() < *lengths.start() {
+        Some(Doubt::TooShort)
+    } else if LETTERS_PER_UNKNOWN * unknown > sequence.len() {
+        Some(Doubt::TooUnknown)
+    } else {
+        (sequence.len() > *lengths.end()).then_some(Doubt::TooLong)
+    }
+}
 
 /// The seed types from the strongest to none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -336,6 +365,22 @@ mod tests {
         assert_eq!(seed_type(b"UGAGGU", b"GGGCUACCUCAGGG", 0..14), SeedType::None);
         assert_eq!(seed_type(b"UGAGGUA", b"GGGCUACCUCAGGG", 0..14), SeedType::SevenMerA1);
         assert_eq!(seed_type(b"", b"GGGCUACCUCAGGG", 0..14), SeedType::None);
+    }
+
+    #[test]
+    fn what_was_not_learnt_is_doubted() {
+        let of_site = |letters: &str| doubt(letters.as_bytes(), SITE_LENGTHS);
+        assert_eq!(of_site(""), Some(Doubt::TooShort));
+        assert_eq!(of_site("N"), Some(Doubt::TooShort));
+        assert_eq!(of_site(&"A".repeat(14)), Some(Doubt::TooShort));
+        assert_eq!(of_site(&"A".repeat(15)), None);
+        assert_eq!(of_site(&("A".repeat(36) + "NNNN")), None);
+        assert_eq!(of_site(&("A".repeat(35) + "NNNNN")), Some(Doubt::TooUnknown));
+        assert_eq!(of_site(&"A".repeat(100)), None);
+        assert_eq!(of_site(&"A".repeat(101)), Some(Doubt::TooLong));
+        assert_eq!(doubt(LET_7A, MIRNA_LENGTHS), None);
+        assert_eq!(doubt(&LET_7A.repeat(2), MIRNA_LENGTHS), Some(Doubt::TooLong));
+        assert_eq!(doubt(b"NNNAGGUAGUAGGUUGUAUAGUU", MIRNA_LENGTHS), Some(Doubt::TooUnknown));
     }
 
     #[test]

@@ -89,12 +89,12 @@ pub fn write_target_site(
     write_line(output, target, range, mirna, f64::from(probability))
 }
 
-/// Writes a value per base as bedGraph (`id start end value`): neighbours whose 6 significant digits are the same share
-/// a line.
+/// Writes a value per base as bedGraph (`id start end value`), the first of them for the base `first`: neighbours whose 6
+/// significant digits are the same share a line.
 ///
 /// # Errors
 /// Those of the output.
-pub fn write_track(output: &mut impl Write, id: &str, values: &[f32]) -> io::Result<()> {
+pub fn write_track(output: &mut impl Write, id: &str, first: usize, values: &[f32]) -> io::Result<()> {
     let mut line = Vec::new();
     let mut text = Vec::new();
     let mut start = 0;
@@ -107,7 +107,7 @@ pub fn write_track(output: &mut impl Write, id: &str, values: &[f32]) -> io::Res
         };
         let end = start + 1 + values[start + 1..].iter().take_while(|&&value| same(value)).count();
         line.clear();
-        write!(line, "{id}\t{start}\t{end}\t")?;
+        write!(line, "{id}\t{}\t{}\t", first + start, first + end)?;
         line.extend_from_slice(&text);
         line.push(b'\n');
         output.write_all(&line)?;

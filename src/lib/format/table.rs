@@ -6,8 +6,8 @@
 //! | structures | `id` `length` `sequence` `structure` (dot-bracket) `pairs` (their number) |
 //! | pairs | `id` `i` `j` `probability` (i < j, 1-based) |
 //! | relatives | `id` `relative` (a known structure's id) `identity` `aligned` `covered` `kept` (parts, 0 to 1) |
-//! | coding summary | `id` `length` `coding_potential` `label` (`mRNA` or `lncRNA`) |
-//! | target sites | `mirna` `target` `start` `end` (0-based, half-open) `seed_type` `probability` |
+//! | coding summary | `id` `length` `coding_potential` `label` (`mRNA` or `lncRNA`); `NA` where there is none |
+//! | target sites | `mirna` `target` `start` `end` (0-based, half-open) `seed_type` `probability` (`NA` where the site is not judged) |
 
 use std::io::{self, Write};
 
@@ -50,7 +50,10 @@ pub fn write_pair(output: &mut impl Write, id: &str, pair: &Candidate) -> io::Re
     end_with_number(output, pair.probability)
 }
 
-/// Writes a row of the coding summary.
+/// Stands where there is no number or word.
+pub const MISSING: &str = "NA";
+
+/// Writes a row of the coding summary, with the coding potential and the label where there are some.
 ///
 /// # Errors
 /// Those of the output.
@@ -58,13 +61,16 @@ pub fn write_coding(
     output: &mut impl Write,
     id: &str,
     length: usize,
-    coding_potential: f64,
-    label: TranscriptLabel,
+    coding_potential: Option<f64>,
+    label: Option<TranscriptLabel>,
 ) -> io::Result<()> {
     let mut row = Vec::new();
     write!(row, "{id}\t{length}\t")?;
-    number::append(&mut row, coding_potential);
-    writeln!(row, "\t{label}")?;
+    match coding_potential {
+        Some(coding_potential) => number::append(&mut row, coding_potential),
+        None => row.extend_from_slice(MISSING.as_bytes()),
+    }
+    writeln!(row, "\t{}", label.map_or(MISSING, TranscriptLabel::as_str))?;
     output.write_all(&row)
 }
 
@@ -83,7 +89,7 @@ pub fn write_relative(output: &mut impl Write, id: &str, relative: &Relative) ->
     end_with_number(output, relative.kept)
 }
 
-/// Writes a row of the table of target sites.
+/// Writes a row of the table of target sites; without a probability where the site was not judged.
 ///
 /// # Errors
 /// Those of the output.
@@ -93,10 +99,13 @@ pub fn write_target_site(
     target: &str,
     range: std::ops::Range<usize>,
     seed_type: SeedType,
-    probability: f32,
+    probability: Option<f32>,
 ) -> io::Result<()> {
     write!(output, "{mirna}\t{target}\t{}\t{}\t{seed_type}\t", range.start, range.end)?;
-    end_with_number(output, probability)
+    match probability {
+        Some(probability) => end_with_number(output, probability),
+        None => writeln!(output, "{MISSING}"),
+    }
 }
 
 fn end_with_number(output: &mut impl Write, value: f32) -> io::Result<()> {

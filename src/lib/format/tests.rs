@@ -384,9 +384,10 @@ fn a_reader_stops_at_its_first_error() {
 fn rows_of_the_tables() {
     let pair = Candidate { i: 0, j: 9, probability: 0.123_456_79 };
     assert_eq!(text(|output| table::write_pair(output, "a", &pair)), "a\t1\t10\t0.123457\n");
-    let row = text(|output| table::write_coding(output, "a", 300, 1.0 / 3.0, TranscriptLabel::LongNonCodingRna));
+    let row =
+        text(|output| table::write_coding(output, "a", 300, Some(1.0 / 3.0), Some(TranscriptLabel::LongNonCodingRna)));
     assert_eq!(row, "a\t300\t0.333333\tlncRNA\n");
-    let row = text(|output| table::write_target_site(output, "let-7a", "t", 4..44, SeedType::SevenMerM8, 0.5));
+    let row = text(|output| table::write_target_site(output, "let-7a", "t", 4..44, SeedType::SevenMerM8, Some(0.5)));
     assert_eq!(row, "let-7a\tt\t4\t44\t7mer-m8\t0.5\n");
     for (header, row) in [
         (table::PAIR_HEADER, "a\t1\t10\t0.123457"),
@@ -441,9 +442,9 @@ fn scores_stay_within_those_of_bed() {
 #[test]
 fn tracks_share_a_line_where_the_digits_are_the_same() {
     let values = [0.5, 0.5, 0.500_000_1, 0.25, 0.5, 1e-7];
-    let track = text(|output| bed::write_track(output, "a", &values));
+    let track = text(|output| bed::write_track(output, "a", 0, &values));
     assert_eq!(track, "a\t0\t3\t0.5\na\t3\t4\t0.25\na\t4\t5\t0.5\na\t5\t6\t1e-07\n");
-    assert_eq!(text(|output| bed::write_track(output, "a", &[])), "");
+    assert_eq!(text(|output| bed::write_track(output, "a", 0, &[])), "");
 }
 
 proptest! {
@@ -451,7 +452,7 @@ proptest! {
     fn tracks_hold_the_value_of_every_base(
         values in proptest::collection::vec(proptest::sample::select(vec![0.0_f32, 0.1, 0.5, 1.0]), 0..60)
     ) {
-        let track = text(|output| bed::write_track(output, "a", &values));
+        let track = text(|output| bed::write_track(output, "a", 0, &values));
         let mut back = Vec::new();
         let mut last = String::new();
         for line in track.lines() {

@@ -360,6 +360,24 @@ impl ModelConfig {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::encoder::retention::MOST_HEADS;
+    use crate::model::retention::kernel::decay;
+
+    #[test]
+    fn there_are_no_more_heads_than_decays() {
+        let of = |heads| {
+            EncoderConfig::Retention(RetentionConfig {
+                width: 8 * heads,
+                value_width: 8 * heads,
+                heads,
+                ..RetentionConfig::default()
+            })
+        };
+        of(MOST_HEADS).validate().unwrap();
+        let error = of(MOST_HEADS + 1).validate().unwrap_err().to_string();
+        assert!(error.contains("heads = 21") && error.contains("at most 20"), "{error}");
+        assert!((decay(MOST_HEADS - 1) as f32) < 1.0 && decay(MOST_HEADS) as f32 == 1.0);
+    }
 
     #[test]
     fn a_configuration_is_read_back_whatever_its_head() {

@@ -1,5 +1,6 @@
 //! From `--model` and `--device` to a model ready to run.
 
+use std::ops::Range;
 use std::path::Path;
 
 use candle_core::DeviceLocation;
@@ -64,6 +65,22 @@ impl Model {
             DeviceLocation::Metal { gpu_id } => format!("metal:{gpu_id}"),
         });
         Ok(Self { weights, parameters, encoder })
+    }
+
+    /// What the encoder reads of some parts of each record, one input for each. A part is read as if there were nothing around
+    /// it.
+    ///
+    /// # Errors
+    /// As [`Model::inputs`].
+    pub fn inputs_of_parts<'a>(&self, records: &'a [Record], parts: &[Vec<Range<usize>>]) -> Result<Vec<Input<'a>>> {
+        let mut inputs = Vec::new();
+        for ((record, whole), parts) in records.iter().zip(self.inputs(records)?).zip(parts) {
+            inputs.extend(parts.iter().map(|part| match part.len() == record.len() {
+                true => whole,
+                false => Input::Letters(&record.sequence[part.clone()]),
+            }));
+        }
+        Ok(inputs)
     }
 
     /// What the encoder reads of records: their letters, or the tokens of those that came from a table of tokens.

@@ -11,7 +11,6 @@ pub mod features;
 pub mod heads;
 pub mod likelihood;
 mod load;
-pub mod memory;
 pub mod ops;
 mod packed;
 pub mod parameters;

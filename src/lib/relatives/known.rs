@@ -95,6 +95,13 @@ impl KnownStructures {
         Self { without_copies: true, ..self }
     }
 
+    /// About how many bytes [`KnownStructures::related`] takes at most for a sequence of `length` bases: a byte for each cell of
+    /// an alignment with the longest of them, and where the bases of the relatives lie.
+    pub fn memory(&self, length: usize) -> u64 {
+        let longest = self.structures.iter().map(|structure| structure.sequence.len()).max().unwrap_or(0);
+        (length + 1) as u64 * (longest as u64 + 1 + 8 * ALIGNED as u64) + 4 * self.structures.len() as u64
+    }
+
     /// The best relatives of a sequence of the letters ACGUN, at most 16, the best first.
     pub fn related(&self, sequence: &[u8]) -> Vec<Relative> {
         let wanted =

@@ -44,10 +44,12 @@ impl std::fmt::Display for BadLetter {
     }
 }
 
-/// Replaces what `out` holds by the sequence in `raw`, normalised to the letters ACGUN; line ends are left out.
-pub fn normalise_into(raw: &[u8], out: &mut Vec<u8>) -> Result<(), BadLetter> {
+/// Replaces what `out` holds by the sequence in `raw`, normalised to the letters ACGUN; line ends are left out. Returns
+/// how many letters were IUPAC codes for several bases other than N.
+pub fn normalise_into(raw: &[u8], out: &mut Vec<u8>) -> Result<usize, BadLetter> {
     out.clear();
     out.reserve(raw.len());
+    let mut ambiguous = 0;
     let mut rest = raw;
     while !rest.is_empty() {
         let (line, after) = match memchr::memchr(b'\n', rest) {
@@ -65,12 +67,15 @@ pub fn normalise_into(raw: &[u8], out: &mut Vec<u8>) -> Result<(), BadLetter> {
                 match NORMAL[byte as usize] {
                     LINE_END => {}
                     NO_NUCLEOTIDE => return Err(BadLetter { position: out.len() + 1, letter: byte }),
-                    letter => out.push(letter),
+                    letter => {
+                        ambiguous += usize::from(letter == b'N' && !byte.eq_ignore_ascii_case(&b'N'));
+                        out.push(letter);
+                    }
                 }
             }
         }
     }
-    Ok(())
+    Ok(ambiguous)
 }
 
 /// Upper case, and U for T. Meant for the letters of [`is_common_letter`], and without a table or a branch, so that many
@@ -103,6 +108,13 @@ mod tests {
         assert_eq!(normalise(b"acgtuACGTU").unwrap(), b"ACGUUACGUU");
         assert_eq!(normalise(b"RYSWKMBDHVNryswkmbdhvn").unwrap(), b"N".repeat(22));
         assert_eq!(normalise(b"AC\r\nGU\n").unwrap(), b"ACGU");
+    }
+
+    #[test]
+    fn counts_the_letters_that_stand_for_several_bases() {
+        for (raw, ambiguous) in [(&b"ACGUNnN"[..], 0), (b"RAyN\nACGU\nNw", 3), (b"", 0)] {
+            assert_eq!(normalise_into(raw, &mut Vec::new()), Ok(ambiguous), "{}", raw.escape_ascii());
+        }
     }
 
     #[test]

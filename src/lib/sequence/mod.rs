@@ -27,7 +27,7 @@ pub use reader::{Accept, InputFile, OnError, Progress, ReaderOptions, RecordRead
 pub use record::{Record, TokenText, Tokens};
 pub use shard::Shard;
 pub use site_pair::{SitePair, SitePairReader};
-pub use tally::Tally;
+pub use tally::{Doubt, Tally};
 pub use text::open_text;
 pub(crate) use text::{decompressed, first_letter, other_text};
 pub use token_writer::TokenWriter;

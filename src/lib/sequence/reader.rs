@@ -243,6 +243,7 @@ impl RecordReader {
                 continue;
             };
             record.tokens = None;
+            record.ambiguous = 0;
             let step = match &mut source.parser {
                 Parser::Fasta(parser, feed) => read_fasta(parser, feed, record),
                 Parser::Fastq(parser) => parser.read(record),
@@ -299,6 +300,9 @@ impl RecordReader {
                 Ordering::Less => {}
                 Ordering::Equal => {
                     self.options.tally.add(1, record.sequence.len() as u64);
+                    if let Some(doubt) = record.doubt().filter(|_| !self.quiet) {
+                        self.options.tally.doubt(doubt, &record.id);
+                    }
                     return Ok(true);
                 }
                 Ordering::Greater => return Ok(false),
@@ -468,7 +472,7 @@ impl Record {
     /// Sets name and sequence from a header without its first character and letters with line ends.
     pub(super) fn fill(&mut self, header: &[u8], letters: &[u8]) -> std::result::Result<(), Defect> {
         self.name(header)?;
-        normalise_into(letters, &mut self.sequence).map_err(|bad| Defect {
+        self.ambiguous = normalise_into(letters, &mut self.sequence).map_err(|bad| Defect {
             id: Some(self.id.clone()),
             place: Some(format!("position {}", bad.position)),
             message: bad.to_string(),

@@ -1,5 +1,6 @@
 //! One record: what every tool works on.
 
+use super::tally::Doubt;
 use super::tokenizer::Tokenizer;
 use crate::{Error, Result};
 use std::borrow::Cow;
@@ -15,6 +16,8 @@ pub struct Record {
     pub description: String,
     /// Upper-case RNA letters (ACGUN); never empty. From a token table: what the k-mers tell, N where they do not.
     pub sequence: Vec<u8>,
+    /// Letters of the input that are IUPAC codes for several bases, and N in the sequence; those that were N not counted.
+    pub ambiguous: usize,
     /// The tokens where the input was a token table (masked ones stay masked).
     pub tokens: Option<Tokens>,
 }
@@ -41,7 +44,18 @@ pub enum TokenText {
     Ids,
 }
 
+/// A record looks like a protein where more than one letter in so many is an IUPAC code for several bases.
+const AMBIGUOUS_IN_PROTEINS: usize = 3;
+
 impl Record {
+    /// Why results for this record deserve doubt, whatever the tool.
+    pub fn doubt(&self) -> Option<Doubt> {
+        if AMBIGUOUS_IN_PROTEINS * self.ambiguous > self.len() {
+            return Some(Doubt::LikeProtein);
+        }
+        self.sequence.iter().all(|&letter| letter == b'N').then_some(Doubt::NoKnownLetter)
+    }
+
     /// The number of nucleotides, which is the number of tokens.
     pub fn len(&self) -> usize {
         self.sequence.len()

@@ -7,8 +7,10 @@
 mod best_duplex;
 mod duplex;
 mod energies;
+mod memory;
 mod partition_function;
 
 pub use best_duplex::BestDuplex;
 pub use duplex::Duplex;
+pub use memory::memory;
 pub use partition_function::{LONGEST_SPAN, pair_probabilities};

@@ -42,6 +42,10 @@ pub trait Encode {
     /// As [`Encode::forward`].
     fn summaries(&self, inputs: &[Input]) -> Result<Tensor>;
 
+    /// About how many bytes of main memory [`Encode::features`] takes at most for inputs of so many nucleotides together, with
+    /// its result, by all threads of the current rayon pool; nothing on a device with memory of its own.
+    fn memory(&self, nucleotides: usize) -> u64;
+
     /// Logits over the vocabulary, [rows, vocabulary], of some of the rows of `features`.
     ///
     /// # Errors
@@ -112,6 +116,10 @@ impl Encode for Encoder {
 
     fn summaries(&self, inputs: &[Input]) -> Result<Tensor> {
         self.encode().summaries(inputs)
+    }
+
+    fn memory(&self, nucleotides: usize) -> u64 {
+        self.encode().memory(nucleotides)
     }
 
     fn logits(&self, features: &Features, rows: &[u32]) -> Result<Tensor> {

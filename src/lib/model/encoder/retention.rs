@@ -14,7 +14,6 @@ use super::Encode;
 use crate::model::builder::{Builder, ONES, fan_in, normal, xavier};
 use crate::model::config::{LARGEST_WIDTH, MOST_LAYERS, default_norm_epsilon};
 use crate::model::features::{Features, Input};
-use crate::model::memory;
 use crate::model::ops::contiguous;
 use crate::model::ops::dropout::{Dropout, dropped};
 use crate::model::ops::gates::{gelu_gate, retention_gate};
@@ -27,7 +26,7 @@ use crate::model::retention::kernel::{HeadRows, Segment, State, chunk_size, deca
 use crate::model::retention::operation::retention;
 use crate::sequence::Tokenizer;
 use crate::sequence::tokenizer::{CLS, SEQ};
-use crate::{Error, Result};
+use crate::{Error, Result, memory};
 
 /// Tokens of a long sequence computed at a time. It follows from the length alone, so that the number of threads does
 /// not change the result: small blocks keep all cores busy with a sequence of a few hundred tokens, larger ones keep
@@ -108,6 +107,12 @@ impl RetentionConfig {
                 return wrong(format!("{name} = {value} is not from 1 to {most}"));
             }
         }
+        if self.heads > MOST_HEADS {
+            return wrong(format!(
+                "heads = {}: there are at most {MOST_HEADS}, since the decay of the next, 1 - 2^-(5 + head), is 1 in 32 bits",
+                self.heads
+            ));
+        }
         if !self.width.is_multiple_of(2 * self.heads) || self.key_width() < 4 {
             return wrong(format!(
                 "width {} does not split into {} heads of an even width of at least 4",
@@ -120,6 +125,10 @@ impl RetentionConfig {
         Ok(())
     }
 }
+
+/// Most retention heads: the decay of head 20, 1 - 2^-25, rounds to 1 in 32 bits, so that the sums of its retention and their
+/// normalisation would no longer be what they are for the others.
+pub const MOST_HEADS: usize = 20;
 
 /// The encoder's weights.
 #[derive(Clone, Debug)]
@@ -375,6 +384,20 @@ impl Encode for Retention {
             packed.push(&tokens);
         }
         Ok(select_rows(&self.infer(&packed, self.layers.len())?, starts(&packed))?)
+    }
+
+    fn memory(&self, nucleotides: usize) -> u64 {
+        if !self.embedding.device().is_cpu() {
+            return 0;
+        }
+        let RetentionConfig { width, value_width, ffn_width, heads, .. } = self.config;
+        // What enters a layer and what leaves it, keys and values; and what a block's tokens add up to: once as the block
+        // leaves it and once as it is met, from either side.
+        let states = 4 * width * (value_width / heads + 1);
+        let kept = 3 * width + value_width + states.div_ceil(block_size(nucleotides));
+        let working = 6 * width + 4 * value_width + 4 * ffn_width;
+        let at_a_time = nucleotides.min(rayon::current_num_threads() * block_size(nucleotides).max(PACK + WHOLE_UP_TO));
+        4 * (nucleotides as u64 * kept as u64 + at_a_time as u64 * working as u64)
     }
 
     fn logits(&self, features: &Features, rows: &[u32]) -> Result<Tensor> {

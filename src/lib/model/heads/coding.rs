@@ -162,6 +162,23 @@ impl CodingHead {
         }
     }
 
+    /// About how many bytes of main memory [`CodingHead::probabilities`] takes at most for `tokens` bases, with its result, by
+    /// all threads of the current rayon pool; nothing on a device with memory of its own.
+    pub fn memory(&self, tokens: usize) -> u64 {
+        let (tensor, blocks) = match &self.0 {
+            Kind::Published { linear_in, blocks, .. } => (&linear_in.bias, blocks.len()),
+            Kind::Frames(head) => (&head.features.bias, head.blocks.len()),
+        };
+        if !tensor.device().is_cpu() {
+            return 0;
+        }
+        let of_base = FRAME_FEATURES + 6;
+        // A piece with what is read around it, and all that its blocks hold at once: the patches of a convolution are the most.
+        let of_piece = (PIECE.min(tokens) + 2 * self.reach()) * tensor.elem_count() * if blocks == 0 { 6 } else { 14 };
+        let pieces = tokens.div_ceil(PIECE).min(rayon::current_num_threads());
+        4 * (tokens * of_base + pieces * of_piece) as u64
+    }
+
     /// Bases on either side that a logit depends on, beyond the encoder.
     fn reach(&self) -> usize {
         match &self.0 {
@@ -170,7 +187,8 @@ impl CodingHead {
         }
     }
 
-    /// Probabilities of the bases and of the transcripts, by all threads of the current rayon pool.
+    /// Probabilities of the bases and of the transcripts, by all threads of the current rayon pool; NaN where a logit is not
+    /// finite.
     ///
     /// # Errors
     /// Where a tensor operation fails.
@@ -258,7 +276,11 @@ struct Piece {
     wanted: std::ops::Range<usize>,
 }
 
+/// NaN where the logit is not finite: an infinite one says no more than that.
 fn sigmoid(logit: f32) -> f32 {
+    if !logit.is_finite() {
+        return f32::NAN;
+    }
     (1.0 / (1.0 + (-f64::from(logit)).exp())) as f32
 }
 

@@ -194,6 +194,18 @@ impl DiagonalsHead {
         Ok(logits.reshape((self.members.len(), pairs.len(), 2))?.mean(0)?)
     }
 
+    /// About how many bytes of main memory [`DiagonalsHead::logits`] takes at most for `pairs`, by all threads of the current
+    /// rayon pool; nothing on a device with memory of its own.
+    pub fn memory(&self, pairs: &[Pair]) -> u64 {
+        let Some(member) = self.members.first().filter(|member| member.norm.device().is_cpu()) else { return 0 };
+        let cells = |pair: &Pair| (pair.mirna.len() * (pair.mirna.len() + pair.site.len())) as u64;
+        let mut of_chunks: Vec<u64> = pairs.chunks(PAIRS).map(|chunk| chunk.iter().map(cells).sum()).collect();
+        of_chunks.sort_unstable_by(|a, b| b.cmp(a));
+        let at_a_time: u64 = of_chunks.iter().take(rayon::current_num_threads()).sum();
+        // What a block holds at once, the patches of its convolution among it; and what the letters say of each cell.
+        4 * at_a_time * (14 * member.norm.elem_count() as u64 + 64)
+    }
+
     /// The logits for inference, [pairs][2] end to end, by all threads of the current rayon pool.
     ///
     /// # Errors

@@ -124,6 +124,20 @@ impl DuplexHead {
         second.apply(&dropped(hidden, &mut dropout)?)
     }
 
+    /// About how many bytes of main memory [`DuplexHead::logits`] takes at most for `pairs`, by all threads of the current
+    /// rayon pool; nothing on a device with memory of its own.
+    pub fn memory(&self, pairs: &[Pair]) -> u64 {
+        if !self.norm.device().is_cpu() {
+            return 0;
+        }
+        let cells = |pair: &Pair| (pair.mirna.len() * pair.site.len()) as u64;
+        let mut of_chunks: Vec<u64> = pairs.chunks(PAIRS).map(|chunk| chunk.iter().map(cells).sum()).collect();
+        of_chunks.sort_unstable_by(|a, b| b.cmp(a));
+        let at_a_time: u64 = of_chunks.iter().take(rayon::current_num_threads()).sum();
+        // What a block holds at once, the patches of its convolution among it; and the sums and kinds of the duplexes.
+        4 * at_a_time * (14 * self.norm.elem_count() as u64 + 3 * DUPLEX_FEATURES as u64)
+    }
+
     /// The logits for inference, [pairs][2] end to end, by all threads of the current rayon pool.
     ///
     /// # Errors

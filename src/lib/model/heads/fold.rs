@@ -47,10 +47,13 @@ impl FoldHead {
 
     /// What the head wants to know about a sequence, which [`FoldHead::forward`] is given. Relatives are looked for among
     /// `known` where it reads them.
-    pub fn facts(&self, sequence: &[u8], known: Option<&KnownStructures>) -> Facts {
+    ///
+    /// # Errors
+    /// As [`Facts::new`].
+    pub fn facts(&self, sequence: &[u8], known: Option<&KnownStructures>) -> Result<Facts> {
         match self {
             Self::Helices(head) => Facts::new(sequence, known.filter(|_| head.reads_relatives())),
-            Self::Published(_) => Facts::default(),
+            Self::Published(_) => Ok(Facts::default()),
         }
     }
 
@@ -119,10 +122,22 @@ pub enum FoldInference {
 
 impl FoldInference {
     /// What the head wants to know about a sequence.
-    pub fn facts(&self, sequence: &[u8]) -> Facts {
+    ///
+    /// # Errors
+    /// As [`Facts::new`].
+    pub fn facts(&self, sequence: &[u8]) -> Result<Facts> {
         match self {
             Self::Helices(_, known) => Facts::new(sequence, known.as_ref()),
-            Self::Published(_) => Facts::default(),
+            Self::Published(_) => Ok(Facts::default()),
+        }
+    }
+
+    /// About how many bytes of main memory the facts about a sequence and its probabilities take at most, by all threads of the
+    /// current rayon pool.
+    pub fn memory(&self, sequence: &[u8]) -> u64 {
+        match self {
+            Self::Published(head) => head.memory(sequence.len()),
+            Self::Helices(head, known) => Facts::memory(sequence, known.as_ref()).max(head.memory(sequence)),
         }
     }
 
@@ -138,19 +153,24 @@ impl FoldInference {
         }
     }
 
-    /// As [`FoldInference::logits`], as probabilities.
+    /// As [`FoldInference::logits`], as probabilities; `None` where a logit is not finite.
     ///
     /// # Errors
     /// As [`FoldInference::logits`].
-    pub fn probabilities(&self, features: &Tensor, sequence: &[u8], facts: &Facts) -> Result<PairMap> {
+    pub fn probabilities(&self, features: &Tensor, sequence: &[u8], facts: &Facts) -> Result<Option<PairMap>> {
         let mut map = self.logits(features, sequence, facts)?;
-        sigmoids(map.values_mut());
-        Ok(map)
+        let finite = sigmoids(map.values_mut());
+        Ok(finite.then_some(map))
     }
 }
 
-/// Turns logits into probabilities.
+/// Turns logits into probabilities; false where one is not finite.
 #[multiversion(targets("x86_64+avx512f+avx512vl+avx2+fma", "x86_64+avx2+fma"))]
-fn sigmoids(values: &mut [f32]) {
-    values.iter_mut().for_each(|value| *value = sigmoid(*value));
+fn sigmoids(values: &mut [f32]) -> bool {
+    let mut finite = true;
+    for value in values {
+        finite &= value.is_finite();
+        *value = sigmoid(*value);
+    }
+    finite
 }

@@ -16,11 +16,10 @@ use candle_core::{DType, Device, Tensor};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use super::helix_pairs::{Facts, HelixPairs, pair_features};
+use super::helix_pairs::{BYTES_PER_PAIR, Facts, HelixPairs, most_pairs, pair_features};
 use super::residual_block::ResidualBlock;
 use super::{WithBias, constant, norm};
-use crate::Result;
-use crate::decode::pair_map::PairMap;
+use crate::decode::pair_map::{PairMap, pairs_above};
 use crate::model::builder::{Builder, fan_in};
 use crate::model::config::default_norm_epsilon;
 use crate::model::ops::bias::add_bias_and_cut;
@@ -29,6 +28,7 @@ use crate::model::ops::pair_convolution::pair_convolution;
 use crate::model::ops::pair_list::{Neighbours, PairList};
 use crate::model::ops::rms_norm::rms_norm;
 use crate::model::ops::rows::{select_rows, sum_rows};
+use crate::{Result, memory};
 
 /// Dilation of each block, repeated where there are more blocks.
 const DILATIONS: [usize; 8] = [1, 2, 4, 8, 16, 1, 2, 1];
@@ -48,6 +48,12 @@ const IMPOSSIBLE: f32 = -100.0;
 /// Pairs computed at a time by one thread, in inference: 16 MB per map of 32 columns. Up to 5,000 nt
 /// the rows around a strip, which are computed anew, are few beside its own.
 const STRIP: usize = 1 << 17;
+
+/// Numbers per pair and column that a thread holds at most while it computes blocks or exchanges.
+const WORKING: u64 = 5;
+
+/// Bytes that the lists of neighbours of a pair take, at two distances.
+const NEIGHBOURS: u64 = 2 * 9 * 8;
 
 /// The sizes of the head.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -183,7 +189,7 @@ impl HelixHead {
     /// # Errors
     /// Where a tensor operation fails.
     pub fn logits(&self, features: &Tensor, sequence: &[u8], facts: &Facts) -> Result<PairMap> {
-        let mut map = PairMap::new(sequence.len());
+        let mut map = PairMap::zeros(sequence.len())?;
         map.values_mut().fill(IMPOSSIBLE);
         let pairs = self.pairs(sequence, facts, f32::INFINITY);
         let list = pairs.list();
@@ -200,6 +206,19 @@ impl HelixHead {
             map.row_mut(j)[i] = logit;
         }
         Ok(map)
+    }
+
+    /// About how many bytes of main memory [`HelixHead::logits`] takes at most for a sequence, by all threads of the current
+    /// rayon pool, with the facts about it: the map of logits, twice the numbers of all pairs, and what each thread works on.
+    pub fn memory(&self, sequence: &[u8]) -> u64 {
+        let (pairs, width) = (most_pairs(sequence), self.first.bias.elem_count() as u64);
+        let map = 4 * pairs_above(sequence.len()) as u64;
+        // Blocks are computed with some rows around the strip; a strip ends with its last row.
+        let strip = STRIP as u64 + STRIP as u64 / 4 + 40 * sequence.len() as u64 / 4;
+        let strips = pairs.div_ceil(STRIP as u64).min(rayon::current_num_threads() as u64);
+        let at_a_time = pairs.min(strip * strips);
+        let of_pair = 4 * (WORKING * width + pair_features(self.relatives) as u64) + NEIGHBOURS;
+        map + BYTES_PER_PAIR * pairs + 2 * 4 * (width + VOICES as u64) * pairs + of_pair * at_a_time
     }
 
     /// As [`HelixHead::forward`], some rows at a time, each time with as many rows around them as they depend on until
@@ -361,7 +380,7 @@ impl<'a> Strips<'a> {
         // The first strip tells how wide the result is.
         let first = compute(&self.strips[0])?;
         let width = first.dim(1)?;
-        let mut values = vec![0f32; self.list.count() * width];
+        let mut values = memory::zeros(self.list.count() * width)?;
         let (mut rest, mut parts) = (values.as_mut_slice(), Vec::new());
         for strip in &self.strips {
             let (part, after) = rest.split_at_mut(self.list.pairs_of(strip.clone()).len() * width);
@@ -404,7 +423,7 @@ mod tests {
             numbers(300, 5, 2.0).iter().map(|x| b"ACGU"[(x + 2.0) as usize % 4]).chain([b'A'; 20]).collect();
         let features = numbers(320 * 16, 6, 1.0).iter().map(|x| *x as f32).collect();
         let features = Tensor::from_vec(features, (320, 16), &Device::Cpu).unwrap();
-        let facts = Facts::new(&sequence, None);
+        let facts = Facts::new(&sequence, None).unwrap();
         let pairs = head.pairs(&sequence, &facts, 1.0);
         assert!(pairs.list().count() > 5000, "too short to be cut");
         let whole = head.forward(&features, &pairs).unwrap().to_vec1::<f32>().unwrap();

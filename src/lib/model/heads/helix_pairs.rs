@@ -3,9 +3,10 @@
 
 use std::ops::Range;
 
+use crate::Result;
 use crate::model::ops::pair_list::PairList;
 use crate::relatives::{Evidence, KnownStructures, RELATIVE_FEATURES, Relative};
-use crate::thermodynamics::pair_probabilities;
+use crate::thermodynamics::{self, pair_probabilities};
 
 /// Numbers per pair that follow from the letters alone.
 const LETTER_FEATURES: usize = 17;
@@ -64,13 +65,23 @@ pub struct Facts {
 
 impl Facts {
     /// Those of a sequence of the letters ACGUN, with relatives among `known`.
-    pub fn new(sequence: &[u8], known: Option<&KnownStructures>) -> Self {
-        let (pairs, map) = (list(sequence), pair_probabilities(sequence));
-        Self {
+    ///
+    /// # Errors
+    /// [`crate::Error::OutOfMemory`] where there are more helix pairs than can be numbered.
+    pub fn new(sequence: &[u8], known: Option<&KnownStructures>) -> Result<Self> {
+        let pairs = list(sequence)?;
+        let map = pair_probabilities(sequence);
+        Ok(Self {
             free_energy: pairs.iter().map(|(i, j)| map.row(j)[i]).collect(),
             relatives: known.map_or(Vec::new(), |known| known.related(sequence)),
             pairs,
-        }
+        })
+    }
+
+    /// About how many bytes [`Facts::new`] takes at most, with its result.
+    pub fn memory(sequence: &[u8], known: Option<&KnownStructures>) -> u64 {
+        let relatives = known.map_or(0, |known| known.memory(sequence.len()));
+        thermodynamics::memory(sequence.len()).max(relatives) + BYTES_PER_PAIR * most_pairs(sequence)
     }
 }
 
@@ -137,12 +148,32 @@ impl<'a> HelixPairs<'a> {
     }
 }
 
-fn list(sequence: &[u8]) -> PairList {
-    PairList::new(sequence.len(), |i, j| {
-        could_pair(sequence, i, j)
-            && (could_pair(sequence, i + 1, j - 1)
-                || (i > 0 && j + 1 < sequence.len() && could_pair(sequence, i - 1, j + 1)))
-    })
+/// Bytes that the facts about one pair take: its 5' base and its probability; the list grows by doubling.
+pub const BYTES_PER_PAIR: u64 = 12;
+
+/// Sequences up to this length have their helix pairs counted to tell how much memory they take; of longer ones the canonical
+/// pairs are counted by their letters, which are at most a few times as many.
+const COUNTED_UP_TO: usize = 1 << 12;
+
+/// A number of helix pairs that a sequence does not exceed.
+pub fn most_pairs(sequence: &[u8]) -> u64 {
+    if sequence.len() <= COUNTED_UP_TO {
+        let of_base = |j| (0..j).filter(|&i| is_helix_pair(sequence, i, j)).count() as u64;
+        return (0..sequence.len()).map(of_base).sum();
+    }
+    let count = |letter: u8| sequence.iter().filter(|&&other| other == letter).count() as u64;
+    let [a, c, g, u] = [b'A', b'C', b'G', b'U'].map(count);
+    a * u + g * c + g * u
+}
+
+fn is_helix_pair(sequence: &[u8], i: usize, j: usize) -> bool {
+    could_pair(sequence, i, j)
+        && (could_pair(sequence, i + 1, j - 1)
+            || (i > 0 && j + 1 < sequence.len() && could_pair(sequence, i - 1, j + 1)))
+}
+
+fn list(sequence: &[u8]) -> Result<PairList> {
+    PairList::new(sequence.len(), |i, j| is_helix_pair(sequence, i, j))
 }
 
 /// The first 13 features, of the letters themselves.
@@ -197,7 +228,7 @@ mod tests {
     #[test]
     fn pairs_are_those_that_could_stack() {
         // G0-C7 and G1-C6 stack, G1-C7 and G2-C6 too; G0-C6 and G2-C7 have nothing beside them.
-        let pairs = |sequence| list(sequence).iter().collect::<Vec<_>>();
+        let pairs = |sequence| list(sequence).unwrap().iter().collect::<Vec<_>>();
         assert_eq!(pairs(b"GGGAAACC"), [(1, 6), (2, 6), (0, 7), (1, 7)]);
         assert_eq!(pairs(b""), []);
         assert_eq!(pairs(b"GNNNNNC"), []);
@@ -206,7 +237,7 @@ mod tests {
     #[test]
     fn features_say_what_the_letters_say() {
         let sequence = b"GGGAAACC";
-        let facts = Facts::new(sequence, None);
+        let facts = Facts::new(sequence, None).unwrap();
         let pairs = HelixPairs::new(sequence, &facts);
         let features = pairs.features(0..8);
         assert_eq!(features.len(), 4 * LETTER_FEATURES);
@@ -227,7 +258,7 @@ mod tests {
         let sequence = b"GGGAGCAUGACUCCC";
         let partners = parse_structure_line(b"((((......).)))").expect("brackets");
         let known = Structure { id: "known".into(), sequence: sequence.to_vec(), partners };
-        let facts = Facts::new(sequence, Some(&KnownStructures::new([known])));
+        let facts = Facts::new(sequence, Some(&KnownStructures::new([known]))).unwrap();
         let plain = HelixPairs::new(sequence, &facts);
         let pairs = plain.clone().with_relatives(facts.relatives.iter());
         let (plain, features) = (plain.features(0..15), pairs.features(0..15));

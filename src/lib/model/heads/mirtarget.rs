@@ -94,7 +94,18 @@ impl MirtargetHead {
         }
     }
 
-    /// Probability that each pair is a target, by all threads of the current rayon pool.
+    /// About how many bytes of main memory [`MirtargetHead::probabilities`] takes at most for `pairs`, by all threads of the
+    /// current rayon pool.
+    pub fn memory(&self, pairs: &[Pair]) -> u64 {
+        match &self.0 {
+            // One row of features a pair.
+            Kind::Published { dense, .. } => 4 * 4 * (pairs.len() * dense.bias.elem_count()) as u64,
+            Kind::Duplex(head) => head.memory(pairs),
+            Kind::Diagonals(head) => head.memory(pairs),
+        }
+    }
+
+    /// Probability that each pair is a target, by all threads of the current rayon pool; NaN where a logit is not finite.
     ///
     /// # Errors
     /// As [`MirtargetHead::forward`].
@@ -110,7 +121,13 @@ impl MirtargetHead {
         };
         let logits = logits.to_dtype(DType::F32)?.to_device(&Device::Cpu)?;
         let of_classes = candle_nn::ops::softmax_last_dim(&logits.contiguous()?)?;
-        Ok(of_classes.narrow(1, 1, 1)?.flatten_all()?.to_vec1::<f32>()?)
+        let mut probabilities = of_classes.narrow(1, 1, 1)?.flatten_all()?.to_vec1::<f32>()?;
+        for (probability, logits) in probabilities.iter_mut().zip(logits.to_vec2::<f32>()?) {
+            if !logits.iter().all(|logit| logit.is_finite()) {
+                *probability = f32::NAN;
+            }
+        }
+        Ok(probabilities)
     }
 }
 

@@ -118,7 +118,7 @@ impl PublishedFold {
         let length = features.dim(0)?;
         let (row, column) = self.projections(features)?;
         let reach = self.blocks.len() + 1;
-        let mut map = PairMap::new(length);
+        let mut map = PairMap::zeros(length)?;
         let mut rest = map.values_mut();
         let mut start = 0;
         while start < length {
@@ -193,6 +193,15 @@ pub struct PublishedFoldInference {
 }
 
 impl PublishedFoldInference {
+    /// About how many bytes of main memory [`PublishedFoldInference::logits`] takes at most for a sequence of `length` bases,
+    /// by all threads of the current rayon pool: the map, the projections, and for each thread the rows that it streams.
+    pub fn memory(&self, length: usize) -> u64 {
+        let threads = rayon::current_num_threads().min(length / 64).max(1);
+        let row = 4 * (length + 2) as u64 * self.width as u64;
+        let rows_of_thread = 5 * (self.blocks.len() as u64 + 1) + 4;
+        4 * pairs_above(length) as u64 + 4 * row + rows_of_thread * row * threads as u64
+    }
+
     /// Logits of all pairs {i < j} of one sequence from its features [L, d].
     ///
     /// The rows are shared out among the threads of the current rayon pool; how many there are does not change a bit.
@@ -206,7 +215,7 @@ impl PublishedFoldInference {
         let (row, column) = self.head.projections(&features.detach())?;
         let (row, column) = (row.flatten_all()?.to_vec1::<f32>()?, column.flatten_all()?.to_vec1::<f32>()?);
         let length = features.dim(0)?;
-        let mut map = PairMap::new(length);
+        let mut map = PairMap::zeros(length)?;
         // Ranges of rows of about the same area below the diagonal; short ones are not worth their halo.
         let threads = rayon::current_num_threads().min(length / 64).max(1);
         let mut bounds: Vec<usize> =

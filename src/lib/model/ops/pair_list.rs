@@ -2,6 +2,11 @@
 
 use std::ops::Range;
 
+use crate::{Error, Result};
+
+/// Most pairs of a list: their numbers have 32 bits, of which the largest stands for none.
+const MOST_PAIRS: usize = u32::MAX as usize;
+
 /// Some pairs {i < j} of a sequence of bases.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PairList {
@@ -13,13 +18,24 @@ pub struct PairList {
 
 impl PairList {
     /// The pairs of a sequence of `length` bases for which `wanted(i, j)`, i < j.
-    pub fn new(length: usize, wanted: impl Fn(usize, usize) -> bool) -> Self {
+    ///
+    /// # Errors
+    /// [`Error::OutOfMemory`] where they are more than 32 bits can number.
+    pub fn new(length: usize, wanted: impl Fn(usize, usize) -> bool) -> Result<Self> {
+        Self::of_at_most(MOST_PAIRS, length, wanted)
+    }
+
+    fn of_at_most(most: usize, length: usize, wanted: impl Fn(usize, usize) -> bool) -> Result<Self> {
         let mut list = Self { starts: vec![0], firsts: Vec::new() };
         for j in 0..length {
             list.firsts.extend((0..j).filter(|&i| wanted(i, j)).map(|i| i as u32));
+            if list.firsts.len() > most {
+                let message = format!("its bases could pair in more ways than can be numbered ({most})");
+                return Err(Error::OutOfMemory(message));
+            }
             list.starts.push(list.firsts.len() as u32);
         }
-        list
+        Ok(list)
     }
 
     /// Number of bases.
@@ -159,11 +175,18 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    #[test]
+    fn more_pairs_than_can_be_numbered_are_refused() {
+        let list = |most| PairList::of_at_most(most, 10, |_, _| true);
+        assert_eq!(list(45).unwrap().count(), 45);
+        assert!(list(44).unwrap_err().to_string().contains("more ways than can be numbered (44)"));
+    }
+
     proptest! {
         /// The neighbours are those that looking up every pair finds.
         #[test]
         fn neighbours_are_found(length in 0usize..90, distance in 1usize..20, modulus in 1usize..9) {
-            let list = PairList::new(length, |i, j| (i * 7 + j * 5) % modulus == 0);
+            let list = PairList::new(length, |i, j| (i * 7 + j * 5) % modulus == 0).unwrap();
             let pairs: Vec<(usize, usize)> = list.iter().collect();
             prop_assert_eq!(pairs.len(), list.count());
             let numbers: std::collections::HashMap<_, _> = pairs.iter().enumerate().map(|(n, pair)| (*pair, n)).collect();

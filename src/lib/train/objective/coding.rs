@@ -9,6 +9,7 @@ use crate::Result;
 use crate::model::heads::coding::CodingHead;
 use crate::model::ops::dropout::Dropout;
 use crate::model::{Encode, Encoder, Input, ModelConfig, Parameters};
+use crate::predict::check_finite;
 use crate::train::data::coding::{CodingRecord, CodingRecords};
 use crate::train::metrics::{Confusion, roc_auc};
 use crate::train::signals::Interrupt;
@@ -128,7 +129,9 @@ impl Objective for Coding {
         let probabilities = |record: &CodingRecord| -> Result<(Vec<f32>, f64)> {
             let features = encoder.features(&[Input::Letters(&record.sequence)])?;
             let found = head.probabilities(&features, &record.sequence)?;
+            check_finite(&record.id, &found.bases)?;
             let potential = found.potential(0, 0..found.bases.len(), WINDOW);
+            check_finite(&record.id, &[potential as f32])?;
             Ok((found.bases, potential))
         };
         let results = examples

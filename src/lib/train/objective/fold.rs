@@ -1,20 +1,23 @@
 //! Secondary structure: which pairs of bases form?
 
+use std::sync::OnceLock;
+
 use candle_core::DType;
 use rayon::prelude::*;
 
 use super::losses::binary_cross_entropy;
 use super::{Loss, Objective, Report, named, nucleotides, surrogate};
-use crate::Result;
 use crate::decode::base_pairs::{Decoder, PairRules, decode};
 use crate::format::structure::Structure;
 use crate::model::heads::fold::FoldHead;
+use crate::model::heads::helix_pairs::Facts;
 use crate::model::ops::dropout::Dropout;
 use crate::model::{Encode, Encoder, Input, ModelConfig, Parameters};
 use crate::relatives::KnownStructures;
 use crate::train::data::fold::FoldRecord;
 use crate::train::metrics::{PairScores, compare_pairs};
 use crate::train::signals::Interrupt;
+use crate::{Error, Result};
 
 /// Binary cross entropy over the pairs that may form, the annotated ones weighted more. A record counts by the mean over
 /// its bases (not its pairs), so that long ones do not drown the others.
@@ -65,7 +68,7 @@ impl Objective for Fold {
         let mut loss = 0.0;
         for (index, record) in examples.iter().enumerate() {
             let (structure, features) = (&record.structure, features.of(index)?);
-            let facts = record.facts.get_or_init(|| head.facts(&structure.sequence, self.known.as_ref()));
+            let facts = kept(&record.facts, || head.facts(&structure.sequence, self.known.as_ref()))?;
             let Some(found) = head.forward(&features, &structure.sequence, facts, record.most_alike)? else { continue };
             let logits = found.logits.to_dtype(DType::F32)?;
             let (one, gradient) = self.pairs_loss(structure, &found.pairs, &logits.to_vec1::<f32>()?);
@@ -97,11 +100,12 @@ impl Objective for Fold {
             .par_iter()
             .map(|FoldRecord { structure, facts, .. }| {
                 interrupt.check()?;
-                let facts = facts.get_or_init(|| head.facts(&structure.sequence));
+                let facts = named(&structure.id, kept(facts, || head.facts(&structure.sequence)))?;
                 let sequence = structure.sequence.as_slice();
                 let work =
                     || head.probabilities(encoder.features(&[Input::Letters(sequence)])?.rows(), sequence, facts);
                 let probabilities = named(&structure.id, work())?;
+                let probabilities = probabilities.ok_or_else(|| Error::NotFinite { record: structure.id.clone() })?;
                 let predicted = decode(Decoder::Assignment, &structure.sequence, &probabilities, self.rules);
                 Ok(compare_pairs(&predicted, &structure.partners))
             })
@@ -111,6 +115,17 @@ impl Objective for Fold {
 
     fn figures(&self) -> &'static [&'static str] {
         &["f1", "precision", "recall", "f1_one_off", "fidelity"]
+    }
+}
+
+/// What `cell` holds; computed where it holds nothing yet.
+fn kept(cell: &OnceLock<Facts>, compute: impl FnOnce() -> Result<Facts>) -> Result<&Facts> {
+    match cell.get() {
+        Some(facts) => Ok(facts),
+        None => {
+            let facts = compute()?;
+            Ok(cell.get_or_init(|| facts))
+        }
     }
 }
 

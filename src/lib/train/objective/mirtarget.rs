@@ -6,10 +6,11 @@ use rayon::prelude::*;
 use super::losses::cross_entropy;
 use super::{Loss, Objective, Report, named, nucleotides, surrogate};
 use crate::Result;
+use crate::memory::in_halves;
 use crate::model::heads::mirtarget::{MirtargetHead, Pair};
-use crate::model::memory::in_halves;
 use crate::model::ops::dropout::Dropout;
 use crate::model::{Encode, Encoder, Input, ModelConfig, Parameters};
+use crate::predict::check_finite;
 use crate::train::data::mirtarget::{MirtargetRecord, MirtargetRecords};
 use crate::train::metrics::{Confusion, precision_recall_auc, roc_auc};
 use crate::train::signals::Interrupt;
@@ -80,6 +81,9 @@ impl Objective for Mirtarget {
             })
             .collect::<Result<Vec<_>>>()?
             .concat();
+        for (pair, &probability) in examples.iter().zip(&probabilities) {
+            check_finite(&pair.id, &[probability])?;
+        }
         let scored: Vec<(f64, bool)> =
             probabilities.iter().zip(examples).map(|(&p, pair)| (f64::from(p), pair.label)).collect();
         let confusion = Confusion::of_scores(&scored, 0.5);

@@ -8,6 +8,7 @@ use super::{Loss, Objective, Report, named, nucleotides, surrogate};
 use crate::Result;
 use crate::model::ops::dropout::Dropout;
 use crate::model::{Encode, Encoder, Input, ModelConfig, Parameters};
+use crate::predict::check_finite;
 use crate::train::data::pretrain::{PretrainExample, PretrainRecords};
 use crate::train::signals::Interrupt;
 
@@ -80,6 +81,7 @@ impl Objective for Pretrain {
                     loss += f64::from(one);
                     right += usize::from(guess == label as usize);
                 }
+                check_finite(&example.id, &[loss as f32])?;
                 Ok((loss, right, labels.len()))
             })
             .collect::<Result<Vec<(f64, usize, usize)>>>()?;

@@ -1,4 +1,4 @@
-//! What happens when memory runs out: half as much at a time, and a record that does not fit alone is named.
+//! Half as much at a time where memory runs out; and a record that does not fit alone is named.
 
 use std::ops::Range;
 use std::sync::OnceLock;
