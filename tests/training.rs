@@ -11,6 +11,9 @@ use rand_chacha::ChaCha8Rng;
 
 const TINY: [&str; 10] = ["--layers", "2", "--embed-dim", "16", "--value-dim", "16", "--ffn-dim", "16", "--heads", "2"];
 
+/// All tasks that models are trained for.
+const TASKS: [&str; 6] = ["pretrain", "fold", "coding", "mirtarget", "classify", "regress"];
+
 fn trainer(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_rnaret-train"));
     command.args(arguments);
@@ -80,6 +83,24 @@ fn toy_data(task: &str, folder: &Path) -> (PathBuf, Vec<&'static str>) {
             arguments.extend(["--mask-rate", "0.05", "--trim", "1"]);
             "data.tsv"
         }
+        "classify" => {
+            rows += "id\tseq\tlabel\n";
+            for i in 0..80 {
+                let unit = ["GGCC", "AAUU", "GAGA"][i % 3].repeat(4 + i % 5);
+                rows += &format!("r{i}\t{unit}{}\tclass {}\n", sequence(&mut random, 4), i % 3);
+            }
+            arguments.extend(["--head-blocks", "2", "--head-width", "8"]);
+            "data.tsv"
+        }
+        "regress" => {
+            rows += "id\tseq\tshare\tletters\n";
+            for i in 0..80 {
+                let sequence = ["GGCC", "AAUU"][i % 2].repeat(4 + i % 5);
+                rows += &format!("r{i}\t{sequence}\t{}\t{}\n", 1 - i % 2, sequence.len());
+            }
+            arguments.extend(["--head-blocks", "1", "--head-width", "8", "--columns", "share,letters"]);
+            "data.tsv"
+        }
         other => panic!("no such task: {other}"),
     };
     let path = folder.join(name);
@@ -118,7 +139,7 @@ fn metrics(folder: &Path) -> Vec<Vec<String>> {
 
 #[test]
 fn every_tasks_loss_falls_and_its_figures_are_those_of_evaluate() {
-    for task in ["pretrain", "fold", "coding", "mirtarget"] {
+    for task in TASKS {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let (data, own) = toy_data(task, folder.path());
         let run_folder = folder.path().join("run");
@@ -150,7 +171,7 @@ fn every_tasks_loss_falls_and_its_figures_are_those_of_evaluate() {
 
 #[test]
 fn threads_do_not_change_a_bit() {
-    for task in ["pretrain", "fold", "coding", "mirtarget"] {
+    for task in TASKS {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let (data, own) = toy_data(task, folder.path());
         let (one, two) = (folder.path().join("one"), folder.path().join("two"));
@@ -164,7 +185,7 @@ fn threads_do_not_change_a_bit() {
 /// Without dropout, the halves of a micro-batch that does not fit give the gradient of the whole, up to rounding.
 #[test]
 fn memory_that_runs_out_halves_the_micro_batch() {
-    for task in ["pretrain", "fold", "coding", "mirtarget"] {
+    for task in TASKS {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let (data, own) = toy_data(task, folder.path());
         let last_loss = |name: &str, limit: Option<&str>| {

@@ -48,6 +48,10 @@ enum Command {
     Coding(TrainArgs),
     /// miRNA targets: TSV with columns mirna, mirna_seq, target, target_seq, label
     Mirtarget(TrainArgs),
+    /// Classes of RNAs: TSV with columns id, seq, label
+    Classify(TrainArgs),
+    /// Values of RNAs: TSV with columns id, seq, value
+    Regress(TrainArgs),
     /// Figures of a model on labelled data
     Evaluate(EvaluateArgs),
     /// Known structures for --known-structures: those of the given files, of near-identical sequences the first, as
@@ -128,11 +132,11 @@ struct EvaluateArgs {
 
     /// Also print what simple rules reach on the same records: pairs by free energy alone and those of the best relative
     /// (fold), the longest open reading frame and a logistic regression on k-mers (coding), a match of the seed
-    /// (mirtarget)
+    /// (mirtarget), a regression on k-mers and the five nearest neighbours by 3-mers (classify, regress)
     #[arg(long)]
     baseline: bool,
 
-    /// Data that the logistic regression on k-mers is fitted to, with --held-out by default the rest of DATA (coding)
+    /// Data that rules which learn are fitted to, with --held-out by default the rest of DATA (coding, classify, regress)
     #[arg(long, value_name = "DATA", requires = "baseline")]
     baseline_training: Vec<PathBuf>,
 
@@ -244,6 +248,8 @@ fn main() -> ExitCode {
             Command::Fold(arguments) => train(Task::Fold, arguments, &common)?,
             Command::Coding(arguments) => train(Task::Coding, arguments, &common)?,
             Command::Mirtarget(arguments) => train(Task::Mirtarget, arguments, &common)?,
+            Command::Classify(arguments) => train(Task::Classify, arguments, &common)?,
+            Command::Regress(arguments) => train(Task::Regress, arguments, &common)?,
             Command::Evaluate(arguments) => evaluate(&arguments, &common)?,
             Command::Condense(arguments) => condense(&arguments)?,
             Command::Import(arguments) => import(&arguments)?,

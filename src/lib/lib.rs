@@ -7,7 +7,7 @@
 //! - [`relatives`]: known structures of related RNAs, and what they say about a sequence;
 //! - [`memory`]: what the process may take, and work that is cut where it does not fit;
 //! - [`model`]: the bidirectional retentive encoder and its heads;
-//! - [`predict`]: what a tool does with its records, as functions;
+//! - [`predict`]: what a tool does, as a function from records to results;
 //! - [`decode`]: from logits to biology: base pairs, coding regions, target sites;
 //! - [`draw`]: pictures of results as SVG;
 //! - [`train`]: data sets, objectives, schedule, loop, checkpoints, metrics;

@@ -11,6 +11,7 @@ pub mod data;
 pub mod folder;
 pub mod gradients;
 pub mod kmer_regression;
+pub mod kmer_rules;
 pub mod metrics;
 pub mod metrics_table;
 pub mod objective;

@@ -1,5 +1,8 @@
 //! From the files of a task to a run or an evaluation.
 
+mod labelled;
+mod sequence;
+
 use std::path::{Path, PathBuf};
 
 use serde_json::json;
@@ -68,6 +71,8 @@ pub struct Job {
 pub fn train(job: Job) -> Result<Outcome> {
     let beginning = Beginning::of(&job)?;
     match job.task {
+        Task::Classify => labelled::train::<sequence::Classify>(job),
+        Task::Regress => labelled::train::<sequence::Regress>(job),
         Task::Pretrain => {
             let settings = pretrain_settings(&job.config, &job.model)?;
             let stdin = job.data == [PathBuf::from("-")];
@@ -253,6 +258,8 @@ pub fn evaluate(evaluation: &Evaluation, tally: &Tally) -> Result<(Report, Vec<(
             }
             (Mirtarget.evaluate(model, parameters, &records, &never)?, rules)
         }
+        Task::Classify => labelled::evaluate::<sequence::Classify>(evaluation, tally)?,
+        Task::Regress => labelled::evaluate::<sequence::Regress>(evaluation, tally)?,
     })
 }
 
