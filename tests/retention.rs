@@ -239,6 +239,7 @@ fn gradients_by_finite_differences() {
 #[test]
 fn every_weight_has_a_gradient() {
     use rnaret::model::heads::{
+        bases::BasesHead,
         coding::CodingHead,
         fold::FoldHead,
         general::GeneralHead,
@@ -256,6 +257,7 @@ fn every_weight_has_a_gradient() {
         (Task::Mirtarget, HeadKind::Duplex),
         (Task::Classify, HeadKind::Convolutions),
         (Task::Regress, HeadKind::Convolutions),
+        (Task::Label, HeadKind::Convolutions),
     ] {
         let letters = b"GGGAAACCCAUGG";
         let sizes =
@@ -307,6 +309,7 @@ fn every_weight_has_a_gradient() {
                 Task::Classify | Task::Regress => {
                     SequenceHead::new(&config, parameters).unwrap().forward(&features, None).unwrap()
                 }
+                Task::Label => BasesHead::new(&config, parameters).unwrap().forward(&features, None).unwrap(),
             };
             let weight = Tensor::arange(0f32, logits.elem_count() as f32, &Device::Cpu).unwrap();
             let weight = (weight * 0.7).unwrap().sin().unwrap().reshape(logits.shape()).unwrap();

@@ -12,7 +12,7 @@ use rand_chacha::ChaCha8Rng;
 const TINY: [&str; 10] = ["--layers", "2", "--embed-dim", "16", "--value-dim", "16", "--ffn-dim", "16", "--heads", "2"];
 
 /// All tasks that models are trained for.
-const TASKS: [&str; 6] = ["pretrain", "fold", "coding", "mirtarget", "classify", "regress"];
+const TASKS: [&str; 7] = ["pretrain", "fold", "coding", "mirtarget", "classify", "regress", "label"];
 
 fn trainer(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_rnaret-train"));
@@ -99,6 +99,17 @@ fn toy_data(task: &str, folder: &Path) -> (PathBuf, Vec<&'static str>) {
                 rows += &format!("r{i}\t{sequence}\t{}\t{}\n", 1 - i % 2, sequence.len());
             }
             arguments.extend(["--head-blocks", "1", "--head-width", "8", "--columns", "share,letters"]);
+            "data.tsv"
+        }
+        "label" => {
+            rows += "id\tseq\tlabels\n";
+            for i in 0..60 {
+                let sequence = sequence(&mut random, 20 + i % 9);
+                let labels: String =
+                    sequence.chars().map(|letter| if "GC".contains(letter) { 's' } else { 'w' }).collect();
+                rows += &format!("r{i}\t{sequence}\t{labels}\n");
+            }
+            arguments.extend(["--head-blocks", "1", "--head-width", "8"]);
             "data.tsv"
         }
         other => panic!("no such task: {other}"),

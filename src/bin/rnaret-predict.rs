@@ -10,9 +10,10 @@ use rnaret::sequence::{Accept, Record};
 
 /// Predict the classes or values that a model was trained for
 ///
-/// Reads FASTA, FASTQ or the TSV of rna-kmerize, and the weights that rnaret-train classify or regress left. What is
+/// Reads FASTA, FASTQ or the TSV of rna-kmerize, and the weights that rnaret-train classify, regress or label left. What is
 /// written follows from the weights: for classes TSV `id label p_CLASS ...`, the most probable class and the probability of
-/// each; for values TSV `id VALUE ...`, in the units of the training data.
+/// each; for values TSV `id VALUE ...`, in the units of the training data; for nucleotides a row for
+/// each, TSV `id position nucleotide label p_CLASS ...` or `id position nucleotide VALUE ...` (1-based).
 #[derive(clap::Parser)]
 #[command(name = "rnaret-predict", version, after_help = EXAMPLES)]
 #[command(mut_arg("model", |model| model.required(true).help("Weights: the model.safetensors of a run of rnaret-train")))]
@@ -20,6 +21,10 @@ struct Arguments {
     /// How predictions are written
     #[arg(long, value_enum, default_value_t)]
     format: PredictionFormat,
+
+    /// The class or value that a bedGraph holds, where there are several
+    #[arg(long, value_name = "NAME")]
+    column: Option<String>,
 
     #[command(flatten)]
     input: InputArgs,
@@ -62,7 +67,7 @@ fn predict(arguments: Arguments) -> Result<()> {
     let records = arguments.input.open(Accept::Any, &arguments.common)?;
     // Any head: the weights say which.
     let model = Model::load_any(arguments.model.model.as_deref(), Task::Classify, arguments.model.device)?;
-    let predictor = predictor(&model, arguments.format)?;
+    let predictor = predictor(&model, arguments.format, arguments.column.as_deref())?;
     let pool = arguments.common.thread_pool()?;
     if arguments.input.writes_header() {
         output.put(predictor.header().as_bytes())?;

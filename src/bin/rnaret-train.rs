@@ -52,6 +52,8 @@ enum Command {
     Classify(TrainArgs),
     /// Values of RNAs: TSV with columns id, seq, value
     Regress(TrainArgs),
+    /// Classes or values of nucleotides: TSV with columns id, seq, labels
+    Label(TrainArgs),
     /// Figures of a model on labelled data
     Evaluate(EvaluateArgs),
     /// Known structures for --known-structures: those of the given files, of near-identical sequences the first, as
@@ -132,11 +134,12 @@ struct EvaluateArgs {
 
     /// Also print what simple rules reach on the same records: pairs by free energy alone and those of the best relative
     /// (fold), the longest open reading frame and a logistic regression on k-mers (coding), a match of the seed
-    /// (mirtarget), a regression on k-mers and the five nearest neighbours by 3-mers (classify, regress)
+    /// (mirtarget), a regression on k-mers and the five nearest neighbours by 3-mers (classify, regress), the means of
+    /// nucleotides with the same neighbours, or paired alike by free energy (label)
     #[arg(long)]
     baseline: bool,
 
-    /// Data that rules which learn are fitted to, with --held-out by default the rest of DATA (coding, classify, regress)
+    /// Data that rules which learn are fitted to, with --held-out by default the rest of DATA (coding, classify, regress, label)
     #[arg(long, value_name = "DATA", requires = "baseline")]
     baseline_training: Vec<PathBuf>,
 
@@ -250,6 +253,7 @@ fn main() -> ExitCode {
             Command::Mirtarget(arguments) => train(Task::Mirtarget, arguments, &common)?,
             Command::Classify(arguments) => train(Task::Classify, arguments, &common)?,
             Command::Regress(arguments) => train(Task::Regress, arguments, &common)?,
+            Command::Label(arguments) => train(Task::Label, arguments, &common)?,
             Command::Evaluate(arguments) => evaluate(&arguments, &common)?,
             Command::Condense(arguments) => condense(&arguments)?,
             Command::Import(arguments) => import(&arguments)?,

@@ -11,7 +11,7 @@
 //! - [`decode`]: from logits to biology: base pairs, coding regions, target sites;
 //! - [`draw`]: pictures of results as SVG;
 //! - [`train`]: data sets, objectives, schedule, loop, checkpoints, metrics;
-//! - [`cli`]: what all seven command-line tools share.
+//! - [`cli`]: what all command-line tools share.
 #![deny(unsafe_op_in_unsafe_fn)]
 #![warn(missing_docs)]
 

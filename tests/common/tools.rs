@@ -224,6 +224,15 @@ pub const TOOLS: [Tool; 8] = [
                 header: Header::Exactly("id\tGC\tlength\n"),
                 ..PLAIN
             },
+            Format {
+                arguments: &["--model", "testdata/models/labels.safetensors"],
+                header: Header::Exactly("id\tposition\tnucleotide\tlabel\tp_(\tp_)\tp_.\n"),
+                ..PLAIN
+            },
+            Format {
+                arguments: &["--model", "testdata/models/labels.safetensors", "--format", "bedgraph", "--column", "."],
+                ..PLAIN
+            },
         ],
         has_model: true,
         k: 1,

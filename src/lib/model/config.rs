@@ -5,6 +5,7 @@ mod version_1;
 use serde::{Deserialize, Serialize};
 
 use super::encoder::RetentionConfig;
+use super::heads::bases::BasesConfig;
 use super::heads::coding::{FramesConfig, PublishedCodingConfig};
 use super::heads::diagonals::DiagonalsConfig;
 use super::heads::duplex::DuplexConfig;
@@ -40,6 +41,8 @@ pub enum Task {
     Classify,
     /// Values of an RNA.
     Regress,
+    /// Classes or values of nucleotides.
+    Label,
 }
 
 impl std::fmt::Display for Task {
@@ -51,6 +54,7 @@ impl std::fmt::Display for Task {
             Task::Mirtarget => "mirtarget",
             Task::Classify => "classify",
             Task::Regress => "regress",
+            Task::Label => "label",
         })
     }
 }
@@ -73,7 +77,7 @@ pub enum HeadKind {
     /// Mirtarget: sums over the base pairs on each diagonal of that map, and convolutions across diagonals. Needs no layers
     /// of the encoder.
     Diagonals,
-    /// Classify and regress: dilated convolutions along the sequence.
+    /// Classify, regress and label: dilated convolutions along the sequence.
     Convolutions,
 }
 
@@ -150,6 +154,8 @@ pub enum HeadConfig {
     Diagonals(DiagonalsConfig),
     /// Classify and regress: one answer for an RNA.
     Sequence(SequenceConfig),
+    /// Label: one answer for each nucleotide.
+    Bases(BasesConfig),
 }
 
 /// The epsilon of every RMSNorm, where nothing else is said.
@@ -205,6 +211,12 @@ impl HeadConfig {
                 norm_epsilon: default_norm_epsilon(),
                 outputs: Outputs::none(task == Task::Classify),
             }),
+            Task::Label => Self::Bases(BasesConfig {
+                blocks: 2,
+                width: 64,
+                norm_epsilon: default_norm_epsilon(),
+                outputs: Outputs::none(true),
+            }),
         }
     }
 
@@ -229,7 +241,9 @@ impl HeadConfig {
             (Task::Mirtarget, HeadKind::Diagonals) => {
                 Self::Diagonals(DiagonalsConfig { blocks, width, members: 1, norm_epsilon })
             }
-            (Task::Classify | Task::Regress, HeadKind::Convolutions) => Self::published(task).with_sizes(blocks, width),
+            (Task::Classify | Task::Regress | Task::Label, HeadKind::Convolutions) => {
+                Self::published(task).with_sizes(blocks, width)
+            }
             (task, kind) => return Err(Error::Usage(format!("a {task} model has no head of the kind {kind:?}"))),
         })
     }
@@ -243,6 +257,7 @@ impl HeadConfig {
             Self::PublishedMirtarget | Self::Duplex(_) | Self::Diagonals(_) => Task::Mirtarget,
             Self::Sequence(SequenceConfig { outputs: Outputs::Classes { .. }, .. }) => Task::Classify,
             Self::Sequence(SequenceConfig { outputs: Outputs::Values { .. }, .. }) => Task::Regress,
+            Self::Bases(_) => Task::Label,
         }
     }
 
@@ -256,7 +271,7 @@ impl HeadConfig {
             Self::Frames(_) => HeadKind::Frames,
             Self::Duplex(_) => HeadKind::Duplex,
             Self::Diagonals(_) => HeadKind::Diagonals,
-            Self::Sequence(_) => HeadKind::Convolutions,
+            Self::Sequence(_) | Self::Bases(_) => HeadKind::Convolutions,
         }
     }
 
@@ -270,7 +285,8 @@ impl HeadConfig {
             | Self::Frames(FramesConfig { blocks, width, .. })
             | Self::Duplex(DuplexConfig { blocks, width, .. })
             | Self::Diagonals(DiagonalsConfig { blocks, width, .. })
-            | Self::Sequence(SequenceConfig { blocks, width, .. }) => (*blocks, *width),
+            | Self::Sequence(SequenceConfig { blocks, width, .. })
+            | Self::Bases(BasesConfig { blocks, width, .. }) => (*blocks, *width),
         }
     }
 
@@ -284,7 +300,8 @@ impl HeadConfig {
             | Self::Frames(FramesConfig { blocks, width, .. })
             | Self::Duplex(DuplexConfig { blocks, width, .. })
             | Self::Diagonals(DiagonalsConfig { blocks, width, .. })
-            | Self::Sequence(SequenceConfig { blocks, width, .. }) => (*blocks, *width) = (new_blocks, new_width),
+            | Self::Sequence(SequenceConfig { blocks, width, .. })
+            | Self::Bases(BasesConfig { blocks, width, .. }) => (*blocks, *width) = (new_blocks, new_width),
         }
         self
     }
@@ -292,14 +309,14 @@ impl HeadConfig {
     /// What a general head answers; `None` for the others.
     pub fn outputs(&self) -> Option<&Outputs> {
         match self {
-            Self::Sequence(SequenceConfig { outputs, .. }) => Some(outputs),
+            Self::Sequence(SequenceConfig { outputs, .. }) | Self::Bases(BasesConfig { outputs, .. }) => Some(outputs),
             _ => None,
         }
     }
 
     /// The same head with other answers, where it is a general one.
     pub fn with_outputs(mut self, answers: Outputs) -> Self {
-        if let Self::Sequence(SequenceConfig { outputs, .. }) = &mut self {
+        if let Self::Sequence(SequenceConfig { outputs, .. }) | Self::Bases(BasesConfig { outputs, .. }) = &mut self {
             *outputs = answers;
         }
         self
@@ -424,7 +441,9 @@ mod tests {
     fn a_configuration_is_read_back_whatever_its_head() {
         use clap::ValueEnum;
         let kinds = HeadKind::value_variants();
-        for task in [Task::Pretrain, Task::Fold, Task::Coding, Task::Mirtarget, Task::Classify, Task::Regress] {
+        for task in
+            [Task::Pretrain, Task::Fold, Task::Coding, Task::Mirtarget, Task::Classify, Task::Regress, Task::Label]
+        {
             for head in kinds.iter().filter_map(|kind| HeadConfig::new(task, *kind, 3, 24).ok()) {
                 let config = ModelConfig { head, ..ModelConfig::published(task, 3) };
                 let json = serde_json::to_value(&config).unwrap();

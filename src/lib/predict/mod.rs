@@ -1,9 +1,11 @@
 //! What a tool does, as a function from records to results: one file for each kind of result.
 
+mod bases;
 pub mod coding;
 mod sequence;
 pub mod target_sites;
 
+use crate::model::heads::bases::BasesHead;
 use crate::model::heads::general::GeneralHead;
 use crate::model::heads::sequence::SequenceHead;
 use crate::model::{Features, HeadConfig, Model, Task};
@@ -16,6 +18,8 @@ pub enum PredictionFormat {
     /// A table with a header row
     #[default]
     Tsv,
+    /// A value for each nucleotide: bedGraph, 0-based and half-open
+    Bedgraph,
 }
 
 /// What a general head says of records, as text.
@@ -31,15 +35,18 @@ pub trait Predict: Sync {
     fn rows(&self, records: &[Record], features: &Features) -> Result<Vec<Vec<u8>>>;
 }
 
-/// What the head of `model` says, written as `format`.
+/// What the head of `model` says, written as `format`; `column` is the class or value that a bedGraph holds.
 ///
 /// # Errors
 /// Where the model's head has a tool of its own, and where the format does not hold what it says.
-pub fn predictor(model: &Model, format: PredictionFormat) -> Result<Box<dyn Predict>> {
+pub fn predictor(model: &Model, format: PredictionFormat, column: Option<&str>) -> Result<Box<dyn Predict>> {
     let config = &model.weights.config;
     match &config.head {
         HeadConfig::Sequence(_) => {
             Ok(Box::new(sequence::Sequences::new(SequenceHead::new(config, &model.parameters)?, format)?))
+        }
+        HeadConfig::Bases(_) => {
+            Ok(Box::new(bases::Bases::new(BasesHead::new(config, &model.parameters)?, format, column)?))
         }
         other => {
             let tool = match other.task() {

@@ -1,13 +1,13 @@
 //! A row for each RNA: its class and the probabilities of all, or its values.
 
 use super::{Predict, PredictionFormat};
-use crate::Result;
 use crate::format::number;
 use crate::model::Features;
 use crate::model::heads::general::GeneralHead;
 use crate::model::heads::outputs::{Outputs, largest};
 use crate::model::heads::sequence::SequenceHead;
 use crate::sequence::Record;
+use crate::{Error, Result};
 
 /// Writes a row for each RNA.
 pub(super) struct Sequences {
@@ -15,8 +15,15 @@ pub(super) struct Sequences {
 }
 
 impl Sequences {
-    pub(super) fn new(head: SequenceHead, _: PredictionFormat) -> Result<Self> {
-        Ok(Self { head })
+    /// # Errors
+    /// Where the format is for nucleotides.
+    pub(super) fn new(head: SequenceHead, format: PredictionFormat) -> Result<Self> {
+        match format {
+            PredictionFormat::Tsv => Ok(Self { head }),
+            PredictionFormat::Bedgraph => {
+                Err(Error::Usage("--format bedgraph is for models that label nucleotides".into()))
+            }
+        }
     }
 }
 

@@ -155,7 +155,8 @@ hyperparameters! {
     fragment_length: usize,
     /// Weight of the loss of whole records beside the loss of bases (coding).
     record_weight: f64,
-    /// Columns of the table that hold the labels, parted by commas; by default label or class (classify), value (regress).
+    /// Columns of the table that hold the labels, parted by commas; by default label or class (classify), value (regress),
+    /// labels (label).
     columns: String,
     /// Part of the groups that is held out for validation; 0 for none.
     validation_fraction: f64,
@@ -241,7 +242,7 @@ impl TrainConfig {
                 split_by: SplitBy::Locus,
                 ..common
             },
-            Task::Classify | Task::Regress => Self {
+            Task::Classify | Task::Regress | Task::Label => Self {
                 epochs: 20,
                 batch_records: 32,
                 max_length: 3_000,
@@ -378,8 +379,8 @@ pub struct Sizes {
     #[arg(long, value_name = "N", help_heading = "Model", value_parser = numbers::parser::<usize>(Range::AT_LEAST_1))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub heads: Option<usize>,
-    /// Kind of the head (published; fold: helices; coding: frames; mirtarget: diagonals or duplex; classify and regress:
-    /// convolutions).
+    /// Kind of the head (published; fold: helices; coding: frames; mirtarget: diagonals or duplex; classify, regress and
+    /// label: convolutions).
     #[arg(long, value_enum, help_heading = "Model")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub head: Option<HeadKind>,

@@ -7,6 +7,7 @@
 pub mod baseline;
 pub mod checkpoint;
 pub mod config;
+pub mod context_rules;
 pub mod data;
 pub mod folder;
 pub mod gradients;

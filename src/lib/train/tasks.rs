@@ -1,5 +1,6 @@
 //! From the files of a task to a run or an evaluation.
 
+mod bases;
 mod labelled;
 mod sequence;
 
@@ -73,6 +74,7 @@ pub fn train(job: Job) -> Result<Outcome> {
     match job.task {
         Task::Classify => labelled::train::<sequence::Classify>(job),
         Task::Regress => labelled::train::<sequence::Regress>(job),
+        Task::Label => labelled::train::<bases::Label>(job),
         Task::Pretrain => {
             let settings = pretrain_settings(&job.config, &job.model)?;
             let stdin = job.data == [PathBuf::from("-")];
@@ -260,6 +262,7 @@ pub fn evaluate(evaluation: &Evaluation, tally: &Tally) -> Result<(Report, Vec<(
         }
         Task::Classify => labelled::evaluate::<sequence::Classify>(evaluation, tally)?,
         Task::Regress => labelled::evaluate::<sequence::Regress>(evaluation, tally)?,
+        Task::Label => labelled::evaluate::<bases::Label>(evaluation, tally)?,
     })
 }
 

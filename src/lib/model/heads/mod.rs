@@ -1,5 +1,6 @@
 //! The heads on top of an encoder: features in, predictions out.
 
+pub mod bases;
 pub mod coding;
 pub mod diagonals;
 pub mod duplex;
@@ -33,6 +34,7 @@ pub fn declare(config: &HeadConfig, width: usize, builder: &Builder) -> Result<(
         HeadConfig::PublishedCoding(_) | HeadConfig::Frames(_) => {
             drop(coding::CodingHead::build(config, width, builder)?);
         }
+        HeadConfig::Bases(_) => drop(<bases::BasesHead as general::GeneralHead>::build(config, width, builder)?),
         HeadConfig::Sequence(_) => {
             drop(<sequence::SequenceHead as general::GeneralHead>::build(config, width, builder)?)
         }
