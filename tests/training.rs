@@ -675,3 +675,23 @@ fn a_checkpoint_without_a_tensor_is_refused_with_status_1() {
     assert!(message.contains("lacks") && message.contains(name.trim_start_matches("weights/")), "{message}");
     assert!(contents(&run_folder) == before);
 }
+
+/// A subcommand shows the settings of its task with their defaults, and takes no others.
+#[test]
+fn help_is_about_the_task() {
+    let fold = run(&["fold", "--help"]);
+    assert!(fold.contains("--positive-weight") && fold.contains("[default: 10.0]"), "{fold}");
+    assert!(!fold.contains("--trim") && !fold.contains("--annotation"), "{fold}");
+    assert!(run(&["coding", "--help"]).contains("--annotation"));
+    assert!(run(&["label", "--help"]).contains("--columns"));
+    let evaluate = run(&["evaluate", "--help"]);
+    assert!(evaluate.contains("--split-by") && !evaluate.contains("--learning-rate"), "{evaluate}");
+    for (arguments, flag) in [
+        (["fold", "x", "--run", "y", "--trim", "1"], "--trim"),
+        (["evaluate", "x", "--task", "fold", "--learning-rate", "1"], "--learning-rate"),
+    ] {
+        let output = trainer(&arguments).output().expect("it starts");
+        let text = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.code() == Some(2) && text.contains(flag) && text.contains("no such setting"), "{text}");
+    }
+}

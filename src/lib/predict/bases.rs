@@ -51,7 +51,7 @@ impl Predict for Bases {
             let mut text = Vec::new();
             if let Some(column) = self.track {
                 let values: Vec<f32> = answers.iter().map(|answer| answer[column]).collect();
-                bed::write_track(&mut text, &record.id, &values).map_err(|error| Error::write("bedGraph", error))?;
+                bed::write_track(&mut text, &record.id, 0, &values).map_err(|error| Error::write("bedGraph", error))?;
                 return Ok(text);
             }
             for (place, (answer, letter)) in answers.iter().zip(&record.sequence).enumerate() {

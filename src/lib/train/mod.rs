@@ -21,5 +21,6 @@ pub mod progress;
 pub mod random;
 pub mod run;
 pub mod schedule;
+pub mod settings;
 pub mod signals;
 pub mod tasks;

@@ -15,6 +15,7 @@ use crate::model::ops::dropout::Dropout;
 use crate::model::{Encode, Encoder, Input, ModelConfig, Parameters};
 use crate::train::data::labelled::LabelledExample;
 use crate::train::metrics::{compare_classes, compare_values, mean};
+use crate::train::signals::Interrupt;
 
 /// What a model or a rule answers about one record: for each of its parts the probabilities of the classes, or the values.
 pub type Answers = Vec<Vec<f32>>;
@@ -81,12 +82,19 @@ impl<H: GeneralHead> Objective for General<H> {
         Ok(Loss { surrogate: surrogate(&logits, gradient)?, loss, weight, tokens: nucleotides(&inputs) })
     }
 
-    fn evaluate(&self, config: &ModelConfig, parameters: &Parameters, examples: &[LabelledExample]) -> Result<Report> {
+    fn evaluate(
+        &self,
+        config: &ModelConfig,
+        parameters: &Parameters,
+        examples: &[LabelledExample],
+        interrupt: &Interrupt,
+    ) -> Result<Report> {
         let encoder = Encoder::new(config, parameters)?.for_inference()?;
         let head = H::new(config, parameters)?;
         let answers = examples
             .par_iter()
             .map(|example| {
+                interrupt.check()?;
                 let work = || head.answers(&encoder.features(&[Input::Letters(&example.sequence)])?);
                 Ok(named(&example.id, work())?.remove(0))
             })
@@ -187,7 +195,7 @@ fn value_rows(names: &[String], part: Part, example: &LabelledExample, rows: &An
         let pairs = targets.zip(rows).map(|(&target, row)| (f64::from(row[column]), f64::from(target)));
         match part {
             Part::Sequence => {
-                let (predicted, value) = pairs.last().unwrap_or((f64::NAN, f64::NAN));
+                let (predicted, value) = pairs.next_back().unwrap_or((f64::NAN, f64::NAN));
                 format!("{}\t{name}\t{}\t{}", example.id, number::format(value), number::format(predicted))
             }
             Part::Nucleotide => {

@@ -1,6 +1,6 @@
 //! Tasks that are told by their data: what they have in common. Each is a file of its own beside this one.
 
-use super::{Evaluation, Job, count, some, start};
+use super::{Beginning, Evaluation, Job, count, some, start};
 use crate::model::ModelConfig;
 use crate::model::heads::general::GeneralHead;
 use crate::model::heads::outputs::Outputs;
@@ -11,6 +11,7 @@ use crate::train::data::split::held_out;
 use crate::train::objective::general::{Answers, General, report};
 use crate::train::objective::{Objective, Report};
 use crate::train::run::{Outcome, Repeated};
+use crate::train::signals::Interrupt;
 use crate::{Error, Result};
 
 /// A task whose labels stand in columns of a table.
@@ -49,6 +50,8 @@ pub(super) fn train<T: LabelledTask>(mut job: Job) -> Result<Outcome> {
     };
     outputs.validate()?;
     job.model = ModelConfig { head: job.model.head.with_outputs(outputs.clone()), ..job.model };
+    // What the model answers is part of what a run is, so the data are read before the folder is compared.
+    let beginning = Beginning::of(&job)?;
     let (training, validation) = match &job.validation {
         Some(path) => (rows, read(std::slice::from_ref(path), &names, T::COLUMNS)?.1),
         None => parts(rows, &job.config)?,
@@ -56,7 +59,7 @@ pub(super) fn train<T: LabelledTask>(mut job: Job) -> Result<Outcome> {
     count(&job.tally, training.iter().chain(&validation).map(|row| row.sequence.len()));
     let training = examples::<T>(&training, &outputs, Some(&job.config))?;
     let validation = some(examples::<T>(&validation, &outputs, None)?, &job.config);
-    start(job, General::<T::Head>::new(outputs), &mut Repeated(training), validation)
+    start(job, beginning, General::<T::Head>::new(outputs), &mut Repeated(training), validation)
 }
 
 /// Figures of a model of the task, and where asked for those of simple rules.
@@ -82,7 +85,8 @@ pub(super) fn evaluate<T: LabelledTask>(
     }
     let records = examples::<T>(&rows, outputs, None)?;
     let objective = General::<T::Head>::new(outputs.clone());
-    let figures = objective.evaluate(&weights.config, &compute.place(&weights.parameters)?, &records)?;
+    let figures =
+        objective.evaluate(&weights.config, &compute.place(&weights.parameters)?, &records, &Interrupt::default())?;
     let mut rules = Vec::new();
     if evaluation.with_baseline {
         let training = examples::<T>(&training, outputs, None)?;
