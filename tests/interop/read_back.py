@@ -699,8 +699,6 @@ SHARDED = [
     ["rnaret-coding", "--threshold", "0"],
     ["rnaret-mirtarget", "--mirna", MIRNAS],
     ["rnaret-mirtarget", "--mirna", MIRNAS, "--format", "bed"],
-    ["rnaret-predict", "--model", TESTDATA / "models" / "classes.safetensors"],
-    ["rnaret-predict", "--model", TESTDATA / "models" / "labels.safetensors"],
 ]
 
 
@@ -780,7 +778,7 @@ def input_forms():
         same(run("rna-kmerize", "-k", 3, "-", stdin=data), whole, f"{label}, as -")
 
 
-TOOLS = ["rna-kmerize", "rna-mask", "rnaret-embed", "rnaret-fold", "rnaret-coding", "rnaret-mirtarget", "rnaret-predict", "rnaret-train"]
+TOOLS = ["rna-kmerize", "rna-mask", "rnaret-embed", "rnaret-fold", "rnaret-coding", "rnaret-mirtarget", "rnaret-train"]
 
 
 @check

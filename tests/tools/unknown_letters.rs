@@ -219,7 +219,9 @@ fn likelihood_leaves_unknown_letters_out() {
         let (found, notes) = rows(tool("rnaret-embed", &["--likelihood", "--model", model]), &input);
         let value = |row: usize| found[row][2].parse::<f64>().unwrap();
         assert!((value(1) / value(0) - 1.0).abs() < 0.2, "{model}: {found:?}");
-        assert!(value(2) < 2.0 * value(0), "{model}: {found:?}");
+        // With half of the 5-mers unknown little tells the others, but guessing is the worst that there is.
+        let most = if model == "pretrain" { 1.2 * value(0) } else { 1024.0 };
+        assert!(value(2) < most, "{model}: {found:?}");
         assert_eq!(found[3][2], "NA");
         assert!(notes.contains("1 has no letter but N"), "{notes}");
     }

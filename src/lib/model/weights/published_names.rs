@@ -6,7 +6,7 @@ use crate::model::config::Task;
 pub(super) fn encoder_prefix(task: Task) -> &'static str {
     match task {
         Task::Pretrain => "",
-        _ => "ret.",
+        Task::Fold | Task::Coding | Task::Mirtarget => "ret.",
     }
 }
 

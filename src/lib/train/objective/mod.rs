@@ -2,7 +2,6 @@
 
 pub mod coding;
 pub mod fold;
-pub mod general;
 pub mod losses;
 pub mod mirtarget;
 pub mod pretrain;
