@@ -11,7 +11,7 @@ folder=dist/$name
 
 rm -rf "$folder"
 mkdir -p "$folder"/{bin,share/man/man1,share/bash-completion/completions,share/zsh/site-functions,share/fish/vendor_completions.d}
-for tool in rna-kmerize rna-mask rnaret-embed rnaret-fold rnaret-coding rnaret-mirtarget rnaret-train; do
+for tool in rna-kmerize rna-mask rnaret-embed rnaret-fold rnaret-coding rnaret-mirtarget rnaret-predict rnaret-train; do
     install -m 755 "$binaries/$tool" "$folder/bin/$tool"
     "$folder/bin/$tool" --man >"$folder/share/man/man1/$tool.1"
     "$folder/bin/$tool" --completions bash >"$folder/share/bash-completion/completions/$tool"

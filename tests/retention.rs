@@ -239,9 +239,13 @@ fn gradients_by_finite_differences() {
 #[test]
 fn every_weight_has_a_gradient() {
     use rnaret::model::heads::{
+        bases::BasesHead,
         coding::CodingHead,
         fold::FoldHead,
+        general::GeneralHead,
         mirtarget::{MirtargetHead, Pair},
+        outputs::Outputs,
+        sequence::SequenceHead,
     };
     for (task, head) in [
         (Task::Pretrain, HeadKind::Published),
@@ -251,12 +255,20 @@ fn every_weight_has_a_gradient() {
         (Task::Coding, HeadKind::Frames),
         (Task::Mirtarget, HeadKind::Published),
         (Task::Mirtarget, HeadKind::Duplex),
+        (Task::Classify, HeadKind::Convolutions),
+        (Task::Regress, HeadKind::Convolutions),
+        (Task::Label, HeadKind::Convolutions),
     ] {
         let letters = b"GGGAAACCCAUGG";
         let sizes =
             RetentionConfig { width: 16, value_width: 12, ffn_width: 10, layers: 2, heads: 2, ..Default::default() };
         let relatives = head == HeadKind::Helices;
-        let head = HeadConfig::new(task, head, 3, 6).unwrap().with_relatives(relatives).unwrap();
+        let names = vec!["a".to_string(), "b".to_string()];
+        let outputs = match task {
+            Task::Regress => Outputs::Values { names, means: vec![0.0; 2], deviations: vec![1.0; 2] },
+            _ => Outputs::Classes { names },
+        };
+        let head = HeadConfig::new(task, head, 3, 6).unwrap().with_relatives(relatives).unwrap().with_outputs(outputs);
         let config = ModelConfig::new(sizes, head);
         let known = Structure {
             id: "relative".into(),
@@ -294,6 +306,10 @@ fn every_weight_has_a_gradient() {
                     let head = MirtargetHead::new(&config, parameters).unwrap();
                     head.forward(&features, &pairs, None).unwrap()
                 }
+                Task::Classify | Task::Regress => {
+                    SequenceHead::new(&config, parameters).unwrap().forward(&features, None).unwrap()
+                }
+                Task::Label => BasesHead::new(&config, parameters).unwrap().forward(&features, None).unwrap(),
             };
             let weight = Tensor::arange(0f32, logits.elem_count() as f32, &Device::Cpu).unwrap();
             let weight = (weight * 0.7).unwrap().sin().unwrap().reshape(logits.shape()).unwrap();

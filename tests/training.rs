@@ -11,6 +11,9 @@ use rand_chacha::ChaCha8Rng;
 
 const TINY: [&str; 10] = ["--layers", "2", "--embed-dim", "16", "--value-dim", "16", "--ffn-dim", "16", "--heads", "2"];
 
+/// All tasks that models are trained for.
+const TASKS: [&str; 7] = ["pretrain", "fold", "coding", "mirtarget", "classify", "regress", "label"];
+
 fn trainer(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_rnaret-train"));
     command.args(arguments);
@@ -80,6 +83,35 @@ fn toy_data(task: &str, folder: &Path) -> (PathBuf, Vec<&'static str>) {
             arguments.extend(["--mask-rate", "0.05", "--trim", "1"]);
             "data.tsv"
         }
+        "classify" => {
+            rows += "id\tseq\tlabel\n";
+            for i in 0..80 {
+                let unit = ["GGCC", "AAUU", "GAGA"][i % 3].repeat(4 + i % 5);
+                rows += &format!("r{i}\t{unit}{}\tclass {}\n", sequence(&mut random, 4), i % 3);
+            }
+            arguments.extend(["--head-blocks", "2", "--head-width", "8"]);
+            "data.tsv"
+        }
+        "regress" => {
+            rows += "id\tseq\tshare\tletters\n";
+            for i in 0..80 {
+                let sequence = ["GGCC", "AAUU"][i % 2].repeat(4 + i % 5);
+                rows += &format!("r{i}\t{sequence}\t{}\t{}\n", 1 - i % 2, sequence.len());
+            }
+            arguments.extend(["--head-blocks", "1", "--head-width", "8", "--columns", "share,letters"]);
+            "data.tsv"
+        }
+        "label" => {
+            rows += "id\tseq\tlabels\n";
+            for i in 0..60 {
+                let sequence = sequence(&mut random, 20 + i % 9);
+                let labels: String =
+                    sequence.chars().map(|letter| if "GC".contains(letter) { 's' } else { 'w' }).collect();
+                rows += &format!("r{i}\t{sequence}\t{labels}\n");
+            }
+            arguments.extend(["--head-blocks", "1", "--head-width", "8"]);
+            "data.tsv"
+        }
         other => panic!("no such task: {other}"),
     };
     let path = folder.join(name);
@@ -118,7 +150,7 @@ fn metrics(folder: &Path) -> Vec<Vec<String>> {
 
 #[test]
 fn every_tasks_loss_falls_and_its_figures_are_those_of_evaluate() {
-    for task in ["pretrain", "fold", "coding", "mirtarget"] {
+    for task in TASKS {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let (data, own) = toy_data(task, folder.path());
         let run_folder = folder.path().join("run");
@@ -150,7 +182,7 @@ fn every_tasks_loss_falls_and_its_figures_are_those_of_evaluate() {
 
 #[test]
 fn threads_do_not_change_a_bit() {
-    for task in ["pretrain", "fold", "coding", "mirtarget"] {
+    for task in TASKS {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let (data, own) = toy_data(task, folder.path());
         let (one, two) = (folder.path().join("one"), folder.path().join("two"));
@@ -164,7 +196,7 @@ fn threads_do_not_change_a_bit() {
 /// Without dropout, the halves of a micro-batch that does not fit give the gradient of the whole, up to rounding.
 #[test]
 fn memory_that_runs_out_halves_the_micro_batch() {
-    for task in ["pretrain", "fold", "coding", "mirtarget"] {
+    for task in TASKS {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let (data, own) = toy_data(task, folder.path());
         let last_loss = |name: &str, limit: Option<&str>| {
@@ -642,4 +674,24 @@ fn a_checkpoint_without_a_tensor_is_refused_with_status_1() {
     let message = refused(&arguments("mirtarget", &data, &run_folder, &own, "5", "1"), 1);
     assert!(message.contains("lacks") && message.contains(name.trim_start_matches("weights/")), "{message}");
     assert!(contents(&run_folder) == before);
+}
+
+/// A subcommand shows the settings of its task with their defaults, and takes no others.
+#[test]
+fn help_is_about_the_task() {
+    let fold = run(&["fold", "--help"]);
+    assert!(fold.contains("--positive-weight") && fold.contains("[default: 10.0]"), "{fold}");
+    assert!(!fold.contains("--trim") && !fold.contains("--annotation"), "{fold}");
+    assert!(run(&["coding", "--help"]).contains("--annotation"));
+    assert!(run(&["label", "--help"]).contains("--columns"));
+    let evaluate = run(&["evaluate", "--help"]);
+    assert!(evaluate.contains("--split-by") && !evaluate.contains("--learning-rate"), "{evaluate}");
+    for (arguments, flag) in [
+        (["fold", "x", "--run", "y", "--trim", "1"], "--trim"),
+        (["evaluate", "x", "--task", "fold", "--learning-rate", "1"], "--learning-rate"),
+    ] {
+        let output = trainer(&arguments).output().expect("it starts");
+        let text = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.code() == Some(2) && text.contains(flag) && text.contains("no such setting"), "{text}");
+    }
 }

@@ -14,6 +14,7 @@ use rnaret::train::config::{ConfigFile, Hyperparameters, Inputs, Sizes, TrainCon
 use rnaret::train::folder::{CHECKPOINTS, CONFIG, FILES as RUN_FILES};
 use rnaret::train::objective::Report;
 use rnaret::train::run::Outcome;
+use rnaret::train::settings;
 use rnaret::train::signals::INTERRUPTED;
 use rnaret::train::tasks::{self, Evaluation, Job};
 use rnaret::{Error, Result};
@@ -41,14 +42,28 @@ const EXAMPLES: &str = "Examples:
 #[derive(clap::Subcommand)]
 enum Command {
     /// Masked language modelling on FASTA, FASTQ or token tables (masked or not)
+    #[command(mut_args(|argument| settings::of_task(Task::Pretrain, argument)))]
     Pretrain(TrainArgs),
     /// Secondary structures: dot-bracket, CT, BPSEQ, or TSV with columns id, seq, dotbracket
+    #[command(mut_args(|argument| settings::of_task(Task::Fold, argument)))]
     Fold(TrainArgs),
     /// Coding regions: TSV with columns id, seq, cds_start0, cds_end; or FASTA with CDS:start-end in its headers
+    #[command(mut_args(|argument| settings::of_task(Task::Coding, argument)))]
     Coding(TrainArgs),
     /// miRNA targets: TSV with columns mirna, mirna_seq, target, target_seq, label
+    #[command(mut_args(|argument| settings::of_task(Task::Mirtarget, argument)))]
     Mirtarget(TrainArgs),
+    /// Classes of RNAs: TSV with columns id, seq, label
+    #[command(mut_args(|argument| settings::of_task(Task::Classify, argument)))]
+    Classify(TrainArgs),
+    /// Values of RNAs: TSV with columns id, seq, value
+    #[command(mut_args(|argument| settings::of_task(Task::Regress, argument)))]
+    Regress(TrainArgs),
+    /// Classes or values of nucleotides: TSV with columns id, seq, labels
+    #[command(mut_args(|argument| settings::of_task(Task::Label, argument)))]
+    Label(TrainArgs),
     /// Figures of a model on labelled data
+    #[command(mut_args(settings::of_evaluation))]
     Evaluate(EvaluateArgs),
     /// Known structures for --known-structures: those of the given files, of near-identical sequences the first, as
     /// dot-bracket
@@ -128,11 +143,12 @@ struct EvaluateArgs {
 
     /// Also print what simple rules reach on the same records: pairs by free energy alone and those of the best relative
     /// (fold), the longest open reading frame and a logistic regression on k-mers (coding), a match of the seed
-    /// (mirtarget)
+    /// (mirtarget), a regression on k-mers and the five nearest neighbours by 3-mers (classify, regress), the means of
+    /// nucleotides with the same neighbours, or paired alike by free energy (label)
     #[arg(long)]
     baseline: bool,
 
-    /// Data that the logistic regression on k-mers is fitted to, with --held-out by default the rest of DATA (coding)
+    /// Data that rules which learn are fitted to, with --held-out by default the rest of DATA (coding, classify, regress, label)
     #[arg(long, value_name = "DATA", requires = "baseline")]
     baseline_training: Vec<PathBuf>,
 
@@ -182,10 +198,6 @@ impl Tool for Arguments {
 
     fn declare(&self, files: &mut Files) {
         match &self.command {
-            Command::Pretrain(arguments)
-            | Command::Fold(arguments)
-            | Command::Coding(arguments)
-            | Command::Mirtarget(arguments) => arguments.declare(files),
             Command::Evaluate(arguments) => arguments.declare(files),
             Command::Condense(arguments) => {
                 files.reads(&arguments.data);
@@ -195,14 +207,31 @@ impl Tool for Arguments {
                 files.reads([&arguments.input]);
                 files.writes([&arguments.output]);
             }
+            training => training.run().into_iter().for_each(|arguments| arguments.declare(files)),
         }
     }
 
     fn termination(&self) -> Termination {
-        match self.command {
+        match self.command.run() {
             // Training ends with a checkpoint.
-            Command::Pretrain(_) | Command::Fold(_) | Command::Coding(_) | Command::Mirtarget(_) => Termination::Own,
-            Command::Evaluate(_) | Command::Condense(_) | Command::Import(_) => Termination::RemoveOutput,
+            Some(_) => Termination::Own,
+            None => Termination::RemoveOutput,
+        }
+    }
+}
+
+impl Command {
+    /// The arguments of a training run, whatever it trains for.
+    fn run(&self) -> Option<&TrainArgs> {
+        match self {
+            Self::Pretrain(arguments)
+            | Self::Fold(arguments)
+            | Self::Coding(arguments)
+            | Self::Mirtarget(arguments)
+            | Self::Classify(arguments)
+            | Self::Regress(arguments)
+            | Self::Label(arguments) => Some(arguments),
+            Self::Evaluate(_) | Self::Condense(_) | Self::Import(_) => None,
         }
     }
 }
@@ -244,6 +273,9 @@ fn main() -> ExitCode {
             Command::Fold(arguments) => train(Task::Fold, arguments, &common)?,
             Command::Coding(arguments) => train(Task::Coding, arguments, &common)?,
             Command::Mirtarget(arguments) => train(Task::Mirtarget, arguments, &common)?,
+            Command::Classify(arguments) => train(Task::Classify, arguments, &common)?,
+            Command::Regress(arguments) => train(Task::Regress, arguments, &common)?,
+            Command::Label(arguments) => train(Task::Label, arguments, &common)?,
             Command::Evaluate(arguments) => evaluate(&arguments, &common)?,
             Command::Condense(arguments) => condense(&arguments)?,
             Command::Import(arguments) => import(&arguments)?,

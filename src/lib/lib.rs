@@ -7,11 +7,11 @@
 //! - [`relatives`]: known structures of related RNAs, and what they say about a sequence;
 //! - [`memory`]: what the process may take, and work that is cut where it does not fit;
 //! - [`model`]: the bidirectional retentive encoder and its heads;
-//! - [`predict`]: what a tool does with its records, as functions;
+//! - [`predict`]: what a tool does, as a function from records to results;
 //! - [`decode`]: from logits to biology: base pairs, coding regions, target sites;
 //! - [`draw`]: pictures of results as SVG;
 //! - [`train`]: data sets, objectives, schedule, loop, checkpoints, metrics;
-//! - [`cli`]: what all seven command-line tools share.
+//! - [`cli`]: what all command-line tools share.
 #![deny(unsafe_op_in_unsafe_fn)]
 #![warn(missing_docs)]
 

@@ -73,7 +73,7 @@ const PLAIN: Format = Format {
     companions: &[],
 };
 
-pub const TOOLS: [Tool; 7] = [
+pub const TOOLS: [Tool; 8] = [
     Tool {
         name: "rna-kmerize",
         ready: true,
@@ -202,6 +202,35 @@ pub const TOOLS: [Tool; 7] = [
             Format {
                 arguments: &["--mirna", "testdata/mirnas.fa", "--candidates", "all", "--format", "bed"],
                 shows_ids: false,
+                ..PLAIN
+            },
+        ],
+        has_model: true,
+        k: 1,
+        stream_bytes: 256 << 10,
+    },
+    Tool {
+        name: "rnaret-predict",
+        ready: MODEL_TOOLS_READY,
+        takes: Takes::SequencesAndTokens,
+        formats: &[
+            Format {
+                arguments: &["--model", "testdata/models/classes.safetensors"],
+                header: Header::Begins("id\tlabel\tp_"),
+                ..PLAIN
+            },
+            Format {
+                arguments: &["--model", "testdata/models/values.safetensors"],
+                header: Header::Exactly("id\tGC\tlength\n"),
+                ..PLAIN
+            },
+            Format {
+                arguments: &["--model", "testdata/models/labels.safetensors"],
+                header: Header::Exactly("id\tposition\tnucleotide\tlabel\tp_(\tp_)\tp_.\n"),
+                ..PLAIN
+            },
+            Format {
+                arguments: &["--model", "testdata/models/labels.safetensors", "--format", "bedgraph", "--column", "."],
                 ..PLAIN
             },
         ],

@@ -699,6 +699,8 @@ SHARDED = [
     ["rnaret-coding", "--threshold", "0"],
     ["rnaret-mirtarget", "--mirna", MIRNAS],
     ["rnaret-mirtarget", "--mirna", MIRNAS, "--format", "bed"],
+    ["rnaret-predict", "--model", TESTDATA / "models" / "classes.safetensors"],
+    ["rnaret-predict", "--model", TESTDATA / "models" / "labels.safetensors"],
 ]
 
 
@@ -778,7 +780,7 @@ def input_forms():
         same(run("rna-kmerize", "-k", 3, "-", stdin=data), whole, f"{label}, as -")
 
 
-TOOLS = ["rna-kmerize", "rna-mask", "rnaret-embed", "rnaret-fold", "rnaret-coding", "rnaret-mirtarget", "rnaret-train"]
+TOOLS = ["rna-kmerize", "rna-mask", "rnaret-embed", "rnaret-fold", "rnaret-coding", "rnaret-mirtarget", "rnaret-predict", "rnaret-train"]
 
 
 @check

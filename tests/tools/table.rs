@@ -69,7 +69,8 @@ fn completions_and_man_pages() {
         assert!(!help.contains("--completions") && !help.contains("--man"), "{}", tool.name);
     }
     let train = TOOLS.iter().find(|tool| tool.name == "rnaret-train").unwrap();
-    for subcommand in ["pretrain", "fold", "coding", "mirtarget", "evaluate", "import"] {
+    for subcommand in ["pretrain", "fold", "coding", "mirtarget", "classify", "regress", "label", "evaluate", "import"]
+    {
         let page = String::from_utf8(Run::bare(train).args(["--man", subcommand]).ok()).unwrap();
         assert!(page.contains(&format!(".TH rnaret-train-{subcommand}")) && page.contains("threads"), "{page}");
     }

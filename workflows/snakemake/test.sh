@@ -10,7 +10,7 @@ passed=0
 
 pass() { printf 'ok: %s\n' "$1"; passed=$((passed + 1)); }
 fail() { printf 'not ok: %s\n' "$1" >&2; exit 1; }
-for tool in snakemake snakefmt black rna-kmerize rna-mask rnaret-embed rnaret-fold rnaret-coding rnaret-mirtarget rnaret-train; do
+for tool in snakemake snakefmt black rna-kmerize rna-mask rnaret-embed rnaret-fold rnaret-coding rnaret-mirtarget rnaret-predict rnaret-train; do
     command -v "$tool" >/dev/null || fail "$tool is not on PATH"
 done
 

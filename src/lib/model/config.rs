@@ -5,11 +5,14 @@ mod version_1;
 use serde::{Deserialize, Serialize};
 
 use super::encoder::RetentionConfig;
+use super::heads::bases::BasesConfig;
 use super::heads::coding::{FramesConfig, PublishedCodingConfig};
 use super::heads::diagonals::DiagonalsConfig;
 use super::heads::duplex::DuplexConfig;
 use super::heads::helices::HelicesConfig;
+use super::heads::outputs::Outputs;
 use super::heads::published_fold::PublishedFoldConfig;
+use super::heads::sequence::SequenceConfig;
 use crate::relatives::Source;
 use crate::{Error, Result};
 
@@ -34,6 +37,12 @@ pub enum Task {
     Coding,
     /// Whether a miRNA binds a target site.
     Mirtarget,
+    /// One of several classes of an RNA.
+    Classify,
+    /// Values of an RNA.
+    Regress,
+    /// Classes or values of nucleotides.
+    Label,
 }
 
 impl std::fmt::Display for Task {
@@ -43,6 +52,9 @@ impl std::fmt::Display for Task {
             Task::Fold => "fold",
             Task::Coding => "coding",
             Task::Mirtarget => "mirtarget",
+            Task::Classify => "classify",
+            Task::Regress => "regress",
+            Task::Label => "label",
         })
     }
 }
@@ -65,6 +77,8 @@ pub enum HeadKind {
     /// Mirtarget: sums over the base pairs on each diagonal of that map, and convolutions across diagonals. Needs no layers
     /// of the encoder.
     Diagonals,
+    /// Classify, regress and label: dilated convolutions along the sequence.
+    Convolutions,
 }
 
 /// The encoder and the head of a model.
@@ -138,6 +152,10 @@ pub enum HeadConfig {
     Duplex(DuplexConfig),
     /// Mirtarget: convolutions across the diagonals of that map.
     Diagonals(DiagonalsConfig),
+    /// Classify and regress: one answer for an RNA.
+    Sequence(SequenceConfig),
+    /// Label: one answer for each nucleotide.
+    Bases(BasesConfig),
 }
 
 /// The epsilon of every RMSNorm, where nothing else is said.
@@ -178,7 +196,8 @@ impl std::fmt::Display for EncoderConfig {
 }
 
 impl HeadConfig {
-    /// The published head of a task: 16 blocks and 128 channels for fold and coding.
+    /// The published head of a task: 16 blocks and 128 channels for fold and coding. Tasks without a published head have one
+    /// of 2 blocks and 64 channels, whose answers the training data tell.
     pub fn published(task: Task) -> Self {
         let (blocks, width) = (16, 128);
         match task {
@@ -186,6 +205,18 @@ impl HeadConfig {
             Task::Fold => Self::PublishedFold(PublishedFoldConfig { blocks, width }),
             Task::Coding => Self::PublishedCoding(PublishedCodingConfig { blocks, width, skip_blocks: false }),
             Task::Mirtarget => Self::PublishedMirtarget,
+            Task::Classify | Task::Regress => Self::Sequence(SequenceConfig {
+                blocks: 2,
+                width: 64,
+                norm_epsilon: default_norm_epsilon(),
+                outputs: Outputs::none(task == Task::Classify),
+            }),
+            Task::Label => Self::Bases(BasesConfig {
+                blocks: 2,
+                width: 64,
+                norm_epsilon: default_norm_epsilon(),
+                outputs: Outputs::none(true),
+            }),
         }
     }
 
@@ -210,6 +241,9 @@ impl HeadConfig {
             (Task::Mirtarget, HeadKind::Diagonals) => {
                 Self::Diagonals(DiagonalsConfig { blocks, width, members: 1, norm_epsilon })
             }
+            (Task::Classify | Task::Regress | Task::Label, HeadKind::Convolutions) => {
+                Self::published(task).with_sizes(blocks, width)
+            }
             (task, kind) => return Err(Error::Usage(format!("a {task} model has no head of the kind {kind:?}"))),
         })
     }
@@ -221,6 +255,9 @@ impl HeadConfig {
             Self::PublishedFold(_) | Self::Helices(_) => Task::Fold,
             Self::PublishedCoding(_) | Self::Frames(_) => Task::Coding,
             Self::PublishedMirtarget | Self::Duplex(_) | Self::Diagonals(_) => Task::Mirtarget,
+            Self::Sequence(SequenceConfig { outputs: Outputs::Classes { .. }, .. }) => Task::Classify,
+            Self::Sequence(SequenceConfig { outputs: Outputs::Values { .. }, .. }) => Task::Regress,
+            Self::Bases(_) => Task::Label,
         }
     }
 
@@ -234,6 +271,7 @@ impl HeadConfig {
             Self::Frames(_) => HeadKind::Frames,
             Self::Duplex(_) => HeadKind::Duplex,
             Self::Diagonals(_) => HeadKind::Diagonals,
+            Self::Sequence(_) | Self::Bases(_) => HeadKind::Convolutions,
         }
     }
 
@@ -246,7 +284,9 @@ impl HeadConfig {
             | Self::PublishedCoding(PublishedCodingConfig { blocks, width, .. })
             | Self::Frames(FramesConfig { blocks, width, .. })
             | Self::Duplex(DuplexConfig { blocks, width, .. })
-            | Self::Diagonals(DiagonalsConfig { blocks, width, .. }) => (*blocks, *width),
+            | Self::Diagonals(DiagonalsConfig { blocks, width, .. })
+            | Self::Sequence(SequenceConfig { blocks, width, .. })
+            | Self::Bases(BasesConfig { blocks, width, .. }) => (*blocks, *width),
         }
     }
 
@@ -259,7 +299,25 @@ impl HeadConfig {
             | Self::PublishedCoding(PublishedCodingConfig { blocks, width, .. })
             | Self::Frames(FramesConfig { blocks, width, .. })
             | Self::Duplex(DuplexConfig { blocks, width, .. })
-            | Self::Diagonals(DiagonalsConfig { blocks, width, .. }) => (*blocks, *width) = (new_blocks, new_width),
+            | Self::Diagonals(DiagonalsConfig { blocks, width, .. })
+            | Self::Sequence(SequenceConfig { blocks, width, .. })
+            | Self::Bases(BasesConfig { blocks, width, .. }) => (*blocks, *width) = (new_blocks, new_width),
+        }
+        self
+    }
+
+    /// What a general head answers; `None` for the others.
+    pub fn outputs(&self) -> Option<&Outputs> {
+        match self {
+            Self::Sequence(SequenceConfig { outputs, .. }) | Self::Bases(BasesConfig { outputs, .. }) => Some(outputs),
+            _ => None,
+        }
+    }
+
+    /// The same head with other answers, where it is a general one.
+    pub fn with_outputs(mut self, answers: Outputs) -> Self {
+        if let Self::Sequence(SequenceConfig { outputs, .. }) | Self::Bases(BasesConfig { outputs, .. }) = &mut self {
+            *outputs = answers;
         }
         self
     }
@@ -381,8 +439,11 @@ mod tests {
 
     #[test]
     fn a_configuration_is_read_back_whatever_its_head() {
-        let kinds = [HeadKind::Published, HeadKind::Helices, HeadKind::Frames, HeadKind::Duplex, HeadKind::Diagonals];
-        for task in [Task::Pretrain, Task::Fold, Task::Coding, Task::Mirtarget] {
+        use clap::ValueEnum;
+        let kinds = HeadKind::value_variants();
+        for task in
+            [Task::Pretrain, Task::Fold, Task::Coding, Task::Mirtarget, Task::Classify, Task::Regress, Task::Label]
+        {
             for head in kinds.iter().filter_map(|kind| HeadConfig::new(task, *kind, 3, 24).ok()) {
                 let config = ModelConfig { head, ..ModelConfig::published(task, 3) };
                 let json = serde_json::to_value(&config).unwrap();

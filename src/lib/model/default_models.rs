@@ -28,7 +28,7 @@ const MODELS: &[(&str, &[u8])] = &[];
 /// Where this build has no models inside (feature `embedded-models` off).
 pub fn load(task: Task) -> Result<Weights> {
     named(&task.to_string()).unwrap_or_else(|| {
-        Err(Error::Usage(format!("this program was built without models: give a {task} model with --model")))
+        Err(Error::Usage(format!("there is no {task} model in this program: give one with --model")))
     })
 }
 

@@ -59,6 +59,12 @@ impl Setting for bool {
     }
 }
 
+impl Setting for String {
+    fn parser() -> ValueParser {
+        ValueParser::string()
+    }
+}
+
 impl Setting for SplitBy {
     fn parser() -> ValueParser {
         clap::builder::EnumValueParser::<Self>::new().into()
@@ -149,6 +155,9 @@ hyperparameters! {
     fragment_length: usize,
     /// Weight of the loss of whole records beside the loss of bases (coding).
     record_weight: f64,
+    /// Columns of the table that hold the labels, parted by commas; by default label or class (classify), value (regress),
+    /// labels (label).
+    columns: String,
     /// Part of the groups that is held out for validation; 0 for none.
     validation_fraction: f64,
     /// What may not be torn apart between training and validation.
@@ -199,6 +208,7 @@ impl TrainConfig {
             fragments: 0.0,
             fragment_length: 200,
             record_weight: 0.0,
+            columns: String::new(),
             validation_fraction: 0.05,
             split_by: SplitBy::Record,
             validate_every: 1_000,
@@ -230,6 +240,17 @@ impl TrainConfig {
                 learning_rate: 5e-5,
                 min_learning_rate: 5e-6,
                 split_by: SplitBy::Locus,
+                ..common
+            },
+            Task::Classify | Task::Regress | Task::Label => Self {
+                epochs: 20,
+                batch_records: 32,
+                max_length: 3_000,
+                learning_rate: 5e-4,
+                min_learning_rate: 5e-5,
+                dropout: 0.1,
+                split_by: SplitBy::Cluster,
+                validation_records: 0,
                 ..common
             },
             Task::Mirtarget => Self {
@@ -358,7 +379,8 @@ pub struct Sizes {
     #[arg(long, value_name = "N", help_heading = "Model", value_parser = numbers::parser::<usize>(Range::AT_LEAST_1))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub heads: Option<usize>,
-    /// Kind of the head (published; fold: helices; coding: frames; mirtarget: diagonals or duplex).
+    /// Kind of the head (published; fold: helices; coding: frames; mirtarget: diagonals or duplex; classify, regress and
+    /// label: convolutions).
     #[arg(long, value_enum, help_heading = "Model")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub head: Option<HeadKind>,

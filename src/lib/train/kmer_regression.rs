@@ -64,19 +64,7 @@ impl KmerRegression {
             return Err(Error::Failed("a k-mer regression needs training sequences of both classes".into()));
         }
         let count = labelled.len() as f64;
-        let mut rows: Vec<Vec<f64>> = labelled.par_iter().map(|(sequence, _)| kmer_frequencies(sequence)).collect();
-        let mean = |column: usize| rows.iter().map(|row| row[column]).sum::<f64>() / count;
-        let means: Vec<f64> = (0..FEATURES).into_par_iter().map(mean).collect();
-        let deviation = |column: usize| {
-            let variance = rows.iter().map(|row| (row[column] - means[column]).powi(2)).sum::<f64>() / count;
-            // A k-mer that never varies says nothing.
-            if variance > 0.0 { variance.sqrt() } else { 1.0 }
-        };
-        let deviations: Vec<f64> = (0..FEATURES).into_par_iter().map(deviation).collect();
-        rows.par_iter_mut().for_each(|row| {
-            scale(row, &means, &deviations);
-            row.push(1.0);
-        });
+        let (rows, means, deviations) = standardised(labelled.par_iter().map(|(sequence, _)| *sequence));
         let labels: Vec<f64> = labelled.iter().map(|(_, label)| f64::from(u8::from(*label))).collect();
         let mut weights = vec![0.0; FEATURES + 1];
         let mut loss = penalised_loss(&rows, &labels, &weights);
@@ -113,6 +101,68 @@ impl KmerRegression {
         row.push(1.0);
         sigmoid(dot(&row, &self.weights))
     }
+}
+
+/// A linear regression on the same frequencies: least squares plus the squared length of the weights (the intercept goes
+/// free), which is scikit-learn's `Ridge` with alpha = 1 behind its `StandardScaler`.
+#[derive(Clone, Debug)]
+pub struct LinearRegression {
+    means: Vec<f64>,
+    deviations: Vec<f64>,
+    /// One for each feature, and the intercept.
+    weights: Vec<f64>,
+}
+
+impl LinearRegression {
+    /// Fits sequences to their values.
+    ///
+    /// # Errors
+    /// Where there are no sequences.
+    pub fn fit(labelled: &[(&[u8], f64)]) -> Result<Self> {
+        if labelled.is_empty() {
+            return Err(Error::Failed("a k-mer regression needs training sequences".into()));
+        }
+        let (rows, means, deviations) = standardised(labelled.par_iter().map(|(sequence, _)| *sequence));
+        let mut products: Vec<Vec<f64>> = (0..=FEATURES).map(|i| vec![0.0; i + 1]).collect();
+        products.par_iter_mut().enumerate().for_each(|(i, products)| {
+            for row in &rows {
+                products.iter_mut().zip(row).for_each(|(sum, y)| *sum += row[i] * y);
+            }
+            if i < FEATURES {
+                products[i] += 1.0;
+            }
+        });
+        let right = |i: usize| rows.iter().zip(labelled).map(|(row, (_, value))| row[i] * value).sum();
+        let right: Vec<f64> = (0..=FEATURES).map(right).collect();
+        Ok(Self { means, deviations, weights: solve(products, &right) })
+    }
+
+    /// The value of a sequence.
+    pub fn value(&self, sequence: &[u8]) -> f64 {
+        let mut row = kmer_frequencies(sequence);
+        scale(&mut row, &self.means, &self.deviations);
+        row.push(1.0);
+        dot(&row, &self.weights)
+    }
+}
+
+/// The frequencies of all sequences, each brought to mean 0 and variance 1, and a column of ones; their means and deviations.
+fn standardised<'a>(sequences: impl IndexedParallelIterator<Item = &'a [u8]>) -> (Vec<Vec<f64>>, Vec<f64>, Vec<f64>) {
+    let mut rows: Vec<Vec<f64>> = sequences.map(kmer_frequencies).collect();
+    let count = rows.len() as f64;
+    let mean = |column: usize| rows.iter().map(|row| row[column]).sum::<f64>() / count;
+    let means: Vec<f64> = (0..FEATURES).into_par_iter().map(mean).collect();
+    let deviation = |column: usize| {
+        let variance = rows.iter().map(|row| (row[column] - means[column]).powi(2)).sum::<f64>() / count;
+        // A k-mer that never varies says nothing.
+        if variance > 0.0 { variance.sqrt() } else { 1.0 }
+    };
+    let deviations: Vec<f64> = (0..FEATURES).into_par_iter().map(deviation).collect();
+    rows.par_iter_mut().for_each(|row| {
+        scale(row, &means, &deviations);
+        row.push(1.0);
+    });
+    (rows, means, deviations)
 }
 
 fn scale(row: &mut [f64], means: &[f64], deviations: &[f64]) {
@@ -241,6 +291,18 @@ mod tests {
             let probability = fitted.probability(sequence);
             assert!((probability - expected).abs() < 1e-6, "{probability} instead of {expected}");
         }
+    }
+
+    #[test]
+    fn a_line_through_values_is_found() {
+        let sequences: Vec<Vec<u8>> = (0..30).map(|i| [vec![b'G'; i], vec![b'A'; 30 - i]].concat()).collect();
+        let labelled: Vec<(&[u8], f64)> =
+            sequences.iter().enumerate().map(|(i, sequence)| (sequence.as_slice(), 10.0 + 0.1 * i as f64)).collect();
+        let fitted = LinearRegression::fit(&labelled).expect("sequences");
+        for (sequence, value) in labelled {
+            assert!((fitted.value(sequence) - value).abs() < 0.1, "{value}");
+        }
+        assert!(LinearRegression::fit(&[]).is_err());
     }
 
     #[test]

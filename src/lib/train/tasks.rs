@@ -1,5 +1,9 @@
 //! From the files of a task to a run or an evaluation.
 
+mod bases;
+mod labelled;
+mod sequence;
+
 use std::path::{Path, PathBuf};
 
 use serde_json::json;
@@ -66,9 +70,12 @@ pub struct Job {
 /// # Errors
 /// Where the folder cannot be had or holds another run; those of reading the data and of the run.
 pub fn train(job: Job) -> Result<Outcome> {
-    let beginning = Beginning::of(&job)?;
     match job.task {
+        Task::Classify => labelled::train::<sequence::Classify>(job),
+        Task::Regress => labelled::train::<sequence::Regress>(job),
+        Task::Label => labelled::train::<bases::Label>(job),
         Task::Pretrain => {
+            let beginning = Beginning::of(&job)?;
             let settings = pretrain_settings(&job.config, &job.model)?;
             let stdin = job.data == [PathBuf::from("-")];
             let held = HeldOut { seed: job.config.seed, fraction: job.config.validation_fraction };
@@ -96,6 +103,7 @@ pub fn train(job: Job) -> Result<Outcome> {
             start(job, beginning, Pretrain, &mut *training, validation)
         }
         Task::Fold => {
+            let beginning = Beginning::of(&job)?;
             let usable = |records: Vec<FoldRecord>| {
                 let fits = job.config.min_length..=job.config.max_length;
                 records.into_iter().filter(|r| fits.contains(&r.structure.sequence.len())).collect::<Vec<_>>()
@@ -111,6 +119,7 @@ pub fn train(job: Job) -> Result<Outcome> {
             start(job, beginning, objective, &mut Repeated(training), validation)
         }
         Task::Coding => {
+            let beginning = Beginning::of(&job)?;
             let annotation = read_annotation(job.annotation.as_deref())?;
             let annotation = annotation.as_ref();
             let (training, validation) = match &job.validation {
@@ -134,6 +143,7 @@ pub fn train(job: Job) -> Result<Outcome> {
             start(job, beginning, objective, &mut Repeated(training), validation)
         }
         Task::Mirtarget => {
+            let beginning = Beginning::of(&job)?;
             let (training, validation) = match &job.validation {
                 Some(path) => (mirtarget::read_files(&job.data)?, mirtarget::read_files(std::slice::from_ref(path))?),
                 None => part_mirtarget(mirtarget::read_files(&job.data)?, &job.config)?,
@@ -253,6 +263,9 @@ pub fn evaluate(evaluation: &Evaluation, tally: &Tally) -> Result<(Report, Vec<(
             }
             (Mirtarget.evaluate(model, parameters, &records, &never)?, rules)
         }
+        Task::Classify => labelled::evaluate::<sequence::Classify>(evaluation, tally)?,
+        Task::Regress => labelled::evaluate::<sequence::Regress>(evaluation, tally)?,
+        Task::Label => labelled::evaluate::<bases::Label>(evaluation, tally)?,
     })
 }
 

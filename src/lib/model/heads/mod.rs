@@ -1,15 +1,20 @@
 //! The heads on top of an encoder: features in, predictions out.
 
+pub mod bases;
 pub mod coding;
 pub mod diagonals;
 pub mod duplex;
 pub mod fold;
 pub mod frames;
+pub mod general;
 pub mod helices;
 pub mod helix_pairs;
 pub mod mirtarget;
+pub mod outputs;
 pub mod published_fold;
 mod residual_block;
+pub mod sequence;
+mod trunk;
 
 use candle_core::Tensor;
 
@@ -28,6 +33,10 @@ pub fn declare(config: &HeadConfig, width: usize, builder: &Builder) -> Result<(
         HeadConfig::PublishedFold(_) | HeadConfig::Helices(_) => drop(fold::FoldHead::build(config, width, builder)?),
         HeadConfig::PublishedCoding(_) | HeadConfig::Frames(_) => {
             drop(coding::CodingHead::build(config, width, builder)?);
+        }
+        HeadConfig::Bases(_) => drop(<bases::BasesHead as general::GeneralHead>::build(config, width, builder)?),
+        HeadConfig::Sequence(_) => {
+            drop(<sequence::SequenceHead as general::GeneralHead>::build(config, width, builder)?)
         }
         HeadConfig::PublishedMirtarget | HeadConfig::Duplex(_) | HeadConfig::Diagonals(_) => {
             drop(mirtarget::MirtargetHead::build(config, width, builder)?);

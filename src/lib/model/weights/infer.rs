@@ -76,7 +76,7 @@ pub(super) fn config(tensors: &Parameters, source: &Path) -> Result<ModelConfig>
                 _ => HeadConfig::published(task).with_sizes(blocks, width),
             }
         }
-        Task::Pretrain | Task::Mirtarget => HeadConfig::published(task),
+        _ => HeadConfig::published(task),
     };
     let encoder =
         RetentionConfig { k: k as usize, width, value_width, ffn_width, layers, heads, ..RetentionConfig::default() };

@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use candle_core::{CpuStorage, Storage as TensorStorage, Tensor};
 
 use super::config::{HeadConfig, ModelConfig};
+use super::heads::outputs::Outputs;
 use super::parameters::{LANGUAGE_MODEL, Parameters, shapes};
 use crate::{Error, Result};
 
@@ -75,7 +76,8 @@ fn parse_bytes(file: &Bytes, source: &Path) -> Result<Weights> {
         }
         None => (infer::config(&tensors, source)?, Names::Published),
     };
-    config.validate().map_err(|error| Error::weights(source, error.to_string()))?;
+    let valid = config.validate().and_then(|()| config.head.outputs().map_or(Ok(()), Outputs::validate));
+    valid.map_err(|error| Error::weights(source, error.to_string()))?;
     if names == Names::Published {
         infer::drop_constants(&config, &mut tensors, source)?;
     }

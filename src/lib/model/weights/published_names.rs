@@ -6,7 +6,7 @@ use crate::model::config::Task;
 pub(super) fn encoder_prefix(task: Task) -> &'static str {
     match task {
         Task::Pretrain => "",
-        Task::Fold | Task::Coding | Task::Mirtarget => "ret.",
+        _ => "ret.",
     }
 }
 

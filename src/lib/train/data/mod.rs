@@ -3,6 +3,7 @@
 pub mod batches;
 pub mod coding;
 pub mod fold;
+pub mod labelled;
 pub mod mirtarget;
 pub mod pretrain;
 pub mod split;

@@ -2,6 +2,7 @@
 
 pub mod coding;
 pub mod fold;
+pub mod general;
 pub mod losses;
 pub mod mirtarget;
 pub mod pretrain;
