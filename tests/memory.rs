@@ -162,7 +162,7 @@ fn coding_heads() {
         hold(
             &format!("coding regions of {lengths:?}"),
             || coding::memory(&model, &head, &records),
-            || coding::predict(&model, &head, &records, 30).unwrap(),
+            || coding::predict(&model, &head, &records, &coding::CodingRules::default()).unwrap(),
         );
     }
 }

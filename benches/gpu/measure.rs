@@ -198,11 +198,13 @@ fn check(compute: &Compute, tiny: bool) -> bool {
             sequence: letters,
             cds: (i > 0).then_some(9..42),
             messenger: i > 0,
+            bases_known: true,
+            species: String::new(),
         }
     };
     let transcripts: Vec<CodingRecord> = (0..3).map(transcript).collect();
     for (head, name) in [(published, "coding (published head)"), (HeadKind::Frames, "coding (frames head)")] {
-        let objective = Coding { record_weight: 1.0 };
+        let objective = Coding { record_weight: 1.0, calibration: None, detailed: false };
         good &= compare(name, objective, &size(Task::Coding, head), compute, &transcripts);
     }
     let pair = |i: usize| MirtargetRecord {

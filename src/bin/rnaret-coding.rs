@@ -1,4 +1,4 @@
-//! rnaret-coding: transcripts in, CDS windows out.
+//! rnaret-coding: transcripts in, coding sequences and windows out.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -6,54 +6,75 @@ use std::process::ExitCode;
 use rnaret::cli::numbers::{self, Range};
 use rnaret::cli::{self, CommonArgs, Files, InputArgs, ModelArgs, Output, OutputArgs, PictureFolder, Tool};
 use rnaret::decode::coding::TranscriptLabel;
-use rnaret::decode::reading_frame::{reading_frames, refine};
+use rnaret::decode::genetic_code::GeneticCode;
 use rnaret::draw::coding::CodingPicture;
 use rnaret::format::{bed, gff3, protein, table};
 use rnaret::model::heads::coding::CodingHead;
 use rnaret::model::{Model, Task};
-use rnaret::predict::coding::{CodingPrediction, memory, predict};
-use rnaret::sequence::{Accept, Record};
+use rnaret::predict::coding::{CodingPrediction, CodingRules, StrandChoice, memory, predict};
+use rnaret::sequence::{Accept, Record, Strand};
 use rnaret::{Error, Result};
 
-/// Find the coding windows of transcripts, and tell mRNA from lncRNA
+/// Find the coding sequences of transcripts, and tell mRNA from lncRNA
 ///
-/// Reads FASTA, FASTQ or the TSV of rna-kmerize. Every base gets a probability that it codes. Windows whose mean probability reaches the threshold are merged and
-/// written as BED6 on transcript coordinates; the score is 1000 times the mean probability. A transcript without a coding
-/// window has no line in the BED file: see --summary. A transcript's coding potential is the probability that it is an
-/// mRNA or a part of one; with the published head, it is the mean probability of its best window.
-/// With --orf, a window becomes the coding sequence that it stands for, from its start codon to its stop codon.
+/// Reads FASTA, FASTQ or the TSV of rna-kmerize. With --orf, writes the coding sequence of each transcript that is called
+/// an mRNA or a part of one, from its start codon to its stop codon, or to an end of the transcript where it is cut.
+/// Without, writes coding windows: every base gets a probability that it codes, and windows whose mean probability reaches
+/// the threshold are merged. Both are BED6 on transcript coordinates; the score is 1000 times the mean probability.
+/// --summary has a row for every transcript: its coding potential, which is the probability that it is an
+/// mRNA or a part of one, its label, and its open reading frame.
 #[derive(clap::Parser)]
 #[command(name = "rnaret-coding", version, after_help = EXAMPLES)]
 struct Arguments {
-    /// Bases per window
-    #[arg(long, value_name = "N", default_value_t = 30, value_parser = numbers::parser::<u32>(Range::AT_LEAST_1))]
-    window: u32,
-
-    /// Least mean probability of a coding window, 0 to 1
-    #[arg(long, value_name = "P", default_value_t = 0.5, value_parser = numbers::parser::<f64>(Range::FROM_0_TO_1))]
-    threshold: f64,
-
-    /// Also write a table with a row per transcript: TSV `id length coding_potential label`
-    #[arg(long, value_name = "FILE")]
-    summary: Option<PathBuf>,
-
-    /// Also write the probability of every base: bedGraph
-    #[arg(long, value_name = "FILE")]
-    track: Option<PathBuf>,
-
-    /// Write coding sequences instead of windows: for each window the best open reading frame, from its AUG to its stop
-    /// codon (which is part of it), or to an end of the transcript where it is cut there, which is marked
+    /// Write coding sequences instead of windows, stop codon included; what is missing where a transcript is cut is marked
     #[arg(long)]
     orf: bool,
 
-    /// Format of the windows or coding sequences
-    #[arg(long, visible_alias = "output-format", value_enum, default_value_t = Format::Bed)]
-    #[arg(requires_ifs = [("bed12", "orf"), ("gff3", "orf")])]
-    format: Format,
+    /// Also write a table with a row per transcript: TSV `id length coding_potential label state strand orf_start orf_end
+    /// orf_length orf_coverage`
+    #[arg(long, value_name = "FILE")]
+    summary: Option<PathBuf>,
 
     /// Also write the proteins of the coding sequences: FASTA, without the stop, X for a codon that holds an N
     #[arg(long, value_name = "FILE", requires = "orf")]
     protein: Option<PathBuf>,
+
+    /// Format of the coding sequences or windows
+    #[arg(long, visible_alias = "output-format", value_enum, default_value_t = Format::Bed)]
+    #[arg(requires_ifs = [("bed12", "orf"), ("gff3", "orf")])]
+    format: Format,
+
+    /// Write all open reading frames of every transcript, the one that most probably codes first, whatever its label
+    #[arg(long, requires = "orf")]
+    all_orfs: bool,
+
+    /// Bases of the shortest open reading frame, the stop codon included
+    #[arg(long, value_name = "N", default_value_t = 6, value_parser = numbers::parser::<u32>(Range::AT_LEAST_1))]
+    min_orf: u32,
+
+    /// Which strand is read; `both` takes the one with the greater coding potential
+    #[arg(long, value_enum, default_value_t = StrandChoice::Forward)]
+    strand: StrandChoice,
+
+    /// Genetic code, by NCBI's numbers
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    genetic_code: u8,
+
+    /// Begin coding sequences with any start codon of the genetic code, not with AUG alone
+    #[arg(long)]
+    alternative_starts: bool,
+
+    /// Least coding potential of an mRNA, and least mean probability of a coding window, 0 to 1
+    #[arg(long, value_name = "P", default_value_t = 0.5, value_parser = numbers::parser::<f64>(Range::FROM_0_TO_1))]
+    threshold: f64,
+
+    /// Bases per window
+    #[arg(long, value_name = "N", default_value_t = 30, value_parser = numbers::parser::<u32>(Range::AT_LEAST_1))]
+    window: u32,
+
+    /// Also write the probability of every base: bedGraph
+    #[arg(long, value_name = "FILE")]
+    track: Option<PathBuf>,
 
     /// Also draw each transcript: FOLDER/ID.coding.svg with its probabilities, windows and reading frames
     #[arg(long, value_name = "FOLDER")]
@@ -73,8 +94,9 @@ struct Arguments {
 }
 
 const EXAMPLES: &str = "Examples:
-  rnaret-coding --summary summary.tsv --track track.bedgraph -o cds.bed testdata/rnas.fa.gz
-  rnaret-coding --orf --format gff3 --protein proteins.fa --svg pictures testdata/rnas.fa.gz";
+  rnaret-coding --orf --summary summary.tsv --protein proteins.fa -o cds.bed testdata/rnas.fa.gz
+  rnaret-coding --orf --strand both --format gff3 -o cds.gff3 --svg pictures testdata/rnas.fa.gz
+  rnaret-coding --track track.bedgraph -o windows.bed testdata/rnas.fa.gz";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 enum Format {
@@ -108,7 +130,14 @@ fn main() -> ExitCode {
 }
 
 fn code(arguments: Arguments) -> Result<()> {
-    let mut outputs = Outputs::create(&arguments)?;
+    let rules = CodingRules {
+        window: arguments.window as usize,
+        threshold: arguments.threshold,
+        code: GeneticCode::ncbi(arguments.genetic_code, arguments.alternative_starts)?,
+        min_length: arguments.min_orf as usize,
+        strand: arguments.strand,
+    };
+    let mut outputs = Outputs::create(&arguments, rules)?;
     // Ids key the features of GFF3 and the names of pictures and proteins.
     let ids_are_keys = arguments.format == Format::Gff3 || arguments.svg.is_some() || arguments.protein.is_some();
     let records = match ids_are_keys {
@@ -116,11 +145,11 @@ fn code(arguments: Arguments) -> Result<()> {
         false => arguments.input.open(Accept::Any, &arguments.common)?,
     };
     let model = Model::load(arguments.model.model.as_deref(), Task::Coding, arguments.model.device)?;
-    let head = CodingHead::new(&model.weights.config, &model.parameters)?;
+    let head = CodingHead::new(&model.weights.config, &model.parameters)?.with_code(rules.code);
     let pool = arguments.common.thread_pool()?;
     outputs.write_headers()?;
     cli::ahead(cli::batches(records, arguments.model.batch_tokens), |batch| {
-        let work = |part: &[Record]| pool.install(|| predict(&model, &head, part, arguments.window as usize));
+        let work = |part: &[Record]| pool.install(|| predict(&model, &head, part, &rules));
         let needed = |part: &[Record]| pool.install(|| memory(&model, &head, part));
         cli::in_memory(&arguments.input, &batch, needed, work, |part, predictions| {
             part.iter().zip(predictions).try_for_each(|(record, prediction)| outputs.write(record, &prediction))
@@ -132,6 +161,7 @@ fn code(arguments: Arguments) -> Result<()> {
 /// Everything that a run writes.
 struct Outputs<'a> {
     arguments: &'a Arguments,
+    rules: CodingRules,
     regions: Output,
     summary: Option<Output>,
     track: Option<Output>,
@@ -140,11 +170,12 @@ struct Outputs<'a> {
 }
 
 impl<'a> Outputs<'a> {
-    fn create(arguments: &'a Arguments) -> Result<Self> {
+    fn create(arguments: &'a Arguments, rules: CodingRules) -> Result<Self> {
         let regions = arguments.output.create(&arguments.input.inputs)?;
         let other = |path: &Option<PathBuf>| Output::create_if_named(path.as_deref());
         Ok(Self {
             arguments,
+            rules,
             regions,
             summary: other(&arguments.summary)?,
             track: other(&arguments.track)?,
@@ -168,58 +199,58 @@ impl<'a> Outputs<'a> {
 
     /// Writes what the model says of a record.
     fn write(&mut self, record: &Record, prediction: &CodingPrediction) -> Result<()> {
-        let Arguments { threshold, format, .. } = *self.arguments;
-        let (id, length, window) = (record.id.as_str(), record.len(), self.arguments.window as usize);
+        let Arguments { format, orf, all_orfs, .. } = *self.arguments;
+        let CodingRules { threshold, code, .. } = self.rules;
+        let (id, length, strand) = (record.id.as_str(), record.len(), prediction.strand);
         let defect = |error| Error::write("coding regions", error);
-        let probabilities = prediction.probabilities.as_slice();
+        let frames = if all_orfs { &prediction.frames } else { &prediction.coding_sequences };
         if let Some(doubt) = prediction.doubt {
             cli::tally().doubt(doubt, id);
         }
-        let windows = prediction.windows(window, threshold);
-        let frames = match self.arguments.orf || self.pictures.is_some() {
-            true => refine(&record.sequence, probabilities, &windows, window),
-            false => Vec::new(),
-        };
         let mut text = Vec::new();
         match format {
-            Format::Bed if !self.arguments.orf => bed::write_cds_windows(&mut text, id, &windows),
-            Format::Bed => bed::write_reading_frames(&mut text, id, &frames),
-            Format::Bed12 => bed::write_thick_reading_frames(&mut text, id, length, &frames),
-            Format::Gff3 => gff3::write_transcript(&mut text, id, length, &frames),
+            Format::Bed if !orf => bed::write_cds_windows(&mut text, id, length, &prediction.windows, strand),
+            Format::Bed => bed::write_reading_frames(&mut text, id, length, frames, strand),
+            Format::Bed12 => bed::write_thick_reading_frames(&mut text, id, length, frames, strand),
+            Format::Gff3 => gff3::write_transcript(&mut text, id, length, frames, strand),
         }
         .map_err(defect)?;
         self.regions.put(&text)?;
         if let Some(summary) = &mut self.summary {
-            let potential = prediction.potential;
-            let label = potential.filter(|_| prediction.doubt.is_none());
+            let label = prediction.potential.filter(|_| prediction.doubt.is_none());
             let label = label.map(|potential| TranscriptLabel::new(potential, threshold));
             text.clear();
-            table::write_coding(&mut text, id, length, potential, label).map_err(defect)?;
+            table::write_coding(&mut text, id, length, label, prediction).map_err(defect)?;
             summary.put(&text)?;
         }
         if let Some(track) = &mut self.track {
             text.clear();
-            for known in prediction.known_bases(&record.sequence) {
-                bed::write_track(&mut text, id, known.start, &probabilities[known]).map_err(defect)?;
+            let mut probabilities = prediction.probabilities.clone();
+            let mut known = prediction.known_bases(&prediction.sequence);
+            if strand == Strand::Reverse {
+                probabilities.reverse();
+                known = known.into_iter().rev().map(|bases| length - bases.end..length - bases.start).collect();
+            }
+            for bases in known {
+                bed::write_track(&mut text, id, bases.start, &probabilities[bases]).map_err(defect)?;
             }
             track.put(&text)?;
         }
         if let Some(protein) = &mut self.protein {
             text.clear();
-            protein::write(&mut text, id, &record.sequence, &frames).map_err(defect)?;
+            protein::write(&mut text, id, &prediction.sequence, frames, strand, code).map_err(defect)?;
             protein.put(&text)?;
         }
         if let Some(pictures) = &self.pictures {
-            let all = reading_frames(&record.sequence, probabilities, window);
-            let sequence = &record.sequence;
             let picture = CodingPicture {
                 id,
-                sequence,
-                probabilities,
+                sequence: &prediction.sequence,
+                code,
+                probabilities: &prediction.probabilities,
                 threshold,
-                windows: &windows,
-                frames: &all,
-                chosen: &frames,
+                windows: &prediction.windows,
+                frames: &prediction.frames,
+                chosen: frames,
             };
             pictures.write(id, "coding", &picture.draw())?;
         }

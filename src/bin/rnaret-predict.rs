@@ -75,7 +75,12 @@ fn predict(arguments: Arguments) -> Result<()> {
     cli::ahead(cli::batches(records, arguments.model.batch_tokens), |batch| {
         let work =
             |part: &[Record]| pool.install(|| predictor.rows(part, &model.encoder.features(&model.inputs(part)?)?));
-        cli::in_memory(&arguments.input, &batch, work, |_, rows| rows.iter().try_for_each(|rows| output.put(rows)))
+        // The heads take little beside the encoder.
+        let needed =
+            |part: &[Record]| pool.install(|| model.encoder.memory(part.iter().map(Record::len).sum::<usize>()));
+        cli::in_memory(&arguments.input, &batch, needed, work, |_, rows| {
+            rows.iter().try_for_each(|rows| output.put(rows))
+        })
     })?;
     output.finish()
 }

@@ -68,6 +68,10 @@ enum Command {
     /// Known structures for --known-structures: those of the given files, of near-identical sequences the first, as
     /// dot-bracket
     Condense(CondenseArgs),
+    /// Fit what a coding model needs beside its network: which reading frame codes, and which transcripts are mRNAs, whole
+    /// or cut, at the one threshold of 0.5
+    #[command(mut_args(settings::of_evaluation))]
+    Calibrate(CalibrateArgs),
     /// Turn published PyTorch weights (.pth) into a model file, or a model file into one of 16 bits
     Import(ImportArgs),
 }
@@ -186,9 +190,40 @@ struct ImportArgs {
     #[arg(short, long, value_name = "FILE")]
     output: PathBuf,
 
+    /// Write the mean of these weights and INPUT's, of a model of the same shape that was trained further or apart from it
+    #[arg(long, value_name = "WEIGHTS")]
+    mean_with: Option<PathBuf>,
+
     /// Store 16 bits per number
     #[arg(long)]
     half: bool,
+}
+
+#[derive(clap::Args)]
+struct CalibrateArgs {
+    /// Transcripts as `coding` takes them: those that it trained on and those that it held out. What is fitted are half of
+    /// those held out; the other half is what --held-out with half the --validation-fraction evaluates
+    #[arg(required = true, value_name = "DATA")]
+    data: Vec<PathBuf>,
+
+    /// The trained coding model
+    #[arg(long, value_name = "PATH")]
+    model: PathBuf,
+
+    /// The model file to write
+    #[arg(short, long, value_name = "FILE")]
+    output: PathBuf,
+
+    /// BED, GFF3 or GTF that says where the CDS of each FASTA record is
+    #[arg(long, value_name = "FILE")]
+    annotation: Option<PathBuf>,
+
+    /// Store 16 bits per number
+    #[arg(long)]
+    half: bool,
+
+    #[command(flatten)]
+    hyperparameters: Hyperparameters,
 }
 
 impl Tool for Arguments {
@@ -203,8 +238,14 @@ impl Tool for Arguments {
                 files.reads(&arguments.data);
                 arguments.output.declare(files);
             }
+            Command::Calibrate(arguments) => {
+                let CalibrateArgs { data, model, annotation, output, .. } = arguments;
+                files.reads(data.iter().chain(annotation).chain([model]));
+                files.writes([output]);
+            }
             Command::Import(arguments) => {
                 files.reads([&arguments.input]);
+                files.reads(&arguments.mean_with);
                 files.writes([&arguments.output]);
             }
             training => training.run().into_iter().for_each(|arguments| arguments.declare(files)),
@@ -231,7 +272,7 @@ impl Command {
             | Self::Classify(arguments)
             | Self::Regress(arguments)
             | Self::Label(arguments) => Some(arguments),
-            Self::Evaluate(_) | Self::Condense(_) | Self::Import(_) => None,
+            Self::Evaluate(_) | Self::Condense(_) | Self::Calibrate(_) | Self::Import(_) => None,
         }
     }
 }
@@ -278,6 +319,7 @@ fn main() -> ExitCode {
             Command::Label(arguments) => train(Task::Label, arguments, &common)?,
             Command::Evaluate(arguments) => evaluate(&arguments, &common)?,
             Command::Condense(arguments) => condense(&arguments)?,
+            Command::Calibrate(arguments) => calibrate(&arguments, &common)?,
             Command::Import(arguments) => import(&arguments)?,
         };
         Ok(if outcome == Outcome::Interrupted { INTERRUPTED } else { 0 })
@@ -364,14 +406,24 @@ fn evaluate(arguments: &EvaluateArgs, common: &CommonArgs) -> Result<Outcome> {
 fn table(report: &Report, rules: &[(&str, Report)]) -> String {
     let names: String = rules.iter().map(|(name, _)| format!("\t{name}")).collect();
     let mut text = format!("figure\tmodel{names}\n");
-    for &(name, value) in &report.figures {
-        text.push_str(&format!("{name}\t{}", rnaret::format::number::format(value)));
-        for (_, rule) in rules {
-            let other = rule.figures.iter().find(|(other, _)| *other == name);
-            let other = other.map_or("NA".into(), |&(_, value)| rnaret::format::number::format(value));
-            text.push_str(&format!("\t{other}"));
+    let mut add = |figures: &[(&str, f64)], of: &str, rules: &[&[(&str, f64)]]| {
+        for &(name, value) in figures {
+            text.push_str(&format!("{name}{of}\t{}", rnaret::format::number::format(value)));
+            for rule in rules {
+                let other = rule.iter().find(|(other, _)| *other == name);
+                let other = other.map_or("NA".into(), |&(_, value)| rnaret::format::number::format(value));
+                text.push_str(&format!("\t{other}"));
+            }
+            text.push('\n');
         }
-        text.push('\n');
+    };
+    let overall: Vec<&[(&str, f64)]> = rules.iter().map(|(_, rule)| rule.figures.as_slice()).collect();
+    add(&report.figures, "", &overall);
+    for (group, figures) in &report.groups {
+        let same = |report: &'_ Report| report.groups.iter().position(|(other, _)| other == group);
+        let of_group: Vec<&[(&str, f64)]> =
+            rules.iter().map(|(_, rule)| same(rule).map_or(&[][..], |at| rule.groups[at].1.as_slice())).collect();
+        add(figures, &format!(":{group}"), &of_group);
     }
     text.push_str(&format!("records\t{}{}\n", report.rows.len(), "\tNA".repeat(rules.len())));
     text
@@ -399,6 +451,28 @@ fn condense(arguments: &CondenseArgs) -> Result<Outcome> {
     Ok(Outcome::Finished)
 }
 
+fn calibrate(arguments: &CalibrateArgs, common: &CommonArgs) -> Result<Outcome> {
+    let config = TrainConfig::resolve(Task::Coding, &Hyperparameters::default(), &arguments.hyperparameters)?;
+    let weights = open_weights(&arguments.model)?;
+    if weights.config.task() != Task::Coding {
+        let message = format!("holds a {} model where a coding model is needed", weights.config.task());
+        return Err(Error::weights(&weights.source, message));
+    }
+    cli::note_model(&weights.source, &weights.checksum);
+    cli::note_run(&arguments.output);
+    let mut output = Output::create(Some(&arguments.output))?;
+    let storage = if arguments.half { Storage::F16 } else { Storage::F32 };
+    // What is stored in 16 bits is calibrated as it will be read.
+    let weights = weights::parse(&weights::write(&weights, storage)?, &weights.source)?;
+    let annotation = arguments.annotation.as_deref();
+    let weights = common
+        .thread_pool()?
+        .install(|| tasks::calibrate(weights, &arguments.data, annotation, &config, &cli::tally()))?;
+    output.put(&weights::write(&weights, storage)?)?;
+    output.finish()?;
+    Ok(Outcome::Finished)
+}
+
 fn import(arguments: &ImportArgs) -> Result<Outcome> {
     let weights = weights::read(&arguments.input)?;
     cli::note_model(&weights.source, &weights.checksum);
@@ -408,6 +482,17 @@ fn import(arguments: &ImportArgs) -> Result<Outcome> {
     let mut weights = weights;
     if weights.provenance.is_null() {
         weights.provenance = serde_json::json!({ "imported_from_sha256": weights.checksum });
+    }
+    if let Some(path) = &arguments.mean_with {
+        let other = open_weights(path)?;
+        if other.config != weights.config {
+            return Err(Error::weights(&other.source, "not a model of the same shape"));
+        }
+        for (name, tensor) in &mut weights.parameters {
+            *tensor = ((&*tensor + &other.parameters[name])? / 2.0)?;
+        }
+        weights.provenance = serde_json::json!({ "mean_of_sha256": [weights.checksum, other.checksum] });
+        weights.calibration = None;
     }
     output.put(&weights::write(&weights, storage)?)?;
     output.finish()?;

@@ -163,7 +163,12 @@ pub const TOOLS: [Tool; 8] = [
                 arguments: &["--threshold", "0"],
                 shows_ids: false,
                 besides: &[
-                    ("--summary", Header::Exactly("id\tlength\tcoding_potential\tlabel\n")),
+                    (
+                        "--summary",
+                        Header::Exactly(
+                            "id\tlength\tcoding_potential\tlabel\tstate\tstrand\torf_start\torf_end\torf_length\torf_coverage\n",
+                        ),
+                    ),
                     ("--track", Header::None),
                 ],
                 ..PLAIN

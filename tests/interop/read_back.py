@@ -455,7 +455,8 @@ def coding():
             out = run("rnaret-coding", *weights, "--summary", summary, "--track", track, RNAS)
             windows = read_bed(out, 6)
             frame = table(summary.read_bytes())
-            same(list(frame.columns), ["id", "length", "coding_potential", "label"], "summary header")
+            same(list(frame.columns), ["id", "length", "coding_potential", "label", "state", "strand", "orf_start", "orf_end", "orf_length", "orf_coverage"],
+                 "summary header")
             same(list(frame["id"]), list(RECORDS), "summary ids")
             same(list(frame["length"]), [len(s) for s in RECORDS.values()], "summary lengths")
             bases = {name: np.full(len(sequence), np.nan) for name, sequence in RECORDS.items()}

@@ -127,3 +127,116 @@ fn what_makes_no_sense_is_refused() {
         assert!(found.lines().count() <= 1, "{sequence}: {found}");
     }
 }
+
+fn reverse_complement(sequence: &str) -> String {
+    let complement = |letter| match letter {
+        'A' => 'U',
+        'C' => 'G',
+        'G' => 'C',
+        'U' => 'A',
+        other => other,
+    };
+    sequence.chars().rev().map(complement).collect()
+}
+
+/// The first sequence of [`whole_and_part`].
+fn whole() -> String {
+    text(whole_and_part()).lines().nth(1).unwrap().to_owned()
+}
+
+#[test]
+fn the_other_strand_is_read_where_asked() {
+    let sequence = whole();
+    let other = format!(">t\n{}\n", reverse_complement(&sequence));
+    let forward = text(coding(&[]).stdin(format!(">t\n{sequence}\n").as_bytes()).ok());
+    for strand in ["reverse", "both"] {
+        let found = text(coding(&["--strand", strand]).stdin(other.as_bytes()).ok());
+        let (one, two): (Vec<&str>, Vec<&str>) =
+            (forward.trim().split('\t').collect(), found.trim().split('\t').collect());
+        let (start, end): (usize, usize) = (one[1].parse().unwrap(), one[2].parse().unwrap());
+        assert_eq!(two[1], (sequence.len() - end).to_string(), "{strand}: {found}");
+        assert_eq!(two[2], (sequence.len() - start).to_string());
+        assert_eq!((two[3], two[4], two[5]), (one[3], one[4], "-"));
+    }
+    let both = text(coding(&["--strand", "both"]).stdin(format!(">t\n{sequence}\n").as_bytes()).ok());
+    assert_eq!(both, forward);
+    // Cut ends of the reverse strand are the other way round, and proteins the same.
+    let cut = format!(">t\n{}\n", reverse_complement(&sequence[317..]));
+    let gff3 = text(coding(&["--strand", "reverse", "--format", "gff3"]).stdin(cut.as_bytes()).ok());
+    let line = gff3.lines().find(|line| line.contains("\tCDS\t")).unwrap();
+    let end = sequence.len() - 317;
+    assert!(line.contains("\t-\t") && line.ends_with(&format!("partial=true;end_range={end},.")), "{line}");
+    let folder = tempfile::tempdir().unwrap();
+    let proteins = ["forward", "reverse"].map(|strand| {
+        let path = folder.path().join(strand);
+        let input = if strand == "forward" { format!(">t\n{sequence}\n") } else { other.clone() };
+        coding(&["--strand", strand, "--protein", path.to_str().unwrap()]).stdin(input.as_bytes()).ok();
+        fs::read_to_string(path).unwrap().lines().skip(1).collect::<String>()
+    });
+    assert!(proteins[0] == proteins[1] && proteins[0].starts_with("MVHFTAEEKAAVTSLWSKMNVEEAGGEALGRLLVVYPWTQRFFDSFG"));
+}
+
+#[test]
+fn genetic_codes_and_start_codons() {
+    let sequence =
+        format!("GCC{}GUGGCU{}UGAGCU{}UAAGCC", "CUAACUGAC".repeat(10), "GCUGAAGCUCUU".repeat(20), "GCUGAA".repeat(20));
+    let input = format!(">t\n{sequence}\n");
+    let longest = |arguments: &[&str]| {
+        let rows = text(
+            coding(&["--all-orfs", "--threshold", "0"]).args(arguments.iter().copied()).stdin(input.as_bytes()).ok(),
+        );
+        let range = |row: &str| -> (usize, usize) {
+            let cells: Vec<&str> = row.split('\t').collect();
+            (cells[1].parse().unwrap(), cells[2].parse().unwrap())
+        };
+        rows.lines().map(range).collect::<Vec<_>>()
+    };
+    // UGA is a stop of the standard code, and tryptophan in mycoplasmas.
+    assert!(longest(&[]).iter().any(|(_, end)| *end == 342), "{:?}", longest(&[]));
+    let others = longest(&["--genetic-code", "4"]);
+    assert!(others.iter().any(|(_, end)| *end == 468) && others.iter().all(|(_, end)| *end != 342), "{others:?}");
+    assert!(longest(&["--genetic-code", "11"]).iter().all(|(start, _)| *start != 93));
+    assert!(longest(&["--genetic-code", "11", "--alternative-starts"]).contains(&(93, 342)));
+    coding(&["--genetic-code", "8"]).stdin(input.as_bytes()).fails(2, &["--genetic-code 8", "NCBI"]);
+}
+
+#[test]
+fn all_reading_frames_are_ranked_and_short_ones_left_out() {
+    let input = format!(">t\n{}\n", whole());
+    let best = text(coding(&[]).stdin(input.as_bytes()).ok());
+    let all = text(coding(&["--all-orfs"]).stdin(input.as_bytes()).ok());
+    assert!(all.lines().count() > 5 && all.starts_with(&best), "{all}");
+    let long = text(coding(&["--all-orfs", "--min-orf", "200"]).stdin(input.as_bytes()).ok());
+    let length = |row: &str| -> usize {
+        let cells: Vec<&str> = row.split('\t').collect();
+        cells[2].parse::<usize>().unwrap() - cells[1].parse::<usize>().unwrap()
+    };
+    let expected = all.lines().filter(|row| length(row) >= 200).count();
+    assert_eq!(long.lines().count(), expected);
+    assert!(long.lines().all(|row| length(row) >= 200));
+    let tool = TOOLS.iter().find(|tool| tool.name == "rnaret-coding").unwrap();
+    Run::bare(tool).args(["--all-orfs", INPUT]).fails(2, &["--orf"]);
+}
+
+#[test]
+fn the_summary_says_what_of_the_coding_sequence_is_there() {
+    let sequence = whole();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("summary.tsv");
+    // The coding sequence is 253..697 of 816.
+    let input = [("whole", 0..816), ("start", 0..600), ("end", 320..816), ("middle", 300..600)]
+        .map(|(id, range)| format!(">{id}\n{}\n", &sequence[range]))
+        .concat();
+    let bed = text(coding(&["--threshold", "0", "--summary", path.to_str().unwrap()]).stdin(input.as_bytes()).ok());
+    let summary = fs::read_to_string(path).unwrap();
+    let rows: Vec<Vec<&str>> = summary.lines().skip(1).map(|row| row.split('\t').collect()).collect();
+    let states: Vec<&str> = rows.iter().map(|row| row[4]).collect();
+    assert_eq!(states, ["complete", "3_prime_cut", "5_prime_cut", "both_cut"]);
+    assert_eq!(rows[0][5..9], ["+", "253", "697", "444"]);
+    for (row, line) in rows.iter().zip(bed.lines()) {
+        let cells: Vec<&str> = line.split('\t').collect();
+        assert_eq!((row[6], row[7]), (cells[1], cells[2]));
+        let (length, of): (f64, f64) = (row[8].parse().unwrap(), row[1].parse().unwrap());
+        assert!((row[9].parse::<f64>().unwrap() - length / of).abs() < 1e-5);
+    }
+}

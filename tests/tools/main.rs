@@ -3,6 +3,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod calibration;
 mod coding_sequences;
 mod documents;
 mod failures;

@@ -3,7 +3,9 @@
 mod assignment;
 pub mod base_pairs;
 pub mod coding;
-pub mod codon;
+pub mod coding_calibration;
+pub mod genetic_code;
+pub mod hexamers;
 mod nested;
 pub mod pair_map;
 pub mod reading_frame;

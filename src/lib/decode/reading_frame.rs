@@ -1,7 +1,9 @@
 //! From coding windows to coding sequences: the reading frame that a window stands for, from its start codon to its
 //! stop codon, or to an end of the transcript where the transcript is cut.
 //!
-//! The model says how probable it is that a base codes, but not in which frame. A window is therefore given the open
+//! The network says how probable it is that a base codes, but not in which frame. Where the model holds a calibration
+//! ([`super::coding_calibration`]), that chooses the reading frame of a transcript by all that speaks for it. Without one, a
+//! window is given the open
 //! reading frame that overlaps it and holds the largest sum of probabilities, which is the expected number of coding
 //! bases; start and stop codons count twice. A reading frame begins at the first AUG of its stop-free stretch, as
 //! ribosomes and annotators have it. Where the stretch runs out of the transcript's 5' end, the AUG may be missing from
@@ -14,7 +16,7 @@
 use std::ops::Range;
 
 use super::coding::CdsWindow;
-use super::codon::{amino_acid, codons, is_start, is_stop};
+use super::genetic_code::{GeneticCode, codons};
 
 /// The longest run of N that a reading frame may hold: as many as a codon.
 pub const LONGEST_UNKNOWN: usize = 3;
@@ -25,7 +27,7 @@ pub const CODONS_PER_UNKNOWN: usize = 10;
 /// A coding sequence within a transcript: 0-based, half-open.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct ReadingFrame {
-    /// First base: the A of the AUG, or where the start is missing the first of the transcript or after a run of N.
+    /// First base: of the start codon, or where the start is missing the first of the transcript or after a run of N.
     pub start: usize,
     /// One past the last base: past the stop codon, or where the stop is missing the transcript's length or the start of a
     /// run of N.
@@ -41,6 +43,16 @@ pub struct ReadingFrame {
 }
 
 impl ReadingFrame {
+    /// `complete`, `5_prime_cut`, `3_prime_cut` or `both_cut`, as in the summary of transcripts.
+    pub fn state(&self) -> &'static str {
+        match (self.has_start, self.has_stop) {
+            (true, true) => "complete",
+            (false, true) => "5_prime_cut",
+            (true, false) => "3_prime_cut",
+            (false, false) => "both_cut",
+        }
+    }
+
     /// `complete`, `5prime_partial`, `3prime_partial` or `internal` (both ends missing).
     pub fn completeness(&self) -> &'static str {
         match (self.has_start, self.has_stop) {
@@ -52,32 +64,91 @@ impl ReadingFrame {
     }
 
     /// The same in a sequence with `bases` more before it.
-    fn moved_by(self, bases: usize) -> Self {
+    pub fn moved_by(self, bases: usize) -> Self {
         Self { start: self.start + bases, end: self.end + bases, ..self }
     }
 
     /// The protein in one-letter code. The stop codon is not in it, a codon with an N is X, and the bases of codons that
     /// are cut at either end are left out.
-    pub fn protein(&self, sequence: &[u8]) -> Vec<u8> {
+    /// An alternative start codon is read as methionine, as ribosomes do.
+    pub fn protein(&self, sequence: &[u8], code: GeneticCode) -> Vec<u8> {
         let last = if self.has_stop { self.end - 3 } else { self.end };
-        codons(&sequence[..last], self.start + self.phase).map(|(_, codon)| amino_acid(codon)).collect()
+        let mut protein: Vec<u8> =
+            codons(&sequence[..last], self.start + self.phase).map(|(_, codon)| code.amino_acid(codon)).collect();
+        if let (true, Some(first)) = (self.has_start, protein.first_mut()) {
+            *first = b'M';
+        }
+        protein
     }
 }
 
-/// All reading frames of a transcript with at least one codon besides the stop, by frame and position, of one part between
-/// runs of N after the other; `window` as in [`refine`].
-pub fn reading_frames(sequence: &[u8], probabilities: &[f32], window: usize) -> Vec<ReadingFrame> {
-    let of_part = |part: Range<usize>| {
-        let letters = &sequence[part.clone()];
-        let mut frames = reading_frames_of_part(letters, &probabilities[part.clone()], window);
-        frames.retain(|frame| {
-            let codons = codons(&letters[..frame.end], frame.start + frame.phase);
-            let unknown = codons.clone().filter(|(_, codon)| codon.contains(&b'N')).count();
-            CODONS_PER_UNKNOWN * unknown <= codons.count()
-        });
-        frames.into_iter().map(move |frame| frame.moved_by(part.start))
+/// An open reading frame as the codons alone show it: what could be a coding sequence.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OpenFrame {
+    /// First base, as in [`ReadingFrame`].
+    pub start: usize,
+    /// One past the last base, as in [`ReadingFrame`].
+    pub end: usize,
+    /// Bases at the start that belong to a codon which began before it.
+    pub phase: usize,
+    /// Whether it begins with a start codon.
+    pub has_start: bool,
+    /// Whether it ends with a stop codon.
+    pub has_stop: bool,
+    /// Where it begins before the transcript although its codons hold a start codon: where the first of these is.
+    pub later_start: Option<usize>,
+}
+
+impl OpenFrame {
+    /// Number of whole codons besides the stop.
+    pub fn codons(&self) -> usize {
+        let coding_end = if self.has_stop { self.end - 3 } else { self.end };
+        coding_end.saturating_sub(self.start + self.phase) / 3
+    }
+
+    /// Number of bases, the stop codon included.
+    pub fn length(&self) -> usize {
+        self.end - self.start
+    }
+
+    /// Whether enough of its codons are without an N.
+    fn is_known(&self, sequence: &[u8]) -> bool {
+        let codons = codons(&sequence[..self.end], self.start + self.phase);
+        let unknown = codons.clone().filter(|(_, codon)| codon.contains(&b'N')).count();
+        CODONS_PER_UNKNOWN * unknown <= codons.count()
+    }
+
+    /// The reading frame whose bases have this mean probability.
+    pub(super) fn with_probability(self, mean_probability: f64) -> ReadingFrame {
+        let Self { start, end, phase, has_start, has_stop, .. } = self;
+        ReadingFrame { start, end, phase, has_start, has_stop, mean_probability }
+    }
+}
+
+/// All open reading frames of a transcript with at least one codon besides the stop, of one part between runs of N after the
+/// other, by frame and position. A stretch of codons without a stop gives the one that begins at its first AUG (with a code
+/// that has more start codons, one from each of those before the AUG too), and where it begins with its part one that has
+/// begun before it.
+pub fn open_frames(sequence: &[u8], code: GeneticCode) -> Vec<OpenFrame> {
+    let all = stretches(sequence, code);
+    let frames = all.iter().flat_map(|stretch| stretch.with_starts().chain(stretch.without_start()));
+    frames.filter(|frame| frame.is_known(sequence)).collect()
+}
+
+/// The reading frames of a transcript by the probabilities of its bases alone, one for each stretch of codons without a
+/// stop, in the order of [`open_frames`]; `window` as in [`refine`].
+pub fn reading_frames(sequence: &[u8], probabilities: &[f32], window: usize, code: GeneticCode) -> Vec<ReadingFrame> {
+    let sums = Sums::new(probabilities);
+    let choose = |stretch: &Stretch| {
+        let codes_before =
+            |start: usize| sums.of(stretch.part, start) - (start - stretch.part) as f64 / 2.0 > window as f64;
+        let first = stretch.starts.first().copied();
+        let cut = stretch.without_start().filter(|_| first.is_none_or(codes_before));
+        cut.or_else(|| stretch.with_starts().next())
     };
-    readable_parts(sequence).into_iter().flat_map(of_part).collect()
+    let chosen = stretches(sequence, code).into_iter().filter_map(|stretch| choose(&stretch));
+    let known = chosen.filter(|frame| frame.is_known(sequence));
+    known.map(|frame| frame.with_probability(sums.of(frame.start, frame.end) / frame.length() as f64)).collect()
 }
 
 /// What lies between runs of more than [`LONGEST_UNKNOWN`] N.
@@ -96,37 +167,79 @@ fn readable_parts(sequence: &[u8]) -> Vec<Range<usize>> {
     parts
 }
 
-/// [`reading_frames`] of a part without long runs of N.
-fn reading_frames_of_part(sequence: &[u8], probabilities: &[f32], window: usize) -> Vec<ReadingFrame> {
-    let sums = Sums::new(probabilities);
+/// The runs of codons without a stop but the last, of one readable part after the other, by frame and position.
+fn stretches(sequence: &[u8], code: GeneticCode) -> Vec<Stretch> {
     let mut found = Vec::new();
-    for frame in 0..3 {
-        let mut first = frame;
-        let mut start_codon = None;
-        for (position, codon) in codons(sequence, frame) {
-            if is_stop(codon) {
-                let stretch = Stretch { first, end: position + 3, start_codon, has_stop: true };
-                found.extend(stretch.reading_frame(&sums, window));
-                first = position + 3;
-                start_codon = None;
-            } else if is_start(codon) && start_codon.is_none() {
-                start_codon = Some(position);
+    for part in readable_parts(sequence) {
+        for frame in 0..3 {
+            let mut current = Stretch::new(part.start, part.start + frame);
+            let mut has_aug = false;
+            for (position, codon) in codons(&sequence[..part.end], part.start + frame) {
+                if code.is_stop(codon) {
+                    found.push(Stretch { end: position + 3, has_stop: true, ..current });
+                    current = Stretch::new(part.start, position + 3);
+                    has_aug = false;
+                } else if !has_aug && code.is_start(codon) {
+                    current.starts.push(position);
+                    has_aug = codon == b"AUG";
+                }
             }
+            found.push(Stretch { end: part.end, ..current });
         }
-        let stretch = Stretch { first, end: sequence.len(), start_codon, has_stop: false };
-        found.extend(stretch.reading_frame(&sums, window));
     }
     found
+}
+
+/// A run of codons without a stop but the last.
+struct Stretch {
+    /// Where the readable part that it lies in begins.
+    part: usize,
+    /// Its first codon.
+    first: usize,
+    /// Past its stop codon, or the end of the part.
+    end: usize,
+    /// Its start codons, up to the first AUG.
+    starts: Vec<usize>,
+    has_stop: bool,
+}
+
+impl Stretch {
+    fn new(part: usize, first: usize) -> Self {
+        Self { part, first, end: first, starts: Vec::new(), has_stop: false }
+    }
+
+    /// The open reading frames that begin with its start codons.
+    fn with_starts(&self) -> impl Iterator<Item = OpenFrame> + '_ {
+        let Self { end, has_stop, .. } = *self;
+        let frame =
+            move |&start: &usize| OpenFrame { start, end, phase: 0, has_start: true, has_stop, later_start: None };
+        self.starts.iter().map(frame).filter(|frame| frame.codons() > 0)
+    }
+
+    /// The open reading frame that has begun before the part, where the stretch begins with it.
+    fn without_start(&self) -> Option<OpenFrame> {
+        let Self { part, first, end, has_stop, .. } = *self;
+        let open = first < part + 3 && self.starts.first() != Some(&first);
+        let later_start = self.starts.first().copied();
+        let frame = OpenFrame { start: part, end, phase: first - part, has_start: false, has_stop, later_start };
+        Some(frame).filter(|frame| open && frame.codons() > 0)
+    }
 }
 
 /// The reading frame of each window, in the order of the windows, each only once: that which overlaps the window and has
 /// the largest sum (see above; of equal ones the longest, then the first). `window` is the number of bases of a
 /// window before it was merged with others. A window that no reading frame overlaps has none.
-pub fn refine(sequence: &[u8], probabilities: &[f32], windows: &[CdsWindow], window: usize) -> Vec<ReadingFrame> {
+pub fn refine(
+    sequence: &[u8],
+    probabilities: &[f32],
+    windows: &[CdsWindow],
+    window: usize,
+    code: GeneticCode,
+) -> Vec<ReadingFrame> {
     if windows.is_empty() {
         return Vec::new();
     }
-    let all = reading_frames(sequence, probabilities, window);
+    let all = reading_frames(sequence, probabilities, window, code);
     let sum = |frame: &ReadingFrame| {
         let ends = usize::from(frame.has_start) + usize::from(frame.has_stop);
         frame.mean_probability * (frame.end - frame.start + 3 * ends) as f64
@@ -145,47 +258,11 @@ pub fn refine(sequence: &[u8], probabilities: &[f32], windows: &[CdsWindow], win
     chosen
 }
 
-/// A run of codons without a stop but the last.
-struct Stretch {
-    /// Its first codon.
-    first: usize,
-    /// Past its stop codon, or the length of the transcript.
-    end: usize,
-    /// Its first AUG.
-    start_codon: Option<usize>,
-    has_stop: bool,
-}
-
-impl Stretch {
-    /// The reading frame of this stretch, if it has one.
-    fn reading_frame(&self, sums: &Sums, window: usize) -> Option<ReadingFrame> {
-        // A stretch that begins with the transcript may have begun before it.
-        let open = self.first < 3 && self.start_codon != Some(self.first);
-        let before = self.start_codon.unwrap_or(self.end);
-        let codes_before = sums.of(0, before) - before as f64 / 2.0 > window as f64;
-        let (start, phase, has_start) = match self.start_codon {
-            Some(position) if !(open && codes_before) => (position, 0, true),
-            _ if open => (0, self.first, false),
-            _ => return None,
-        };
-        let coding_end = if self.has_stop { self.end - 3 } else { self.end };
-        // At least one whole codon.
-        (coding_end >= start + phase + 3).then(|| ReadingFrame {
-            start,
-            end: self.end,
-            phase,
-            has_start,
-            has_stop: self.has_stop,
-            mean_probability: sums.of(start, self.end) / (self.end - start) as f64,
-        })
-    }
-}
-
 /// Sums of probabilities over any range.
-struct Sums(Vec<f64>);
+pub(super) struct Sums(Vec<f64>);
 
 impl Sums {
-    fn new(probabilities: &[f32]) -> Self {
+    pub(super) fn new(probabilities: &[f32]) -> Self {
         let mut sum = 0.0;
         let running = probabilities.iter().map(|&probability| {
             sum += f64::from(probability);
@@ -194,7 +271,7 @@ impl Sums {
         Self(std::iter::once(0.0).chain(running).collect())
     }
 
-    fn of(&self, start: usize, end: usize) -> f64 {
+    pub(super) fn of(&self, start: usize, end: usize) -> f64 {
         self.0[end] - self.0[start]
     }
 }
@@ -204,13 +281,17 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    fn code() -> GeneticCode {
+        GeneticCode::default()
+    }
+
     fn window(start: usize, end: usize) -> CdsWindow {
         CdsWindow { start, end, mean_probability: 1.0 }
     }
 
     /// The refined frames of a transcript whose bases all have one probability.
     fn even(sequence: &str, probability: f32, windows: &[CdsWindow]) -> Vec<ReadingFrame> {
-        refine(sequence.as_bytes(), &vec![probability; sequence.len()], windows, 6)
+        refine(sequence.as_bytes(), &vec![probability; sequence.len()], windows, 6, code())
     }
 
     #[test]
@@ -221,7 +302,7 @@ mod tests {
         let expected =
             ReadingFrame { start: 3, end: 18, phase: 0, has_start: true, has_stop: true, mean_probability: 0.25 };
         assert_eq!(found, [expected]);
-        assert_eq!(found[0].protein(sequence.as_bytes()), b"MLTD");
+        assert_eq!(found[0].protein(sequence.as_bytes(), code()), b"MLTD");
         assert_eq!(found[0].completeness(), "complete");
     }
 
@@ -239,7 +320,7 @@ mod tests {
         assert_eq!((frame.start, frame.end, frame.phase), (0, 19, 0));
         assert_eq!((frame.has_start, frame.has_stop, frame.completeness()), (false, false, "internal"));
         // The last codon is cut, so that it is no part of the protein.
-        assert_eq!(frame.protein(sequence.as_bytes()), b"AEAQLK");
+        assert_eq!(frame.protein(sequence.as_bytes(), code()), b"AEAQLK");
     }
 
     #[test]
@@ -247,14 +328,14 @@ mod tests {
         // In frame 1 from the first base: coding bases, then AUG and stop. The other frames have stops all along.
         let sequence = format!("C{}AUGGCUUAAC", "CUAACUGAC".repeat(3));
         let coding = vec![1.0; sequence.len()];
-        let found = refine(sequence.as_bytes(), &coding, &[window(0, 37)], 10);
+        let found = refine(sequence.as_bytes(), &coding, &[window(0, 37)], 10, code());
         assert_eq!((found[0].start, found[0].end, found[0].phase), (0, 37, 1));
         assert_eq!(found[0].completeness(), "5prime_partial");
-        assert_eq!(found[0].protein(sequence.as_bytes()), b"LTDLTDLTDMA");
+        assert_eq!(found[0].protein(sequence.as_bytes(), code()), b"LTDLTDLTDMA");
         // The same bases without evidence before the AUG.
         let mut unsure = coding;
         unsure[..28].fill(0.5);
-        let found = refine(sequence.as_bytes(), &unsure, &[window(0, 37)], 10);
+        let found = refine(sequence.as_bytes(), &unsure, &[window(0, 37)], 10, code());
         assert_eq!((found[0].start, found[0].end, found[0].completeness()), (28, 37, "complete"));
     }
 
@@ -264,7 +345,7 @@ mod tests {
         let with = |run: usize| {
             let sequence = format!("AUG{coding}{}{coding}UAACCC", "N".repeat(run));
             let found = even(&sequence, 1.0, &[window(0, sequence.len())]);
-            (found[0].start, found[0].end, found[0].completeness(), found[0].protein(sequence.as_bytes()))
+            (found[0].start, found[0].end, found[0].completeness(), found[0].protein(sequence.as_bytes(), code()))
         };
         let protein = |before: &str, unknown: &str| format!("{before}{}{unknown}{}", "A".repeat(20), "A".repeat(20));
         assert_eq!(with(3), (0, 129, "complete", protein("M", "X").into_bytes()));
@@ -280,10 +361,27 @@ mod tests {
     }
 
     #[test]
+    fn start_codons_of_the_table_and_what_they_mean() {
+        // GUG, then AUG in the same frame; the other frames have stops all along.
+        let sequence = b"CCUAGUGCUAACUGACAUGCUAACUGACUAACCC";
+        let bacterial = GeneticCode::ncbi(11, true).expect("a table of NCBI's");
+        let starts = |code| -> Vec<usize> {
+            open_frames(sequence, code).iter().filter(|frame| frame.has_start).map(|frame| frame.start).collect()
+        };
+        assert!(starts(bacterial).contains(&4) && !starts(code()).contains(&4));
+        let all = open_frames(sequence, bacterial);
+        let found = all.iter().find(|frame| frame.start == 4).expect("the frame from GUG");
+        assert_eq!(found.with_probability(1.0).protein(sequence, bacterial)[0], b'M');
+    }
+
+    #[test]
     fn too_little_is_no_reading_frame() {
         for sequence in ["", "A", "AU", "UAA", "AUGUAA"] {
             let found = even(sequence, 1.0, &[window(0, sequence.len())]);
-            assert!(found.iter().all(|frame| !frame.protein(sequence.as_bytes()).is_empty()), "{sequence}: {found:?}");
+            assert!(
+                found.iter().all(|frame| !frame.protein(sequence.as_bytes(), code()).is_empty()),
+                "{sequence}: {found:?}"
+            );
         }
         assert!(even("A", 1.0, &[window(0, 1)]).is_empty());
         assert!(even("AUGGCUUAA", 1.0, &[]).is_empty());
@@ -297,13 +395,13 @@ mod tests {
             width in 1_usize..40,
         ) {
             let probabilities = &seed[..letters.len()];
-            for frame in reading_frames(&letters, probabilities, width) {
+            for frame in reading_frames(&letters, probabilities, width, code()) {
                 let first = frame.start + frame.phase;
                 prop_assert!(frame.end <= letters.len() && first + 3 <= frame.end);
                 let inside: Vec<_> = codons(&letters[..frame.end], first).collect();
-                prop_assert_eq!(frame.has_start, is_start(inside[0].1));
-                prop_assert_eq!(frame.has_stop, is_stop(inside[inside.len() - 1].1) && (frame.end - first) % 3 == 0);
-                prop_assert_eq!(inside.iter().filter(|(_, codon)| is_stop(codon)).count(), usize::from(frame.has_stop));
+                prop_assert_eq!(frame.has_start, code().is_start(inside[0].1));
+                prop_assert_eq!(frame.has_stop, code().is_stop(inside[inside.len() - 1].1) && (frame.end - first) % 3 == 0);
+                prop_assert_eq!(inside.iter().filter(|(_, codon)| code().is_stop(codon)).count(), usize::from(frame.has_stop));
                 let begins = readable_parts(&letters).iter().any(|part| part.start == frame.start);
                 let ends = readable_parts(&letters).iter().any(|part| part.end == frame.end);
                 prop_assert!(frame.has_start || (begins && frame.phase < 3));
@@ -315,7 +413,7 @@ mod tests {
                 let mean = probabilities[frame.start..frame.end].iter().map(|&p| f64::from(p)).sum::<f64>()
                     / (frame.end - frame.start) as f64;
                 prop_assert!((frame.mean_probability - mean).abs() < 1e-9);
-                prop_assert!(!frame.protein(&letters).contains(&b'*'));
+                prop_assert!(!frame.protein(&letters, code()).contains(&b'*'));
             }
         }
     }

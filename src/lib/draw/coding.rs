@@ -5,7 +5,7 @@ use std::fmt::Write;
 use super::axis::{number_step, numbered};
 use super::svg::{GREY, PALE, Svg, number, shortened};
 use crate::decode::coding::CdsWindow;
-use crate::decode::codon::{codons, is_start, is_stop};
+use crate::decode::genetic_code::{GeneticCode, codons};
 use crate::decode::reading_frame::ReadingFrame;
 
 const MARGIN: f64 = 24.0;
@@ -38,6 +38,8 @@ pub struct CodingPicture<'a> {
     pub id: &'a str,
     /// Upper-case RNA letters.
     pub sequence: &'a [u8],
+    /// Which codons begin and end a reading frame.
+    pub code: GeneticCode,
     /// Of each base to be coding.
     pub probabilities: &'a [f32],
     /// Least mean probability of a window.
@@ -174,9 +176,9 @@ impl CodingPicture<'_> {
         let (mut starts, mut stops) = (String::new(), String::new());
         for (position, codon) in codons(self.sequence, frame) {
             let x = number(left + self.at(position + 1));
-            if is_start(codon) {
+            if self.code.is_start(codon) {
                 let _ = write!(starts, "M{x} {}v-6", number(middle - BAR / 2.0));
-            } else if is_stop(codon) {
+            } else if self.code.is_stop(codon) {
                 let _ = write!(stops, "M{x} {}v{}", number(middle - BAR / 2.0), number(BAR));
             }
         }

@@ -170,11 +170,12 @@ fn short_and_long_rnas() {
         assert!(count(&dots, "line") > 0 && dots.len() < 1_000_000);
 
         let windows = cds_windows(&probabilities, 30, 0.5);
-        let frames = reading_frames(&sequence, &probabilities, 30);
-        let chosen = refine(&sequence, &probabilities, &windows, 30);
+        let code = crate::decode::genetic_code::GeneticCode::default();
+        let frames = reading_frames(&sequence, &probabilities, 30, code);
+        let chosen = refine(&sequence, &probabilities, &windows, 30, code);
         let (windows, frames, chosen) = (windows.as_slice(), frames.as_slice(), chosen.as_slice());
         let (id, sequence, threshold, probabilities) = ("x", sequence.as_slice(), 0.5, probabilities.as_slice());
-        let coding = CodingPicture { id, sequence, probabilities, threshold, windows, frames, chosen }.draw();
+        let coding = CodingPicture { id, sequence, code, probabilities, threshold, windows, frames, chosen }.draw();
         assert!(count(&coding, "path") > 0 && coding.len() < 1_000_000);
     }
 }

@@ -11,29 +11,46 @@ use super::gff3::coding_sequence_name;
 use super::number;
 use crate::decode::coding::CdsWindow;
 use crate::decode::reading_frame::ReadingFrame;
+use crate::sequence::Strand;
 
 /// BED's score for a probability: 1000 times as much, rounded, within 0 and 1000.
 pub fn score(probability: f64) -> u16 {
     (probability * 1000.0).round().clamp(0.0, 1000.0) as u16
 }
 
-/// Writes one BED6 line on the forward strand.
+/// Writes one BED6 line; `range` is on the forward strand.
 fn write_line(
     output: &mut impl Write,
     sequence_name: &str,
-    range: std::ops::Range<usize>,
+    range: (usize, usize),
     name: &str,
     probability: f64,
+    strand: Strand,
 ) -> io::Result<()> {
-    writeln!(output, "{sequence_name}\t{}\t{}\t{name}\t{}\t+", range.start, range.end, score(probability))
+    let ((start, end), score, strand) = (range, score(probability), strand.as_str());
+    writeln!(output, "{sequence_name}\t{start}\t{end}\t{name}\t{score}\t{strand}")
 }
 
-/// Writes the CDS windows of a transcript: name is the transcript's id, score 1000 times the mean probability.
+/// Writes the CDS windows of a strand of a transcript of `length` bases, in the order of the forward strand: name is the
+/// transcript's id, score 1000 times the mean probability.
 ///
 /// # Errors
 /// Those of the output.
-pub fn write_cds_windows(output: &mut impl Write, id: &str, windows: &[CdsWindow]) -> io::Result<()> {
-    windows.iter().try_for_each(|window| write_line(output, id, window.start..window.end, id, window.mean_probability))
+pub fn write_cds_windows(
+    output: &mut impl Write,
+    id: &str,
+    length: usize,
+    windows: &[CdsWindow],
+    strand: Strand,
+) -> io::Result<()> {
+    let mut write = |window: &CdsWindow| {
+        let range = strand.on_forward(window.start, window.end, length);
+        write_line(output, id, range, id, window.mean_probability, strand)
+    };
+    match strand {
+        Strand::Forward => windows.iter().try_for_each(&mut write),
+        Strand::Reverse => windows.iter().rev().try_for_each(&mut write),
+    }
 }
 
 /// What a coding sequence is called: `ID.cdsN`, and where it is incomplete `:5prime_partial`, `:3prime_partial` or
@@ -46,14 +63,22 @@ fn reading_frame_name(id: &str, index: usize, frame: &ReadingFrame) -> String {
     }
 }
 
-/// Writes the coding sequences of a transcript, stop codons included; score is 1000 times the mean probability.
+/// Writes the coding sequences of a strand of a transcript of `length` bases, stop codons included; score is 1000 times
+/// the mean probability.
 ///
 /// # Errors
 /// Those of the output.
-pub fn write_reading_frames(output: &mut impl Write, id: &str, frames: &[ReadingFrame]) -> io::Result<()> {
+pub fn write_reading_frames(
+    output: &mut impl Write,
+    id: &str,
+    length: usize,
+    frames: &[ReadingFrame],
+    strand: Strand,
+) -> io::Result<()> {
     frames.iter().enumerate().try_for_each(|(index, frame)| {
         let name = reading_frame_name(id, index, frame);
-        write_line(output, id, frame.start..frame.end, &name, frame.mean_probability)
+        let range = strand.on_forward(frame.start, frame.end, length);
+        write_line(output, id, range, &name, frame.mean_probability, strand)
     })
 }
 
@@ -67,11 +92,13 @@ pub fn write_thick_reading_frames(
     id: &str,
     length: usize,
     frames: &[ReadingFrame],
+    strand: Strand,
 ) -> io::Result<()> {
     frames.iter().enumerate().try_for_each(|(index, frame)| {
         let (name, score) = (reading_frame_name(id, index, frame), score(frame.mean_probability));
-        let (start, end) = (frame.start, frame.end);
-        writeln!(output, "{id}\t0\t{length}\t{name}\t{score}\t+\t{start}\t{end}\t0\t1\t{length},\t0,")
+        let (start, end) = strand.on_forward(frame.start, frame.end, length);
+        let strand = strand.as_str();
+        writeln!(output, "{id}\t0\t{length}\t{name}\t{score}\t{strand}\t{start}\t{end}\t0\t1\t{length},\t0,")
     })
 }
 
@@ -86,7 +113,7 @@ pub fn write_target_site(
     mirna: &str,
     probability: f32,
 ) -> io::Result<()> {
-    write_line(output, target, range, mirna, f64::from(probability))
+    write_line(output, target, (range.start, range.end), mirna, f64::from(probability), Strand::Forward)
 }
 
 /// Writes a value per base as bedGraph (`id start end value`), the first of them for the base `first`: neighbours whose 6

@@ -13,6 +13,7 @@ use percent_encoding::{AsciiSet, CONTROLS, NON_ALPHANUMERIC, utf8_percent_encode
 
 use super::number;
 use crate::decode::reading_frame::ReadingFrame;
+use crate::sequence::Strand;
 
 /// The first line of a file.
 pub const HEADER: &str = "##gff-version 3.1.26";
@@ -45,25 +46,39 @@ pub fn coding_sequence_name(id: &str, number: usize) -> String {
 ///
 /// # Errors
 /// Those of the output.
-pub fn write_transcript(output: &mut impl Write, id: &str, length: usize, frames: &[ReadingFrame]) -> io::Result<()> {
+pub fn write_transcript(
+    output: &mut impl Write,
+    id: &str,
+    length: usize,
+    frames: &[ReadingFrame],
+    strand: Strand,
+) -> io::Result<()> {
     if frames.is_empty() {
         return Ok(());
     }
     let sequence = utf8_percent_encode(id, IN_SEQUENCE_NAMES).to_string();
     let name = utf8_percent_encode(id, IN_ATTRIBUTES).to_string();
     writeln!(output, "##sequence-region {sequence} 1 {length}")?;
-    writeln!(output, "{sequence}\trnaret\tmRNA\t1\t{length}\t.\t+\t.\tID={name};Name={name}")?;
+    let sign = strand.as_str();
+    writeln!(output, "{sequence}\trnaret\tmRNA\t1\t{length}\t.\t{sign}\t.\tID={name};Name={name}")?;
     for (index, frame) in frames.iter().enumerate() {
         let own = coding_sequence_name(&name, index + 1);
-        let (start, end, score) = (frame.start + 1, frame.end, number::format(frame.mean_probability));
-        write!(output, "{sequence}\trnaret\tCDS\t{start}\t{end}\t{score}\t+\t{}\tID={own};Parent={name}", frame.phase)?;
+        let (start, end) = strand.on_forward(frame.start, frame.end, length);
+        let (start, score) = (start + 1, number::format(frame.mean_probability));
+        let phase = frame.phase;
+        write!(output, "{sequence}\trnaret\tCDS\t{start}\t{end}\t{score}\t{sign}\t{phase}\tID={own};Parent={name}")?;
         if !(frame.has_start && frame.has_stop) {
             output.write_all(b";partial=true")?;
         }
-        if !frame.has_start {
+        // The lower end is where a coding sequence of the reverse strand stops.
+        let (has_lower, has_upper) = match strand {
+            Strand::Forward => (frame.has_start, frame.has_stop),
+            Strand::Reverse => (frame.has_stop, frame.has_start),
+        };
+        if !has_lower {
             write!(output, ";start_range=.,{start}")?;
         }
-        if !frame.has_stop {
+        if !has_upper {
             write!(output, ";end_range={end},.")?;
         }
         output.write_all(b"\n")?;

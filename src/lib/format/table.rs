@@ -6,14 +6,15 @@
 //! | structures | `id` `length` `sequence` `structure` (dot-bracket) `pairs` (their number) |
 //! | pairs | `id` `i` `j` `probability` (i < j, 1-based) |
 //! | relatives | `id` `relative` (a known structure's id) `identity` `aligned` `covered` `kept` (parts, 0 to 1) |
-//! | coding summary | `id` `length` `coding_potential` `label` (`mRNA` or `lncRNA`); `NA` where there is none |
+//! | coding summary | `id` `length` `coding_potential` `label` (`mRNA` or `lncRNA`) `state` (`complete`, `5_prime_cut`, `3_prime_cut`, `both_cut` or `none`) `strand` `orf_start` `orf_end` (0-based, half-open) `orf_length` `orf_coverage`; `NA` where there is none |
 //! | target sites | `mirna` `target` `start` `end` (0-based, half-open) `seed_type` `probability` (`NA` where the site is not judged) |
 
 use std::io::{self, Write};
 
 use super::{dot_bracket, number, structure::Structure};
 use crate::{
-    decode::{base_pairs::Candidate, coding::TranscriptLabel, target_site::SeedType},
+    decode::{base_pairs::Candidate, coding::TranscriptLabel, reading_frame::ReadingFrame, target_site::SeedType},
+    predict::coding::CodingPrediction,
     relatives::Relative,
 };
 
@@ -24,7 +25,8 @@ pub const PAIR_HEADER: &str = "id\ti\tj\tprobability";
 /// Header row of the table of relatives.
 pub const RELATIVE_HEADER: &str = "id\trelative\tidentity\taligned\tcovered\tkept";
 /// Header row of the coding summary.
-pub const CODING_HEADER: &str = "id\tlength\tcoding_potential\tlabel";
+pub const CODING_HEADER: &str =
+    "id\tlength\tcoding_potential\tlabel\tstate\tstrand\torf_start\torf_end\torf_length\torf_coverage";
 /// Header row of the table of target sites.
 pub const TARGET_SITE_HEADER: &str = "mirna\ttarget\tstart\tend\tseed_type\tprobability";
 
@@ -53,7 +55,8 @@ pub fn write_pair(output: &mut impl Write, id: &str, pair: &Candidate) -> io::Re
 /// Stands where there is no number or word.
 pub const MISSING: &str = "NA";
 
-/// Writes a row of the coding summary, with the coding potential and the label where there are some.
+/// Writes a row of the coding summary: what the transcript is, what of its coding sequence is there, and its most
+/// probable open reading frame, coding or not.
 ///
 /// # Errors
 /// Those of the output.
@@ -61,16 +64,27 @@ pub fn write_coding(
     output: &mut impl Write,
     id: &str,
     length: usize,
-    coding_potential: Option<f64>,
     label: Option<TranscriptLabel>,
+    prediction: &CodingPrediction,
 ) -> io::Result<()> {
     let mut row = Vec::new();
     write!(row, "{id}\t{length}\t")?;
-    match coding_potential {
-        Some(coding_potential) => number::append(&mut row, coding_potential),
+    match prediction.potential {
+        Some(potential) => number::append(&mut row, potential),
         None => row.extend_from_slice(MISSING.as_bytes()),
     }
-    writeln!(row, "\t{}", label.map_or(MISSING, TranscriptLabel::as_str))?;
+    let state = prediction.coding_sequences.first().map_or("none", ReadingFrame::state);
+    let label = label.map_or(MISSING, TranscriptLabel::as_str);
+    write!(row, "\t{label}\t{state}\t{}\t", prediction.strand.as_str())?;
+    match prediction.coding_sequences.first().or(prediction.frames.first()) {
+        Some(frame) => {
+            let (start, end) = prediction.strand.on_forward(frame.start, frame.end, length);
+            write!(row, "{start}\t{end}\t{}\t", end - start)?;
+            number::append(&mut row, (end - start) as f64 / length as f64);
+            writeln!(row)?;
+        }
+        None => writeln!(row, "{MISSING}\t{MISSING}\t{MISSING}\t{MISSING}")?,
+    }
     output.write_all(&row)
 }
 

@@ -13,8 +13,11 @@ use crate::{
     decode::{
         base_pairs::Candidate,
         coding::{CdsWindow, TranscriptLabel},
+        reading_frame::ReadingFrame,
         target_site::SeedType,
     },
+    predict::coding::CodingPrediction,
+    sequence::Strand,
 };
 
 const FORMATS: [StructureFormat; 4] =
@@ -384,14 +387,32 @@ fn a_reader_stops_at_its_first_error() {
 fn rows_of_the_tables() {
     let pair = Candidate { i: 0, j: 9, probability: 0.123_456_79 };
     assert_eq!(text(|output| table::write_pair(output, "a", &pair)), "a\t1\t10\t0.123457\n");
-    let row =
-        text(|output| table::write_coding(output, "a", 300, Some(1.0 / 3.0), Some(TranscriptLabel::LongNonCodingRna)));
-    assert_eq!(row, "a\t300\t0.333333\tlncRNA\n");
+    let frame = ReadingFrame { start: 0, end: 75, phase: 2, has_start: false, has_stop: true, mean_probability: 0.5 };
+    let prediction = CodingPrediction {
+        strand: Strand::Reverse,
+        sequence: vec![b'A'; 300],
+        stretches: Vec::new(),
+        doubt: None,
+        probabilities: vec![0.5; 300],
+        potential: Some(1.0 / 3.0),
+        windows: Vec::new(),
+        frames: vec![frame],
+        coding_sequences: Vec::new(),
+    };
+    let label = Some(TranscriptLabel::LongNonCodingRna);
+    let row = text(|output| table::write_coding(output, "a", 300, label, &prediction));
+    assert_eq!(row, "a\t300\t0.333333\tlncRNA\tnone\t-\t225\t300\t75\t0.25\n");
+    let prediction = CodingPrediction { coding_sequences: vec![frame], ..prediction };
+    let row = text(|output| table::write_coding(output, "a", 300, Some(TranscriptLabel::MessengerRna), &prediction));
+    assert_eq!(row, "a\t300\t0.333333\tmRNA\t5_prime_cut\t-\t225\t300\t75\t0.25\n");
+    let nothing = CodingPrediction { potential: None, frames: vec![], coding_sequences: vec![], ..prediction };
+    let row = text(|output| table::write_coding(output, "a", 300, None, &nothing));
+    assert_eq!(row, "a\t300\tNA\tNA\tnone\t-\tNA\tNA\tNA\tNA\n");
     let row = text(|output| table::write_target_site(output, "let-7a", "t", 4..44, SeedType::SevenMerM8, Some(0.5)));
     assert_eq!(row, "let-7a\tt\t4\t44\t7mer-m8\t0.5\n");
     for (header, row) in [
         (table::PAIR_HEADER, "a\t1\t10\t0.123457"),
-        (table::CODING_HEADER, "a\t300\t0.333333\tlncRNA"),
+        (table::CODING_HEADER, "a\t300\t0.333333\tlncRNA\tnone\t-\t225\t300\t75\t0.25"),
         (table::TARGET_SITE_HEADER, "let-7a\tt\t4\t44\t7mer-m8\t0.5"),
     ] {
         assert_eq!(header.split('\t').count(), row.split('\t').count());
@@ -405,7 +426,7 @@ fn bed_lines_are_what_noodles_reads() {
         CdsWindow { start: 99, end: 300, mean_probability: 0.999_6 },
     ];
     let mut bed = Vec::new();
-    bed::write_cds_windows(&mut bed, "ENST00000269305.9|TP53", &windows).unwrap();
+    bed::write_cds_windows(&mut bed, "ENST00000269305.9|TP53", 300, &windows, Strand::Forward).unwrap();
     bed::write_target_site(&mut bed, "NM_000546.6", 12..52, "hsa-let-7a-5p", 0.25).unwrap();
     assert_eq!(
         String::from_utf8_lossy(&bed),

@@ -5,31 +5,116 @@ use std::ops::Range;
 use super::check_finite;
 use crate::Result;
 use crate::decode::coding::{CdsWindow, cds_windows};
-use crate::decode::stretches::{Reading, read};
+use crate::decode::genetic_code::GeneticCode;
+use crate::decode::reading_frame::{ReadingFrame, reading_frames, refine};
+use crate::decode::stretches::{LEAST_LENGTH, Reading, read};
 use crate::model::heads::coding::CodingHead;
 use crate::model::{Encode, Model};
-use crate::sequence::{Doubt, Record};
+use crate::sequence::alphabet::reverse_complement;
+use crate::sequence::{Doubt, Record, Strand};
 
-/// What the model says of a transcript.
+/// Which strand of a transcript is read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum StrandChoice {
+    /// The sequence as it stands
+    #[default]
+    Forward,
+    /// Its reverse complement
+    Reverse,
+    /// That of the two with the greater coding potential
+    Both,
+}
+
+/// How transcripts are judged.
+#[derive(Clone, Copy, Debug)]
+pub struct CodingRules {
+    /// Bases per window.
+    pub window: usize,
+    /// Least mean probability of a coding window, and least potential of an mRNA.
+    pub threshold: f64,
+    /// Start and stop codons.
+    pub code: GeneticCode,
+    /// Bases of the shortest coding sequence, the stop codon included.
+    pub min_length: usize,
+    /// Which strand is read.
+    pub strand: StrandChoice,
+}
+
+impl Default for CodingRules {
+    /// Those of `rnaret-coding` without options.
+    fn default() -> Self {
+        let (code, strand) = (GeneticCode::default(), StrandChoice::Forward);
+        Self { window: 30, threshold: 0.5, code, min_length: 6, strand }
+    }
+}
+
+/// What the model says of one strand of a transcript. All positions are on that strand.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CodingPrediction {
+    /// The strand.
+    pub strand: Strand,
+    /// Its sequence.
+    pub sequence: Vec<u8>,
     /// The stretches that were read.
     pub stretches: Vec<Range<usize>>,
     /// Why the transcript has no label.
     pub doubt: Option<Doubt>,
     /// Probability of each base that it codes. 0 for an N, and for all bases outside the stretches.
     pub probabilities: Vec<f32>,
-    /// The coding potential: the greatest of those of the stretches, since a transcript is an mRNA where a part of it is a part
-    /// of one. `None` where there are none.
+    /// The coding potential: the probability to be an mRNA or a part of one, or with a model that does not tell the mean
+    /// probability of the best window. The greatest of those of the stretches, since a transcript is an mRNA where a part of
+    /// it is a part of one. `None` where there are none.
     pub potential: Option<f64>,
+    /// The windows whose mean probability reaches the threshold, within stretches of at least a window: see
+    /// [`cds_windows`].
+    pub windows: Vec<CdsWindow>,
+    /// The open reading frames that are long enough, the one that most probably codes first; of the stretch with the greatest
+    /// potential before those of others.
+    pub frames: Vec<ReadingFrame>,
+    /// The coding sequences among them: of a calibrated model the first of each stretch that is an mRNA or a part of one; of
+    /// others those that stand for the windows.
+    pub coding_sequences: Vec<ReadingFrame>,
 }
 
-/// Predictions for `records`, by all threads of the current rayon pool; `window` is the number of bases by which heads
-/// that do not judge whole transcripts have them judged.
+/// Predictions for `records`, by all threads of the current rayon pool.
 ///
 /// # Errors
 /// Where the model runs out of memory or gives numbers that are not finite, or a record's tokens are of another k.
-pub fn predict(model: &Model, head: &CodingHead, records: &[Record], window: usize) -> Result<Vec<CodingPrediction>> {
+pub fn predict(
+    model: &Model,
+    head: &CodingHead,
+    records: &[Record],
+    rules: &CodingRules,
+) -> Result<Vec<CodingPrediction>> {
+    let forward = || of_strand(model, head, records, rules, Strand::Forward);
+    let reverse = || {
+        let turned: Vec<Record> = records.iter().map(turned).collect();
+        of_strand(model, head, &turned, rules, Strand::Reverse)
+    };
+    match rules.strand {
+        StrandChoice::Forward => forward(),
+        StrandChoice::Reverse => reverse(),
+        StrandChoice::Both => {
+            let better = |(forward, reverse): (CodingPrediction, CodingPrediction)| {
+                if reverse.potential > forward.potential { reverse } else { forward }
+            };
+            Ok(forward()?.into_iter().zip(reverse()?).map(better).collect())
+        }
+    }
+}
+
+/// The other strand of a record. Tokens that were given are of the forward strand, so that they are made anew.
+fn turned(record: &Record) -> Record {
+    Record { sequence: reverse_complement(&record.sequence), tokens: None, ..record.clone() }
+}
+
+fn of_strand(
+    model: &Model,
+    head: &CodingHead,
+    records: &[Record],
+    rules: &CodingRules,
+    strand: Strand,
+) -> Result<Vec<CodingPrediction>> {
     let readings: Vec<Reading> = records.iter().map(|record| read(&record.sequence)).collect();
     let parts: Vec<Vec<Range<usize>>> = readings.iter().map(|reading| reading.stretches.clone()).collect();
     let features = model.encoder.features(&model.inputs_of_parts(records, &parts)?)?;
@@ -41,42 +126,107 @@ pub fn predict(model: &Model, head: &CodingHead, records: &[Record], window: usi
         check_finite(&record.id, &found.bases[range])?;
     }
     let mut read_stretches = features.ranges().enumerate();
-    let predictions = records.iter().zip(readings).map(|(record, Reading { stretches, doubt })| {
-        let mut probabilities = vec![0.0; record.len()];
-        let mut potential: Option<f64> = None;
-        for (stretch, (index, range)) in stretches.iter().zip(&mut read_stretches) {
-            let of_stretch = found.potential(index, range.clone(), window);
-            check_finite(&record.id, &[of_stretch as f32])?;
-            potential = Some(potential.map_or(of_stretch, |other| other.max(of_stretch)));
-            probabilities[stretch.clone()].copy_from_slice(&found.bases[range]);
+    let predictions = records.iter().zip(readings).map(|(record, reading)| {
+        let mut judged = Vec::new();
+        for (stretch, (index, range)) in reading.stretches.iter().zip(&mut read_stretches) {
+            let potential = found.potential(index, range.clone(), rules.window);
+            check_finite(&record.id, &[potential as f32])?;
+            let sequence = &record.sequence[stretch.clone()];
+            judged.push(judge(model, rules, sequence, &found.bases[range], potential));
         }
-        // An N never codes.
-        let unknown = record.sequence.iter().zip(&mut probabilities).filter(|(letter, _)| **letter == b'N');
-        unknown.for_each(|(_, probability)| *probability = 0.0);
-        Ok(CodingPrediction { stretches, doubt, probabilities, potential })
+        Ok(put_together(record, reading, judged, strand))
     });
     predictions.collect()
+}
+
+/// What is said of one stretch; positions are within it.
+struct JudgedStretch {
+    potential: f64,
+    probabilities: Vec<f32>,
+    windows: Vec<CdsWindow>,
+    frames: Vec<ReadingFrame>,
+    coding_sequences: Vec<ReadingFrame>,
+}
+
+/// Judges a stretch, given what the network says of it.
+fn judge(model: &Model, rules: &CodingRules, sequence: &[u8], network: &[f32], potential: f64) -> JudgedStretch {
+    let CodingRules { window, threshold, code, min_length, .. } = *rules;
+    let long_enough = |frames: Vec<ReadingFrame>| -> Vec<ReadingFrame> {
+        frames.into_iter().filter(|frame| frame.end - frame.start >= min_length).collect()
+    };
+    // An N never codes.
+    let without_unknown = |probabilities: &[f32]| -> Vec<f32> {
+        let known = |(letter, probability): (&u8, &f32)| if *letter == b'N' { 0.0 } else { *probability };
+        sequence.iter().zip(probabilities).map(known).collect()
+    };
+    let windows_of = |probabilities: &[f32]| match sequence.len() >= window {
+        true => cds_windows(probabilities, window, threshold),
+        false => Vec::new(),
+    };
+    match &model.weights.calibration {
+        Some(calibration) => {
+            let judged = calibration.judge(sequence, network, potential, code);
+            let frames = judged.reading_frames(min_length);
+            let probabilities = without_unknown(&judged.bases);
+            // Shorter ones than the model was trained with look coding as a whole sooner than in their bases.
+            let sure = |frame: &&ReadingFrame| {
+                let is_long = sequence.len() >= LEAST_LENGTH;
+                judged.potential >= threshold && (is_long || frame.mean_probability >= threshold)
+            };
+            let coding_sequences = frames.iter().take(1).filter(sure).copied().collect();
+            let windows = windows_of(&probabilities);
+            JudgedStretch { potential: judged.potential, probabilities, windows, frames, coding_sequences }
+        }
+        None => {
+            let probabilities = without_unknown(network);
+            let mut frames = long_enough(reading_frames(sequence, &probabilities, window, code));
+            let expected = |frame: &ReadingFrame| frame.mean_probability * (frame.end - frame.start) as f64;
+            frames.sort_by(|a, b| expected(b).total_cmp(&expected(a)));
+            let windows = windows_of(&probabilities);
+            let coding_sequences = long_enough(refine(sequence, &probabilities, &windows, window, code));
+            JudgedStretch { potential, probabilities, windows, frames, coding_sequences }
+        }
+    }
+}
+
+/// What the stretches of a record say of the whole.
+fn put_together(record: &Record, reading: Reading, judged: Vec<JudgedStretch>, strand: Strand) -> CodingPrediction {
+    let Reading { stretches, doubt } = reading;
+    let mut probabilities = vec![0.0; record.len()];
+    let (mut windows, mut ranked) = (Vec::new(), Vec::new());
+    for (stretch, judged) in stretches.iter().zip(judged) {
+        let start = stretch.start;
+        probabilities[stretch.clone()].copy_from_slice(&judged.probabilities);
+        let moved = |found: CdsWindow| CdsWindow { start: start + found.start, end: start + found.end, ..found };
+        windows.extend(judged.windows.into_iter().map(moved));
+        let moved = |frames: Vec<ReadingFrame>| -> Vec<ReadingFrame> {
+            frames.into_iter().map(|frame| frame.moved_by(start)).collect()
+        };
+        ranked.push((judged.potential, moved(judged.frames), moved(judged.coding_sequences)));
+    }
+    ranked.sort_by(|a, b| b.0.total_cmp(&a.0));
+    CodingPrediction {
+        strand,
+        sequence: record.sequence.clone(),
+        stretches,
+        doubt,
+        probabilities,
+        potential: ranked.first().map(|best| best.0),
+        windows,
+        frames: ranked.iter().flat_map(|stretch| stretch.1.iter().copied()).collect(),
+        coding_sequences: ranked.iter().flat_map(|stretch| stretch.2.iter().copied()).collect(),
+    }
 }
 
 /// About how many bytes [`predict`] takes at most for `records`.
 pub fn memory(model: &Model, head: &CodingHead, records: &[Record]) -> u64 {
     let bases: usize = records.iter().map(Record::len).sum();
-    // Tokens, letters, and the probabilities twice.
-    model.encoder.memory(bases) + head.memory(bases) + 16 * bases as u64
+    // Tokens, letters, the probabilities and their sums, and the open reading frames with what speaks for them: one in some
+    // twenty bases.
+    model.encoder.memory(bases) + head.memory(bases) + 96 * bases as u64
 }
 
 impl CodingPrediction {
-    /// The coding windows, which lie within stretches of at least `window` bases: see [`cds_windows`].
-    pub fn windows(&self, window: usize, threshold: f64) -> Vec<CdsWindow> {
-        let of_stretch = |stretch: &Range<usize>| {
-            let start = stretch.start;
-            let moved =
-                move |found: CdsWindow| CdsWindow { start: start + found.start, end: start + found.end, ..found };
-            cds_windows(&self.probabilities[stretch.clone()], window, threshold).into_iter().map(moved)
-        };
-        self.stretches.iter().filter(|stretch| stretch.len() >= window).flat_map(of_stretch).collect()
-    }
-
     /// The runs of bases for which there is a probability: all of the stretches but N. `sequence` is the transcript.
     pub fn known_bases(&self, sequence: &[u8]) -> Vec<Range<usize>> {
         let mut known = Vec::new();
@@ -114,7 +264,8 @@ mod tests {
     fn with(model: &Model, sequences: &[Vec<u8>]) -> Vec<CodingPrediction> {
         let head = CodingHead::new(&model.weights.config, &model.parameters).unwrap();
         let records: Vec<Record> = sequences.iter().cloned().map(record).collect();
-        predict(model, &head, &records, 30).unwrap()
+        let rules = CodingRules { threshold: 0.0, ..CodingRules::default() };
+        predict(model, &head, &records, &rules).unwrap()
     }
 
     #[test]
@@ -130,11 +281,11 @@ mod tests {
             assert_eq!(prediction.probabilities[..400], found[0].probabilities);
             assert!(prediction.probabilities[400..400 + length].iter().all(|p| *p == 0.0));
             assert_eq!(prediction.probabilities[400 + length..], found[1].probabilities);
-            let windows = prediction.windows(30, 0.0);
+            let windows = &prediction.windows;
             assert_eq!(windows.iter().map(|window| window.start..window.end).collect::<Vec<_>>(), prediction.stretches);
         }
         assert_eq!((found[5].potential, found[5].doubt), (None, Some(Doubt::TooUnknown)));
-        assert!(found[5].windows(30, 0.0).is_empty() && found[5].known_bases(&[b'N'; 700]).is_empty());
+        assert!(found[5].windows.is_empty() && found[5].known_bases(&[b'N'; 700]).is_empty());
     }
 
     #[test]

@@ -99,9 +99,26 @@ pub fn normalise(raw: &[u8]) -> Result<Vec<u8>, BadLetter> {
     Ok(out)
 }
 
+/// The other strand, 5' to 3': the reverse complement of letters ACGUN.
+pub fn reverse_complement(sequence: &[u8]) -> Vec<u8> {
+    let complement = |&letter: &u8| match letter {
+        b'A' => b'U',
+        b'C' => b'G',
+        b'G' => b'C',
+        b'U' => b'A',
+        other => other,
+    };
+    sequence.iter().rev().map(complement).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_other_strand_reads_backwards() {
+        assert_eq!(reverse_complement(b"AUGCCN"), b"NGGCAU");
+    }
 
     #[test]
     fn normalises_dna_case_and_ambiguity() {

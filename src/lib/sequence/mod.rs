@@ -12,7 +12,9 @@ pub mod near_duplicates;
 mod reader;
 mod record;
 mod shard;
+pub mod shuffle;
 mod site_pair;
+mod strand;
 mod tally;
 mod text;
 mod token_table;
@@ -27,6 +29,7 @@ pub use reader::{Accept, InputFile, OnError, Progress, ReaderOptions, RecordRead
 pub use record::{Record, TokenText, Tokens};
 pub use shard::Shard;
 pub use site_pair::{SitePair, SitePairReader};
+pub use strand::Strand;
 pub use tally::{Doubt, Tally};
 pub use text::open_text;
 pub(crate) use text::{decompressed, first_letter, other_text};

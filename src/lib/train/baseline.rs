@@ -41,15 +41,18 @@ const FRAGMENT: usize = 200;
 /// Transcripts by the length of their longest open reading frame (AUG to stop, either may be missing at the ends);
 /// 200-nt fragments by their longest stop-free stretch; bases by whether they lie in the longest open reading frame.
 /// Thresholds are the best ones for these very records, which favours the rule.
-pub fn longest_reading_frame(records: &[CodingRecord]) -> Report {
+pub fn longest_reading_frame(records: &[&CodingRecord]) -> Report {
     let (mut transcripts, mut fragments, mut bases) = (vec![], vec![], Confusion::default());
+    let (mut exact, mut annotated) = (0.0, 0.0);
     for record in records {
-        let coding = record.cds.is_some();
+        let coding = record.messenger;
         let frame = longest_open_reading_frame(&record.sequence);
         transcripts.push((frame.len() as f64, coding));
         fragments.push((longest_stop_free(fragment(&record.sequence)) as f64, coding));
         if let Some(cds) = &record.cds {
             (0..record.sequence.len()).for_each(|i| bases.add(frame.contains(&i), cds.contains(&i)));
+            annotated += 1.0;
+            exact += f64::from(u8::from(frame == *cds));
         }
     }
     let (transcript, fragment) = (best(&transcripts), best(&fragments));
@@ -61,6 +64,7 @@ pub fn longest_reading_frame(records: &[CodingRecord]) -> Report {
             ("fragment_accuracy", fragment.accuracy()),
             ("fragment_auc", roc_auc(&fragments)),
             ("base_f1", bases.f1()),
+            ("exact_cds", exact / annotated),
         ],
         ..Report::default()
     }

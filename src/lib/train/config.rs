@@ -149,10 +149,17 @@ hyperparameters! {
     positive_weight: f64,
     /// Fewest unpaired bases in a hairpin loop, as in rnaret-fold (fold).
     min_loop: usize,
-    /// Part of the transcripts that is replaced by a random fragment (coding).
+    /// Part of the transcripts that is replaced by a random fragment, cut at the 5' end, the 3' end or both (coding).
     fragments: f64,
     /// Length of the shortest fragment in nucleotides (coding).
     fragment_length: usize,
+    /// Part of the mRNAs that is replaced by a sequence which codes for nothing: the other strand, the sequence
+    /// backwards, or a random order of its dinucleotides (coding).
+    decoys: f64,
+    /// Part of the letters that is replaced by runs of N in training (coding).
+    gaps: f64,
+    /// Whether the transcripts of the rarer label of each species come as often as those of the other (coding).
+    balance: bool,
     /// Weight of the loss of whole records beside the loss of bases (coding).
     record_weight: f64,
     /// Columns of the table that hold the labels, parted by commas; by default label or class (classify), value (regress),
@@ -207,6 +214,9 @@ impl TrainConfig {
             min_loop: 3,
             fragments: 0.0,
             fragment_length: 200,
+            decoys: 0.0,
+            gaps: 0.0,
+            balance: false,
             record_weight: 0.0,
             columns: String::new(),
             validation_fraction: 0.05,
@@ -306,7 +316,12 @@ impl TrainConfig {
             ("beta1", self.beta1),
             ("beta2", self.beta2),
         ];
-        let shares = [("mask-rate", self.mask_rate), ("fragments", self.fragments)];
+        let shares = [
+            ("mask-rate", self.mask_rate),
+            ("fragments", self.fragments),
+            ("decoys", self.decoys),
+            ("gaps", self.gaps),
+        ];
         let at_least_0 = [
             ("learning-rate", self.learning_rate),
             ("min-learning-rate", self.min_learning_rate),

@@ -5,7 +5,9 @@
 //! number of threads, gives the same weights to the last bit on the CPU.
 
 pub mod baseline;
+pub mod calibrate;
 pub mod checkpoint;
+pub mod choice_regression;
 pub mod config;
 pub mod context_rules;
 pub mod data;

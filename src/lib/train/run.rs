@@ -504,6 +504,8 @@ impl<O: Objective> Run<O> {
             config: self.model.clone(),
             parameters,
             provenance,
+            // It belongs to the weights that it was fitted to.
+            calibration: None,
             source: path.clone(),
             checksum: String::new(),
         };

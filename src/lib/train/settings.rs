@@ -8,9 +8,12 @@ use crate::model::Task;
 /// Settings that some tasks alone have; the others are for all.
 const OF_TASKS: &[(&str, &[Task])] = &[
     ("annotation", &[Task::Coding]),
+    ("balance", &[Task::Coding]),
     ("columns", &[Task::Classify, Task::Regress, Task::Label]),
+    ("decoys", &[Task::Coding]),
     ("fragment_length", &[Task::Coding]),
     ("fragments", &[Task::Coding]),
+    ("gaps", &[Task::Coding]),
     ("known_structures", &[Task::Fold]),
     ("mask_rate", &[Task::Pretrain, Task::Mirtarget]),
     ("min_loop", &[Task::Fold]),

@@ -9,16 +9,17 @@ use std::path::{Path, PathBuf};
 use serde_json::json;
 
 use super::baseline;
+use super::calibrate;
 use super::checkpoint::Checkpoint;
 use super::config::{ConfigFile, Inputs, TrainConfig};
 use super::data::Records;
-use super::data::coding::{self, CodingRecord, CodingRecords};
+use super::data::coding::{self, Augmentation, CodingRecord, CodingRecords, species};
 use super::data::fold::{self, FoldRecord};
 use super::data::mirtarget::{self, MirtargetRecord, MirtargetRecords};
 use super::data::pretrain::{HeldOut, Settings, Stream, spool};
 use super::data::split::held_out;
 use super::folder::{InputRecord, RunFolder, RunRecord, START};
-use super::objective::coding::Coding;
+use super::objective::coding::{Coding, Network};
 use super::objective::fold::Fold;
 use super::objective::mirtarget::Mirtarget;
 use super::objective::pretrain::Pretrain;
@@ -132,14 +133,17 @@ pub fn train(job: Job) -> Result<Outcome> {
             annotation.map(Annotation::check_used).transpose()?;
             count(&job.tally, training.iter().chain(&validation).map(|record| record.sequence.len()));
             let long_enough = |record: &CodingRecord| record.sequence.len() >= job.config.min_length;
-            let training = CodingRecords {
-                records: training.into_iter().filter(long_enough).collect(),
+            let augmentation = Augmentation {
                 max_length: job.config.max_length,
                 fragments: job.config.fragments,
                 fragment_length: job.config.fragment_length,
+                decoys: job.config.decoys,
+                gaps: job.config.gaps,
             };
+            let training = training.into_iter().filter(long_enough).collect();
+            let training = CodingRecords::new(training, job.config.balance, augmentation);
             let validation = some(validation, &job.config);
-            let objective = Coding { record_weight: job.config.record_weight };
+            let objective = Coding { record_weight: job.config.record_weight, calibration: None, detailed: false };
             start(job, beginning, objective, &mut Repeated(training), validation)
         }
         Task::Mirtarget => {
@@ -230,10 +234,14 @@ pub fn evaluate(evaluation: &Evaluation, tally: &Tally) -> Result<(Report, Vec<(
                     training = rest;
                 }
             }
-            let objective = Coding { record_weight: config.record_weight };
+            let calibration = weights.calibration.clone();
+            let objective = Coding { record_weight: config.record_weight, calibration, detailed: true };
             let mut rules = Vec::new();
             if with_baseline {
-                rules.push(("longest_orf", baseline::longest_reading_frame(&records)));
+                let of_species = |species: &[&CodingRecord]| baseline::longest_reading_frame(species).figures;
+                let all: Vec<&CodingRecord> = records.iter().collect();
+                let groups = species(&records).into_iter().map(|(name, of)| (name, of_species(&of))).collect();
+                rules.push(("longest_orf", Report { groups, ..baseline::longest_reading_frame(&all) }));
                 if training.is_empty() {
                     log::warn!(
                         "no k-mer regression: it learns from --baseline-training, or from what --held-out leaves"
@@ -267,6 +275,31 @@ pub fn evaluate(evaluation: &Evaluation, tally: &Tally) -> Result<(Report, Vec<(
         Task::Regress => labelled::evaluate::<sequence::Regress>(evaluation, tally)?,
         Task::Label => labelled::evaluate::<bases::Label>(evaluation, tally)?,
     })
+}
+
+/// Fits what a coding model knows beside its network: to half of the transcripts that a run with this seed,
+/// `validation_fraction` and `split_by` would hold out, so that the other half (those of half the fraction) can tell
+/// what it is worth; and to the CDS of those that it would train on.
+///
+/// # Errors
+/// Those of reading the data and of tensor operations; where there is too little to learn from.
+pub fn calibrate(
+    mut weights: Weights,
+    data: &[PathBuf],
+    annotation: Option<&Path>,
+    config: &TrainConfig,
+    tally: &Tally,
+) -> Result<Weights> {
+    let annotation = read_annotation(annotation)?;
+    let records = coding::read_files(data, annotation.as_ref())?;
+    annotation.as_ref().map(Annotation::check_used).transpose()?;
+    count(tally, records.iter().map(|record| record.sequence.len()));
+    let (training, held_out) = part_coding(records, config)?;
+    let half = TrainConfig { validation_fraction: config.validation_fraction / 2.0, ..config.clone() };
+    let (to_fit, _) = part_coding(held_out, &half)?;
+    let network = Network::new(&weights.config, &weights.parameters)?;
+    weights.calibration = Some(calibrate::calibrate(&network, &training, &to_fit, config.seed)?);
+    Ok(weights)
 }
 
 /// Counts records of these lengths.

@@ -5,6 +5,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::decode::reading_frame::ReadingFrame;
 use crate::format::{bed, gff3};
+use crate::sequence::Strand;
 
 fn read(text: &str) -> Annotation {
     Annotation::read(text.as_bytes(), "x").expect(text)
@@ -192,9 +193,9 @@ proptest! {
         let mut texts = [const { Vec::new() }; 3];
         writeln(&mut texts[2], gff3::HEADER);
         for (id, (length, frames)) in &transcripts {
-            bed::write_reading_frames(&mut texts[0], id, frames).expect("written");
-            bed::write_thick_reading_frames(&mut texts[1], id, *length, frames).expect("written");
-            gff3::write_transcript(&mut texts[2], id, *length, frames).expect("written");
+            bed::write_reading_frames(&mut texts[0], id, *length, frames, Strand::Forward).expect("written");
+            bed::write_thick_reading_frames(&mut texts[1], id, *length, frames, Strand::Forward).expect("written");
+            gff3::write_transcript(&mut texts[2], id, *length, frames, Strand::Forward).expect("written");
         }
         for text in texts {
             let text = String::from_utf8(text).expect("UTF-8");

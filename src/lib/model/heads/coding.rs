@@ -9,6 +9,7 @@ use super::residual_block::ResidualBlock;
 use super::{WithBias, constant, norm, other_task};
 use crate::Result;
 use crate::decode::coding::coding_potential;
+use crate::decode::genetic_code::GeneticCode;
 use crate::model::builder::{Builder, read};
 use crate::model::config::default_norm_epsilon;
 use crate::model::ops::bias::{add_bias, add_bias_and_cut};
@@ -72,6 +73,7 @@ struct FramesHead {
     out: WithBias,
     transcript: [WithBias; 2],
     epsilon: f64,
+    code: GeneticCode,
 }
 
 /// What the head says of packed sequences, before the sigmoid.
@@ -135,6 +137,14 @@ impl CodingHead {
         }))
     }
 
+    /// The same head for transcripts of another genetic code, whose stops it is told; the published head knows of none.
+    pub fn with_code(mut self, code: GeneticCode) -> Self {
+        if let Kind::Frames(head) = &mut self.0 {
+            head.code = code;
+        }
+        self
+    }
+
     /// Logits from the features and the letters (ACGUN) of sequences, end to end. Differentiable.
     ///
     /// # Errors
@@ -147,7 +157,7 @@ impl CodingHead {
                 Ok(CodingLogits { bases, transcripts: None })
             }
             Kind::Frames(head) => {
-                let hidden = head.hidden(features, offsets, &of_all_frames(offsets, letters))?;
+                let hidden = head.hidden(features, offsets, &of_all_frames(offsets, letters, head.code))?;
                 let summaries = offsets
                     .windows(2)
                     .map(|bounds| {
@@ -218,7 +228,7 @@ impl CodingHead {
             .collect();
         let frame_features = match &self.0 {
             Kind::Published { .. } => Vec::new(),
-            Kind::Frames(_) => of_all_frames(features.offsets(), letters),
+            Kind::Frames(head) => of_all_frames(features.offsets(), letters, head.code),
         };
         let parts = pieces
             .par_iter()
@@ -285,8 +295,8 @@ fn sigmoid(logit: f32) -> f32 {
 }
 
 /// [`frame_features`] of packed sequences, [tokens, [`FRAME_FEATURES`]].
-fn of_all_frames(offsets: &[usize], letters: &[u8]) -> Vec<f32> {
-    offsets.windows(2).flat_map(|bounds| frame_features(&letters[bounds[0]..bounds[1]])).collect()
+fn of_all_frames(offsets: &[usize], letters: &[u8], code: GeneticCode) -> Vec<f32> {
+    offsets.windows(2).flat_map(|bounds| frame_features(&letters[bounds[0]..bounds[1]], code)).collect()
 }
 
 fn published(
@@ -321,6 +331,7 @@ impl FramesHead {
                 WithBias::build(&transcript, "2", &[1, width])?,
             ],
             epsilon: norm_epsilon,
+            code: GeneticCode::default(),
         })
     }
 
@@ -341,7 +352,8 @@ impl FramesHead {
 
     /// What the logit of a transcript depends on, [2 width + 3].
     fn summary(&self, mean: &Tensor, largest: &Tensor, sequence: &[u8]) -> Result<Tensor> {
-        let of_sequence = Tensor::new(&transcript_features(sequence), mean.device())?.to_dtype(mean.dtype())?;
+        let of_sequence =
+            Tensor::new(&transcript_features(sequence, self.code), mean.device())?.to_dtype(mean.dtype())?;
         Ok(Tensor::cat(&[mean, largest, &of_sequence], 0)?)
     }
 

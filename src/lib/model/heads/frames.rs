@@ -2,16 +2,18 @@
 //!
 //! Each base is the first, second or third of a codon in one of three frames. For each of the three the features say how
 //! long the stop-free stretch around that codon is and whether the codon lies in an open reading frame (AUG to stop),
-//! how long that is, and whether the transcript has a longer one.
+//! how long that is, and whether the transcript has a longer one. Stops are those of the genetic code.
+
+use crate::decode::genetic_code::GeneticCode;
 
 /// Numbers per base: five for each of the three frames.
 pub const FRAME_FEATURES: usize = 15;
 
 /// Features of every base, [length, [`FRAME_FEATURES`]], all within 0 and about 1. `sequence` holds ACGUN.
-pub fn frame_features(sequence: &[u8]) -> Vec<f32> {
+pub fn frame_features(sequence: &[u8], code: GeneticCode) -> Vec<f32> {
     let length = sequence.len();
     let mut features = vec![0f32; length * FRAME_FEATURES];
-    let frames: Vec<Vec<Stretch>> = (0..3).map(|frame| stretches(sequence, frame)).collect();
+    let frames: Vec<Vec<Stretch>> = (0..3).map(|frame| stretches(sequence, frame, code)).collect();
     let longest = frames.iter().flatten().map(Stretch::coding_length).max().unwrap_or(0);
     for stretch in frames.iter().flatten() {
         let open = stretch.coding_length();
@@ -36,8 +38,8 @@ pub fn frame_features(sequence: &[u8]) -> Vec<f32> {
 pub const TRANSCRIPT_FEATURES: usize = 3;
 
 /// How long a transcript, its longest open reading frame and its longest stop-free stretch are.
-pub fn transcript_features(sequence: &[u8]) -> [f32; TRANSCRIPT_FEATURES] {
-    let frames: Vec<Stretch> = (0..3).flat_map(|frame| stretches(sequence, frame)).collect();
+pub fn transcript_features(sequence: &[u8], code: GeneticCode) -> [f32; TRANSCRIPT_FEATURES] {
+    let frames: Vec<Stretch> = (0..3).flat_map(|frame| stretches(sequence, frame, code)).collect();
     let longest = |length: fn(&Stretch) -> usize| logarithm(frames.iter().map(length).max().unwrap_or(0));
     [logarithm(sequence.len()), longest(Stretch::coding_length), longest(|stretch| stretch.end - stretch.start)]
 }
@@ -61,7 +63,7 @@ impl Stretch {
     }
 }
 
-fn stretches(sequence: &[u8], frame: usize) -> Vec<Stretch> {
+fn stretches(sequence: &[u8], frame: usize, code: GeneticCode) -> Vec<Stretch> {
     let mut stretches = Vec::new();
     let mut current: Option<Stretch> = None;
     let mut position = frame;
@@ -72,7 +74,7 @@ fn stretches(sequence: &[u8], frame: usize) -> Vec<Stretch> {
         if codon == b"AUG" && stretch.first_start_codon.is_none() {
             stretch.first_start_codon = Some(position);
         }
-        if matches!(codon, b"UAA" | b"UAG" | b"UGA") {
+        if code.is_stop(codon) {
             stretches.extend(current.take());
         }
         position += 3;
@@ -89,7 +91,7 @@ mod tests {
     fn an_open_reading_frame_is_marked_codon_by_codon() {
         //              0  3   6   9   12  15
         let sequence = b"CCAUGGCUGCUUAACC";
-        let features = frame_features(sequence);
+        let features = frame_features(sequence, GeneticCode::default());
         let at = |position: usize, place: usize| &features[position * FRAME_FEATURES + 5 * place..][..5];
         // AUG at 2, stop codon 11..14: bases 2..14 are in the longest reading frame, each at its place in the codon.
         for position in 2..14 {
@@ -105,16 +107,16 @@ mod tests {
     #[test]
     fn transcripts_are_known_by_their_longest_frames() {
         // The longest open reading frame has 4 codons with its stop codon, the longest stretch 5.
-        let [length, open, stretch] = transcript_features(b"CCAUGGCUGCUUAACC");
+        let [length, open, stretch] = transcript_features(b"CCAUGGCUGCUUAACC", GeneticCode::default());
         let expected = |codons: f32| (1.0 + codons).ln() / 8.0;
         assert_eq!((open, stretch), (expected(4.0), expected(5.0)));
         assert!((length - expected(16.0 / 3.0)).abs() < 1e-6);
-        assert_eq!(transcript_features(b""), [0.0; TRANSCRIPT_FEATURES]);
+        assert_eq!(transcript_features(b"", GeneticCode::default()), [0.0; TRANSCRIPT_FEATURES]);
     }
 
     #[test]
     fn short_and_empty_sequences_have_features() {
-        assert!(frame_features(b"").is_empty());
-        assert_eq!(frame_features(b"AU"), vec![0.0; 2 * FRAME_FEATURES]);
+        assert!(frame_features(b"", GeneticCode::default()).is_empty());
+        assert_eq!(frame_features(b"AU", GeneticCode::default()), vec![0.0; 2 * FRAME_FEATURES]);
     }
 }

@@ -15,6 +15,7 @@ use candle_core::{CpuStorage, Storage as TensorStorage, Tensor};
 use super::config::{HeadConfig, ModelConfig};
 use super::heads::outputs::Outputs;
 use super::parameters::{LANGUAGE_MODEL, Parameters, shapes};
+use crate::decode::coding_calibration::CodingCalibration;
 use crate::{Error, Result};
 
 use bytes::Bytes;
@@ -30,6 +31,8 @@ pub struct Weights {
     pub parameters: Parameters,
     /// Where the weights come from, as free-form JSON: data, command, seed, steps.
     pub provenance: serde_json::Value,
+    /// What a coding model knows beside its network, where it was calibrated.
+    pub calibration: Option<CodingCalibration>,
     /// The file, or the name of the embedded model.
     pub source: PathBuf,
     /// SHA-256 of the file's bytes.
@@ -82,8 +85,12 @@ fn parse_bytes(file: &Bytes, source: &Path) -> Result<Weights> {
         infer::drop_constants(&config, &mut tensors, source)?;
     }
     let parameters = take(&config, tensors, names, source)?;
+    let (provenance, calibration) = (header.provenance, header.calibration);
+    if let Some(calibration) = &calibration {
+        calibration.validate().map_err(|message| Error::weights(source, message))?;
+    }
     let checksum = file.checksum();
-    Ok(Weights { config, parameters, provenance: header.provenance, source: source.into(), checksum })
+    Ok(Weights { config, parameters, provenance, calibration, source: source.into(), checksum })
 }
 
 /// How a file names its tensors.

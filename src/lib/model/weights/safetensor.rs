@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::Weights;
 use super::bytes::Bytes;
 use super::numbers::{floats, is_read};
+use crate::decode::coding_calibration::CodingCalibration;
 use crate::model::parameters::Parameters;
 use crate::{Error, Result};
 
@@ -26,6 +27,8 @@ pub(super) struct Header {
     pub config: Option<serde_json::Value>,
     #[serde(default)]
     pub provenance: serde_json::Value,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub calibration: Option<CodingCalibration>,
 }
 
 /// How numbers are stored.
@@ -87,7 +90,8 @@ pub fn write(weights: &Weights, storage: Storage) -> Result<Vec<u8>> {
         .collect::<Result<Vec<_>>>()?;
     let json = |error: serde_json::Error| Error::weights(&weights.source, error.to_string());
     let config = serde_json::to_value(&weights.config).map_err(json)?;
-    let header = Header { config: Some(config), provenance: weights.provenance.clone() };
+    let Weights { provenance, calibration, .. } = weights;
+    let header = Header { config: Some(config), provenance: provenance.clone(), calibration: calibration.clone() };
     let header = serde_json::to_string(&header).map_err(json)?;
     let metadata = HashMap::from([(ENTRY.to_string(), header)]);
     safetensors::serialize(views, Some(metadata)).map_err(defect)

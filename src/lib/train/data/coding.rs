@@ -1,5 +1,6 @@
 //! Transcripts with their coding sequence (CDS), whole or in fragments.
 
+use std::collections::BTreeMap;
 use std::io::Read;
 use std::ops::Range;
 use std::path::PathBuf;
@@ -10,6 +11,8 @@ use rand_chacha::ChaCha8Rng;
 use super::Records;
 use crate::format::annotation::Annotation;
 use crate::format::named_columns::Table;
+use crate::sequence::alphabet::reverse_complement;
+use crate::sequence::shuffle::shuffle_dinucleotides;
 use crate::sequence::{InputFile, ReaderOptions, RecordReader, first_letter, normalise, open_text};
 use crate::train::config::SplitBy;
 use crate::{Error, Result};
@@ -27,6 +30,10 @@ pub struct CodingRecord {
     pub cds: Option<Range<usize>>,
     /// True for an mRNA, and for a part of one whether it holds some of the CDS or not.
     pub messenger: bool,
+    /// False for an mRNA whose CDS nobody has marked: it can teach the label of the transcript, but not of its bases.
+    pub bases_known: bool,
+    /// The species, where known.
+    pub species: String,
 }
 
 impl CodingRecord {
@@ -41,8 +48,9 @@ impl CodingRecord {
 
     /// The transcript without its sequence.
     fn header(&self) -> CodingRecord {
-        let (id, locus) = (self.id.clone(), self.locus.clone());
-        CodingRecord { id, locus, sequence: Vec::new(), cds: None, messenger: self.messenger }
+        let (id, locus, species) = (self.id.clone(), self.locus.clone(), self.species.clone());
+        let Self { messenger, bases_known, .. } = *self;
+        CodingRecord { id, locus, species, sequence: Vec::new(), cds: None, messenger, bases_known }
     }
 
     /// A part of `length` bases at a random place; the whole where it is no longer than that.
@@ -52,6 +60,34 @@ impl CodingRecord {
         }
         let start = random.random_range(0..=self.sequence.len() - length);
         self.part(start..start + length)
+    }
+
+    /// A part of `length` bases that is cut at the 5' end, the 3' end or both, each as often.
+    fn cut_part(&self, length: usize, random: &mut ChaCha8Rng) -> CodingRecord {
+        let rest = self.sequence.len().saturating_sub(length);
+        match random.random_range(0..3) {
+            0 => self.part(0..self.sequence.len() - rest),
+            1 => self.part(rest..self.sequence.len()),
+            _ => self.random_part(length, random),
+        }
+    }
+
+    /// Sequences like that of this transcript which code for nothing: its other strand, itself backwards, and a random
+    /// order of its dinucleotides.
+    pub fn decoys(&self, random: &mut ChaCha8Rng) -> [CodingRecord; 3] {
+        let backwards = self.sequence.iter().rev().copied().collect();
+        [reverse_complement(&self.sequence), backwards, shuffle_dinucleotides(&self.sequence, random)]
+            .map(|sequence| CodingRecord { sequence, messenger: false, bases_known: true, ..self.header() })
+    }
+
+    /// One of them, drawn at random.
+    pub fn decoy(&self, random: &mut ChaCha8Rng) -> CodingRecord {
+        let [antisense, backwards, shuffled] = self.decoys(random);
+        match random.random_range(0..3) {
+            0 => antisense,
+            1 => backwards,
+            _ => shuffled,
+        }
     }
 }
 
@@ -84,7 +120,8 @@ pub fn read_files(paths: &[PathBuf], annotation: Option<&Annotation>) -> Result<
 }
 
 /// Reads the rows of a TSV: `id`, `seq`, `cds_start0` and `cds_end` (0-based, half-open; -1 or empty where there is
-/// none), and perhaps `locus`.
+/// none), and perhaps `label` (mRNA or lncRNA), `locus` and `species`. A row labelled mRNA without a CDS is one whose CDS is
+/// not known; without labels, it is a lncRNA.
 fn read_table(reader: impl Read, file: &str) -> Result<Vec<CodingRecord>> {
     let Some(mut table) = Table::open(reader, file)? else { return Ok(Vec::new()) };
     let id = table.column(&["id"])?;
@@ -92,6 +129,8 @@ fn read_table(reader: impl Read, file: &str) -> Result<Vec<CodingRecord>> {
     let start = table.column(&["cds_start0", "cds_start"])?;
     let end = table.column(&["cds_end"])?;
     let locus = table.optional(&["locus", "gene"]);
+    let label = table.optional(&["label"]);
+    let species = table.optional(&["species"]);
     let mut records = Vec::new();
     while table.advance()? {
         let parsed = (|| {
@@ -107,8 +146,24 @@ fn read_table(reader: impl Read, file: &str) -> Result<Vec<CodingRecord>> {
             };
             check(&sequence, cds.as_ref())?;
             let locus = &row[locus.unwrap_or(id)];
-            let messenger = cds.is_some();
-            Ok(CodingRecord { id: row[id].to_string(), locus: locus.to_string(), sequence, cds, messenger })
+            let messenger = match label.map(|column| row[column].to_ascii_lowercase()).as_deref() {
+                Some("mrna" | "1") => true,
+                Some("lncrna" | "ncrna" | "0") if cds.is_some() => {
+                    return Err("a CDS in a transcript that is labelled as not coding".into());
+                }
+                Some("lncrna" | "ncrna" | "0") => false,
+                Some("" | "na" | ".") | None => cds.is_some(),
+                Some(other) => return Err(format!("the label {other:?} is neither mRNA nor lncRNA")),
+            };
+            Ok(CodingRecord {
+                id: row[id].to_string(),
+                locus: locus.to_string(),
+                species: species.map_or("", |column| &row[column]).to_string(),
+                sequence,
+                bases_known: cds.is_some() || !messenger,
+                cds,
+                messenger,
+            })
         })();
         records.push(parsed.map_err(|message: String| table.error(message))?);
     }
@@ -159,7 +214,8 @@ fn from_fasta(
         .unwrap_or(id)
         .to_string();
     let messenger = cds.is_some();
-    Ok(CodingRecord { id: id.to_owned(), locus, sequence, cds, messenger })
+    let (id, species) = (id.to_owned(), String::new());
+    Ok(CodingRecord { id, locus, species, sequence, cds, messenger, bases_known: true })
 }
 
 /// The `CDS:start-end` among the fields of a header, turned into a 0-based half-open range.
@@ -171,6 +227,16 @@ fn cds_of_header<'a>(mut fields: impl Iterator<Item = &'a str>) -> std::result::
         Some((start, end)) if start >= 1 => Ok(Some(start - 1..end)),
         _ => Err(format!("CDS:{field} is not of the form CDS:first-last (1-based)")),
     }
+}
+
+/// The records of each species, where there are several.
+pub fn species(records: &[CodingRecord]) -> Vec<(String, Vec<&CodingRecord>)> {
+    let mut found: BTreeMap<&str, Vec<&CodingRecord>> = BTreeMap::new();
+    records.iter().for_each(|record| found.entry(&record.species).or_default().push(record));
+    if found.len() == 1 {
+        found.clear();
+    }
+    found.into_iter().map(|(name, records)| (name.to_string(), records)).collect()
 }
 
 /// The name of the group that a record may not be parted from.
@@ -185,39 +251,91 @@ pub fn group(record: &CodingRecord, by: SplitBy) -> Result<Vec<u8>> {
     }
 }
 
-/// Transcripts to train on.
-pub struct CodingRecords {
-    /// The transcripts.
-    pub records: Vec<CodingRecord>,
+/// How examples are made of transcripts.
+#[derive(Clone, Copy, Debug)]
+pub struct Augmentation {
     /// Longest example: longer transcripts give a random window of this length.
     pub max_length: usize,
-    /// Part of the transcripts that gives a random fragment instead.
+    /// Part of the transcripts that gives a fragment instead, cut at the 5' end, the 3' end or both.
     pub fragments: f64,
     /// Length of the shortest fragment.
     pub fragment_length: usize,
+    /// Part of the mRNAs that gives a sequence which codes for nothing instead: the other strand, the sequence
+    /// backwards, or a random order of its dinucleotides.
+    pub decoys: f64,
+    /// Part of the letters that is replaced by runs of N.
+    pub gaps: f64,
 }
+
+/// Transcripts to train on.
+pub struct CodingRecords {
+    records: Vec<CodingRecord>,
+    /// Which transcript each draw of a pass is.
+    draws: Vec<u32>,
+    augmentation: Augmentation,
+}
+
+impl CodingRecords {
+    /// Each transcript once in a pass; with `balanced` those of the rarer label of each species as often as it takes until
+    /// both labels of the species are as common, so that nothing can be told from the species.
+    pub fn new(records: Vec<CodingRecord>, balanced: bool, augmentation: Augmentation) -> Self {
+        let mut draws: Vec<u32> = (0..records.len() as u32).collect();
+        if balanced {
+            let mut species: BTreeMap<&str, [Vec<u32>; 2]> = BTreeMap::new();
+            for (index, record) in (0..).zip(&records) {
+                species.entry(&record.species).or_default()[usize::from(record.messenger)].push(index);
+            }
+            draws.clear();
+            for labels in species.values() {
+                let most = labels.iter().map(Vec::len).max().unwrap_or_default();
+                labels.iter().for_each(|label| draws.extend(label.iter().cycle().take(most)));
+            }
+        }
+        Self { records, draws, augmentation }
+    }
+}
+
+/// Bases of the longest run of N put into an example.
+const LONGEST_GAP: usize = 50;
 
 impl Records for CodingRecords {
     type Example = CodingRecord;
 
     fn len(&self) -> usize {
-        self.records.len()
+        self.draws.len()
     }
 
     fn tokens(&self, index: usize) -> usize {
-        self.records[index].sequence.len().min(self.max_length)
+        self.records[self.draws[index] as usize].sequence.len().min(self.augmentation.max_length)
     }
 
     fn example(&self, index: usize, random: &mut ChaCha8Rng) -> Result<CodingRecord> {
-        let record = &self.records[index];
-        let longest = record.sequence.len().min(self.max_length);
-        if self.fragments > 0.0 && random.random_bool(self.fragments) && longest > self.fragment_length {
+        let record = &self.records[self.draws[index] as usize];
+        let Augmentation { max_length, fragments, fragment_length, decoys, gaps } = self.augmentation;
+        let longest = record.sequence.len().min(max_length);
+        let mut example = if fragments > 0.0 && random.random_bool(fragments) && longest > fragment_length {
             // Evenly spread over the orders of magnitude, so that short fragments are common.
-            let ratio = longest as f64 / self.fragment_length as f64;
-            let length = self.fragment_length as f64 * ratio.powf(random.random::<f64>());
-            return Ok(record.random_part(length as usize, random));
+            let ratio = longest as f64 / fragment_length as f64;
+            let length = fragment_length as f64 * ratio.powf(random.random::<f64>());
+            record.cut_part(length as usize, random)
+        } else {
+            record.random_part(max_length, random)
+        };
+        if decoys > 0.0 && record.messenger && random.random_bool(decoys) {
+            example = example.decoy(random);
         }
-        Ok(record.random_part(self.max_length, random))
+        if gaps > 0.0 {
+            let length = example.sequence.len();
+            // On average half the longest gap each.
+            let wanted = 2.0 * gaps * length as f64 / LONGEST_GAP as f64;
+            let count = wanted as usize + usize::from(random.random_bool(wanted.fract()));
+            for _ in 0..count {
+                let start = random.random_range(0..length);
+                let end = (start + random.random_range(1..LONGEST_GAP)).min(length);
+                example.sequence[start..end].fill(b'N');
+            }
+        }
+        Ok(example)
     }
 }
 
@@ -267,12 +385,15 @@ mod tests {
             sequence: (0..100).map(|i| b"ACGU"[i % 4]).collect(),
             cds: Some(30..60),
             messenger: true,
+            bases_known: true,
+            species: String::new(),
         };
         assert_eq!(record.part(20..50).cds, Some(10..30));
         assert_eq!(record.part(40..80).cds, Some(0..20));
         assert_eq!(record.part(60..80).cds, None);
         assert!(record.part(60..80).messenger, "the 3' UTR of an mRNA");
-        let records = CodingRecords { records: vec![record], max_length: 80, fragments: 0.5, fragment_length: 20 };
+        let plain = Augmentation { max_length: 80, fragments: 0.5, fragment_length: 20, decoys: 0.0, gaps: 0.0 };
+        let records = CodingRecords::new(vec![record], false, plain);
         assert_eq!(records.tokens(0), 80);
         let mut lengths = Vec::new();
         for draw in 0..200 {
@@ -284,5 +405,43 @@ mod tests {
         let whole = lengths.iter().filter(|length| **length == 80).count();
         assert!((70..130).contains(&whole), "{whole} of 200 are as long as can be");
         assert!(lengths.iter().all(|length| (20..=80).contains(length)));
+    }
+
+    #[test]
+    fn decoys_are_no_messengers_and_gaps_are_runs_of_n() {
+        let text = format!("id\tseq\tlabel\tcds_start0\tcds_end\nm\t{}\tmRNA\t30\t60\n", "ACGGUCAUUG".repeat(20));
+        let record = read_table(text.as_bytes(), "x.tsv").expect("a valid row").remove(0);
+        let augmentation =
+            Augmentation { max_length: 500, fragments: 0.0, fragment_length: 20, decoys: 0.5, gaps: 0.2 };
+        let records = CodingRecords::new(vec![record.clone()], false, augmentation);
+        let examples: Vec<CodingRecord> = (0..200)
+            .map(|draw| records.example(0, &mut generator(1, Purpose::Record, &[draw])).expect("an example"))
+            .collect();
+        let decoys = examples.iter().filter(|example| !example.messenger).count();
+        assert!((70..130).contains(&decoys), "{decoys} of 200 are decoys");
+        assert!(examples.iter().all(|example| example.messenger == example.cds.is_some()));
+        let unknown = examples.iter().flat_map(|example| &example.sequence).filter(|letter| **letter == b'N').count();
+        let part = unknown as f64 / (200.0 * 200.0);
+        assert!((0.1..0.25).contains(&part), "{part} of the letters are N");
+    }
+
+    #[test]
+    fn labels_without_a_cds_and_balanced_species() {
+        let row = |id: usize, label: &str, species: &str| format!("r{id}\tACGUACGU\t{label}\t-1\t-1\t{species}\n");
+        let text = format!(
+            "id\tseq\tlabel\tcds_start0\tcds_end\tspecies\n{}{}{}",
+            row(0, "mrna", "mouse"),
+            (1..6).map(|id| row(id, "lncrna", "mouse")).collect::<String>(),
+            (6..9).map(|id| row(id, "mrna", "rat")).collect::<String>(),
+        );
+        let records = read_table(text.as_bytes(), "x.tsv").expect("valid rows");
+        assert_eq!((records[0].messenger, records[0].bases_known), (true, false));
+        assert_eq!((records[1].messenger, records[1].bases_known), (false, true));
+        let plain = Augmentation { max_length: 80, fragments: 0.0, fragment_length: 20, decoys: 0.0, gaps: 0.0 };
+        let balanced = CodingRecords::new(records, true, plain);
+        let count = |id: &str| balanced.draws.iter().filter(|draw| balanced.records[**draw as usize].id == id).count();
+        assert_eq!((count("r0"), count("r1"), count("r7"), balanced.len()), (5, 1, 1, 13));
+        let error = read_table(text.replace("lncrna", "rna?").as_bytes(), "x.tsv").expect_err("no label");
+        assert!(error.to_string().contains("neither mRNA nor lncRNA"), "{error}");
     }
 }

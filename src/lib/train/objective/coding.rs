@@ -1,24 +1,34 @@
 //! Coding bases, and through them coding transcripts.
 
+use std::ops::Range;
+
 use candle_core::DType;
 use rayon::prelude::*;
 
 use super::losses::{binary_cross_entropy, sigmoid};
 use super::{Loss, Objective, Report, named, nucleotides, surrogate};
 use crate::Result;
+use crate::decode::coding::cds_windows;
+use crate::decode::coding_calibration::CodingCalibration;
+use crate::decode::genetic_code::GeneticCode;
+use crate::decode::reading_frame::{ReadingFrame, refine};
 use crate::model::heads::coding::CodingHead;
 use crate::model::ops::dropout::Dropout;
 use crate::model::{Encode, Encoder, Input, ModelConfig, Parameters};
 use crate::predict::check_finite;
-use crate::train::data::coding::{CodingRecord, CodingRecords};
+use crate::train::data::coding::{CodingRecord, CodingRecords, species};
 use crate::train::metrics::{Confusion, roc_auc};
+use crate::train::random::{Purpose, generator};
 use crate::train::signals::Interrupt;
 
 /// Bases per window of the coding potential.
 const WINDOW: usize = 30;
 
 /// Length of the fragments of the second accuracy.
-const FRAGMENT: usize = 200;
+pub const FRAGMENT: usize = 200;
+
+/// Shortest CDS that is cut in the middle to see whether its rest is found.
+const SHORTEST_TO_CUT: usize = 300;
 
 /// Binary cross entropy of every base, a record counting by the mean over its bases; and, with a weight of its own, of
 /// what a transcript is judged by: its own probability, or the coding potential (the best window's mean probability)
@@ -26,6 +36,10 @@ const FRAGMENT: usize = 200;
 pub struct Coding {
     /// Weight of the loss of whole transcripts.
     pub record_weight: f64,
+    /// What the model knows beside its network; training is without.
+    pub calibration: Option<CodingCalibration>,
+    /// Whether an evaluation also cuts transcripts and judges sequences that code for nothing.
+    pub detailed: bool,
 }
 
 /// Loss of the bases of one transcript and its gradient with respect to the logits [length].
@@ -49,7 +63,10 @@ fn bases_loss(record: &CodingRecord, logits: &[f32]) -> (f64, Vec<f32>) {
 fn potential_loss(record: &CodingRecord, logits: &[f32], weight: f64, gradient: &mut [f32]) -> f64 {
     let length = logits.len();
     // A fragment with a sliver of CDS is neither: only its bases count.
-    let coding_bases = record.cds.as_ref().map_or(0, |cds| cds.len());
+    let coding_bases = match record.bases_known {
+        true => record.cds.as_ref().map_or(0, |cds| cds.len()),
+        false => length,
+    };
     if weight == 0.0 || (coding_bases > 0 && coding_bases < WINDOW) {
         return 0.0;
     }
@@ -96,7 +113,10 @@ impl Objective for Coding {
         let mut loss = 0.0;
         for (record, range) in examples.iter().zip(features.ranges()) {
             let logits_of_record = &values[range];
-            let (one, mut part) = bases_loss(record, logits_of_record);
+            let (one, mut part) = match record.bases_known {
+                true => bases_loss(record, logits_of_record),
+                false => (0.0, vec![0.0; logits_of_record.len()]),
+            };
             loss += one;
             if logits.transcripts.is_none() {
                 loss += potential_loss(record, logits_of_record, self.record_weight, &mut part);
@@ -124,59 +144,183 @@ impl Objective for Coding {
         examples: &[CodingRecord],
         interrupt: &Interrupt,
     ) -> Result<Report> {
-        let encoder = Encoder::new(config, parameters)?.for_inference()?;
-        let head = CodingHead::new(config, parameters)?;
-        let probabilities = |record: &CodingRecord| -> Result<(Vec<f32>, f64)> {
-            let features = encoder.features(&[Input::Letters(&record.sequence)])?;
-            let found = head.probabilities(&features, &record.sequence)?;
-            check_finite(&record.id, &found.bases)?;
-            let potential = found.potential(0, 0..found.bases.len(), WINDOW);
-            check_finite(&record.id, &[potential as f32])?;
-            Ok((found.bases, potential))
-        };
+        let network = Network::new(config, parameters)?;
         let results = examples
             .par_iter()
             .map(|record| {
                 interrupt.check()?;
-                let whole = named(&record.id, probabilities(record))?;
-                // The middle of the transcript: any fixed place is as good as a random one.
-                let start = record.sequence.len().saturating_sub(FRAGMENT) / 2;
-                let end = (start + FRAGMENT).min(record.sequence.len());
-                let fragment = probabilities(&record.part(start..end))?;
-                Ok((whole, fragment.1))
+                named(&record.id, self.judge_all(&network, record))
             })
-            .collect::<Result<Vec<((Vec<f32>, f64), f64)>>>()?;
-        let (mut transcripts, mut fragments, mut bases, mut rows) = (vec![], vec![], vec![], vec![]);
-        for (record, ((whole, potential), fragment)) in examples.iter().zip(&results) {
-            transcripts.push((*potential, record.messenger));
-            fragments.push((*fragment, record.messenger));
-            if let Some(cds) = &record.cds {
-                bases.extend(whole.iter().enumerate().map(|(i, &p)| (f64::from(p), cds.contains(&i))));
-            }
-            rows.push(format!(
-                "{}\t{}\t{}\t{potential:.6}\t{fragment:.6}",
-                record.id,
-                record.sequence.len(),
-                u8::from(record.messenger)
-            ));
-        }
-        let accuracy = |scored: &[(f64, bool)]| Confusion::of_scores(scored, 0.5);
-        Ok(Report {
-            figures: vec![
-                ("accuracy", accuracy(&transcripts).accuracy()),
-                ("auc", roc_auc(&transcripts)),
-                ("f1", accuracy(&transcripts).f1()),
-                ("fragment_accuracy", accuracy(&fragments).accuracy()),
-                ("fragment_auc", roc_auc(&fragments)),
-                ("base_auc", roc_auc(&bases)),
-                ("base_f1", accuracy(&bases).f1()),
-            ],
-            header: "id\tlength\tcoding\tcoding_potential\tfragment_potential",
-            rows,
-        })
+            .collect::<Result<Vec<Judged>>>()?;
+        let all: Vec<(&CodingRecord, &Judged)> = examples.iter().zip(&results).collect();
+        let groups = match self.detailed {
+            true => species(examples)
+                .into_iter()
+                .map(|(name, _)| {
+                    let of: Vec<_> = all.iter().filter(|(record, _)| record.species == name).copied().collect();
+                    (name, self.report(&of).figures)
+                })
+                .collect(),
+            false => Vec::new(),
+        };
+        Ok(Report { groups, ..self.report(&all) })
     }
 
     fn figures(&self) -> &'static [&'static str] {
-        &["accuracy", "auc", "f1", "fragment_accuracy", "fragment_auc", "base_auc", "base_f1"]
+        FIGURES
+    }
+}
+
+/// What is reported of every validation.
+const FIGURES: &[&str] = &["accuracy", "auc", "f1", "fragment_accuracy", "fragment_auc", "base_auc", "base_f1"];
+
+/// The encoder and the head, ready to judge transcripts.
+pub struct Network {
+    encoder: Encoder,
+    head: CodingHead,
+}
+
+/// What a model says of a transcript.
+pub struct Found {
+    /// Probability of each base to code.
+    pub bases: Vec<f32>,
+    /// Probability of the transcript to be an mRNA, or a part of one.
+    pub potential: f64,
+}
+
+impl Network {
+    /// A network of these parameters.
+    ///
+    /// # Errors
+    /// Where a tensor is missing.
+    pub fn new(config: &ModelConfig, parameters: &Parameters) -> Result<Self> {
+        let encoder = Encoder::new(config, parameters)?.for_inference()?;
+        Ok(Self { encoder, head: CodingHead::new(config, parameters)? })
+    }
+
+    /// What the network says of a transcript, without calibration.
+    ///
+    /// # Errors
+    /// Where a tensor operation fails.
+    pub fn probabilities(&self, record: &CodingRecord) -> Result<Found> {
+        let features = self.encoder.features(&[Input::Letters(&record.sequence)])?;
+        let found = self.head.probabilities(&features, &record.sequence)?;
+        check_finite(&record.id, &found.bases)?;
+        let potential = found.potential(0, 0..found.bases.len(), WINDOW);
+        check_finite(&record.id, &[potential as f32])?;
+        Ok(Found { bases: found.bases, potential })
+    }
+}
+
+/// The middle [`FRAGMENT`] bases of a transcript: any fixed place is as good as a random one.
+pub fn middle(length: usize) -> Range<usize> {
+    let start = length.saturating_sub(FRAGMENT) / 2;
+    start..(start + FRAGMENT).min(length)
+}
+
+/// What is judged of one transcript.
+struct Judged {
+    whole: Found,
+    fragment: f64,
+    /// Whether the coding sequence that is found is the annotated one: whole, and cut in the middle of its CDS at the 5'
+    /// and at the 3' end.
+    exact: [Option<bool>; 3],
+    /// Potential of its other strand, of itself backwards, and of a random order of its dinucleotides.
+    decoys: Vec<f64>,
+}
+
+impl Coding {
+    /// What the model says of a transcript, and the reading frame that it finds the most probable.
+    fn judge(&self, network: &Network, record: &CodingRecord) -> Result<(Found, Option<ReadingFrame>)> {
+        let found = network.probabilities(record)?;
+        let code = GeneticCode::default();
+        let Some(calibration) = &self.calibration else {
+            let windows = cds_windows(&found.bases, WINDOW, 0.5);
+            let frame = refine(&record.sequence, &found.bases, &windows, WINDOW, code).first().copied();
+            return Ok((found, frame));
+        };
+        let judged = calibration.judge(&record.sequence, &found.bases, found.potential, code);
+        let frame = judged.reading_frames(0).first().copied().filter(|_| judged.potential >= 0.5);
+        Ok((Found { bases: judged.bases, potential: judged.potential }, frame))
+    }
+
+    fn judge_all(&self, network: &Network, record: &CodingRecord) -> Result<Judged> {
+        let (whole, frame) = self.judge(network, record)?;
+        let length = record.sequence.len();
+        let fragment = self.judge(network, &record.part(middle(length)))?.0.potential;
+        let mut judged = Judged { whole, fragment, exact: [None; 3], decoys: Vec::new() };
+        if !self.detailed {
+            return Ok(judged);
+        }
+        let is_exact = |record: &CodingRecord, frame: Option<ReadingFrame>| {
+            let cds = record.cds.clone()?;
+            Some(frame.is_some_and(|frame| (frame.start..frame.end) == cds))
+        };
+        judged.exact[0] = is_exact(record, frame);
+        if let Some(cds) = record.cds.as_ref().filter(|cds| cds.len() >= SHORTEST_TO_CUT) {
+            let middle = (cds.start + cds.end) / 2;
+            for (place, range) in [(1, middle..length), (2, 0..middle)] {
+                let part = record.part(range);
+                judged.exact[place] = is_exact(&part, self.judge(network, &part)?.1);
+            }
+        }
+        if record.messenger {
+            let mut random = generator(0, Purpose::Validation, &[length as u64]);
+            for decoy in record.decoys(&mut random) {
+                judged.decoys.push(self.judge(network, &decoy)?.0.potential);
+            }
+        }
+        Ok(judged)
+    }
+
+    fn report(&self, judged: &[(&CodingRecord, &Judged)]) -> Report {
+        let (mut transcripts, mut fragments, mut bases, mut rows) = (vec![], vec![], vec![], vec![]);
+        for (record, Judged { whole, fragment, .. }) in judged {
+            transcripts.push((whole.potential, record.messenger));
+            fragments.push((*fragment, record.messenger));
+            if let Some(cds) = &record.cds {
+                bases.extend(whole.bases.iter().enumerate().map(|(i, &p)| (f64::from(p), cds.contains(&i))));
+            }
+            rows.push(format!(
+                "{}\t{}\t{}\t{:.6}\t{fragment:.6}",
+                record.id,
+                record.sequence.len(),
+                u8::from(record.messenger),
+                whole.potential
+            ));
+        }
+        let accuracy = |scored: &[(f64, bool)]| Confusion::of_scores(scored, 0.5);
+        let values = [
+            accuracy(&transcripts).accuracy(),
+            roc_auc(&transcripts),
+            accuracy(&transcripts).f1(),
+            accuracy(&fragments).accuracy(),
+            roc_auc(&fragments),
+            roc_auc(&bases),
+            accuracy(&bases).f1(),
+        ];
+        let mut figures: Vec<(&'static str, f64)> = FIGURES.iter().copied().zip(values).collect();
+        if self.detailed {
+            let mean = |values: &mut dyn Iterator<Item = f64>| {
+                let (count, sum) = values.fold((0.0, 0.0), |(count, sum), value| (count + 1.0, sum + value));
+                sum / count
+            };
+            for (place, name) in [(0, "exact_cds"), (1, "exact_cds_5_prime_cut"), (2, "exact_cds_3_prime_cut")] {
+                let exact = judged.iter().filter_map(|(_, judged)| judged.exact[place]);
+                figures.push((name, mean(&mut exact.map(|exact| f64::from(u8::from(exact))))));
+            }
+            for (place, name) in
+                [(0, "antisense_called_mrna"), (1, "backwards_called_mrna"), (2, "shuffled_called_mrna")]
+            {
+                let called = judged.iter().filter_map(|(_, judged)| judged.decoys.get(place));
+                figures.push((name, mean(&mut called.map(|&potential| f64::from(u8::from(potential >= 0.5))))));
+            }
+        }
+        Report {
+            figures,
+            header: "id\tlength\tcoding\tcoding_potential\tfragment_potential",
+            rows,
+            ..Report::default()
+        }
     }
 }

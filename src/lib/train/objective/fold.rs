@@ -147,6 +147,7 @@ pub(in crate::train) fn report(examples: &[FoldRecord], scores: &[PairScores]) -
         )
     });
     Report {
+        groups: Vec::new(),
         figures: vec![
             ("f1", mean(|s| s.f1)),
             ("precision", mean(|s| s.precision)),

@@ -128,6 +128,7 @@ pub fn report(outputs: &Outputs, part: Part, examples: &[LabelledExample], answe
             let scores = compare_classes(&known);
             let rows = examples.iter().zip(answers).map(|(example, rows)| class_row(names, part, example, rows));
             Report {
+                groups: Vec::new(),
                 figures: vec![
                     ("accuracy", scores.accuracy),
                     ("macro_f1", scores.macro_f1),
@@ -155,6 +156,7 @@ pub fn report(outputs: &Outputs, part: Part, examples: &[LabelledExample], answe
             };
             let rows = examples.iter().zip(answers).flat_map(|(example, rows)| value_rows(names, part, example, rows));
             Report {
+                groups: Vec::new(),
                 figures: vec![
                     ("mcrmse", over_columns(|scores| scores.rmse)),
                     ("rmse", compare_values(&columns.concat()).rmse),
@@ -192,7 +194,7 @@ fn class_row(names: &[String], part: Part, example: &LabelledExample, rows: &Ans
 fn value_rows(names: &[String], part: Part, example: &LabelledExample, rows: &Answers) -> Vec<String> {
     let row = |(column, name): (usize, &String)| {
         let targets = example.targets.iter().skip(column).step_by(names.len());
-        let pairs = targets.zip(rows).map(|(&target, row)| (f64::from(row[column]), f64::from(target)));
+        let mut pairs = targets.zip(rows).map(|(&target, row)| (f64::from(row[column]), f64::from(target)));
         match part {
             Part::Sequence => {
                 let (predicted, value) = pairs.next_back().unwrap_or((f64::NAN, f64::NAN));

@@ -91,6 +91,7 @@ impl Objective for Mirtarget {
             format!("{}\t{}\t{}\t{probability:.6}", pair.id, pair.mirna_name, u8::from(pair.label))
         });
         Ok(Report {
+            groups: Vec::new(),
             figures: vec![
                 ("average_precision", precision_recall_auc(&scored)),
                 ("f1", confusion.f1()),

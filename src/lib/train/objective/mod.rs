@@ -36,6 +36,8 @@ pub struct Report {
     pub header: &'static str,
     /// The table's rows.
     pub rows: Vec<String>,
+    /// The same figures for parts of the records by name, as for each species; perhaps none.
+    pub groups: Vec<(String, Vec<(&'static str, f64)>)>,
 }
 
 /// A task.

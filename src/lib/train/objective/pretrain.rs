@@ -93,6 +93,7 @@ impl Objective for Pretrain {
             format!("{}\t{masked}\t{:.6}\t{:.6}", example.id, loss / count, *right as f64 / count)
         });
         Ok(Report {
+            groups: Vec::new(),
             figures: vec![("loss", loss), ("accuracy", right / masked), ("perplexity", loss.exp())],
             header: "id\tmasked\tloss\taccuracy",
             rows: rows.collect(),

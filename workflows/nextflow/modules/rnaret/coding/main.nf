@@ -42,7 +42,7 @@ process RNARET_CODING {
     write_track = save_track ? "printf '' | gzip > ${prefix}.bedgraph.gz" : ''
     """
     printf '' | gzip > ${prefix}.bed.gz
-    printf 'id\\tlength\\tcoding_potential\\tlabel\\n' | gzip > ${prefix}.potential.tsv.gz
+    printf 'id\\tlength\\tcoding_potential\\tlabel\\tstate\\tstrand\\torf_start\\torf_end\\torf_length\\torf_coverage\\n' | gzip > ${prefix}.potential.tsv.gz
     ${write_track}
     printf 'run\\ttool\\n' > ${prefix}.rnaret.stats.tsv
     """
