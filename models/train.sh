@@ -33,6 +33,12 @@ train=${RNARET_TRAIN:-target/release/rnaret-train}
     --learning-rate 2e-3 --min-learning-rate 1e-5 --batch-records 8 --positive-weight 3 --steps 26000 --cycle-steps 25900 \
     --warmup-steps 100 --log-every 100 --validate-every 0 --checkpoint-every 500 --dropout 0.05
 
+# The energies beside the network, on families that the validation of models/fold.md leaves out: DATA/ss_*.tsv.gz are the
+# structures by source (fold_families.py names them).
+mkdir -p "$runs/families"
+python3 "$(dirname "$0")/fold_families.py" "$data" "$runs/families"
+"$train" energies "$runs/families/energies.tsv.gz" -o models/fold.energies
+
 # The known structures among which the fold model finds relatives: the records of Rfam's families.
 zcat "$data/fold.tsv.gz" | awk -F '\t' 'NR == 1 || (/^(RF[0-9]|bpRNA_RFAM_)/ && $3 !~ /N/ && !seen[$1]++)' |
     "$train" condense -o "$runs/known-structures.dbn" /dev/stdin

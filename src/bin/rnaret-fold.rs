@@ -10,20 +10,23 @@ use rnaret::decode::base_pairs::{Candidate, Decoder, PairRules, candidates, deco
 use rnaret::decode::pair_map::PairMap;
 use rnaret::draw::dot_plot::DotPlot;
 use rnaret::draw::structure::StructurePicture;
-use rnaret::format::structure::{Structure, StructureFormat};
+use rnaret::format::structure::{Energies, Structure, StructureFormat};
 use rnaret::format::{dot_bracket, table};
 use rnaret::model::heads::fold::{FoldHead, FoldInference};
 use rnaret::model::heads::helix_pairs::most_pairs;
 use rnaret::model::{Encode, Model, Task};
 use rnaret::relatives::{KnownStructures, Source};
 use rnaret::sequence::{Accept, Record};
+use rnaret::thermodynamics::{ensemble_energy, structure_energy};
 use rnaret::{Error, Result};
 
 /// Predict the secondary structure of RNAs, pseudoknots included
 ///
-/// Reads FASTA, FASTQ or the TSV of rna-kmerize. Every pair of bases gets a probability; a decoder chooses among those
-/// over the threshold so that each base pairs at most once. Only AU, GC and GU pairs form, and with the default model only
-/// such as could stack on another. Any length: memory grows with the square of the length (5,000 nt: 1 GB).
+/// Reads FASTA, FASTQ or the TSV of rna-kmerize. Every pair of bases gets a probability: the default model's network and
+/// energies that were trained on known structures give one each, and what is known about the RNA says how much either
+/// counts. A decoder chooses pairs so that each base pairs at most once. Only AU, GC and GU pairs form, and with the
+/// default model only such as could stack on another. Any length: memory grows with the square of the length (5,000 nt:
+/// 1 GB).
 #[derive(clap::Parser)]
 #[command(name = "rnaret-fold", version, after_help = EXAMPLES)]
 struct Arguments {
@@ -31,13 +34,27 @@ struct Arguments {
     #[arg(long, value_enum, default_value_t)]
     format: StructureFormat,
 
-    /// How pairs are chosen
-    #[arg(long, value_enum, default_value_t)]
-    decoder: Decoder,
+    /// How pairs are chosen [default: mea; assignment for published models]
+    #[arg(long, value_enum)]
+    decoder: Option<Decoder>,
 
-    /// Pairs more probable than this may form, 0 to 1
+    /// Pairs more probable than this may form, 0 to 1; with --decoder mea, as part of a pseudoknot
     #[arg(long, value_name = "P", default_value_t = 0.5, value_parser = numbers::parser::<f32>(Range::FROM_0_TO_1))]
     threshold: f32,
+
+    /// How much a pair is worth against unpaired bases to --decoder mea: more gives more pairs
+    #[arg(long, value_name = "G", default_value_t = PairRules::default().gamma, value_parser = numbers::parser::<f32>(Range::AT_LEAST_0))]
+    gamma: f32,
+
+    /// Put the free energy of each structure, kcal/mol, after it as RNAfold does, or into the columns energy,
+    /// ensemble_energy and mean_pair_probability of TSV. Turner 2004 at 37 degrees; pairs of pseudoknots do not count
+    #[arg(long)]
+    energy: bool,
+
+    /// Weight of the network in each pair's probability, 0 to 1, beside energies trained on known structures [default: by
+    /// what is known about each RNA]
+    #[arg(long, value_name = "W", value_parser = numbers::parser::<f32>(Range::FROM_0_TO_1))]
+    network_weight: Option<f32>,
 
     /// Bases i and j pair only where |i - j| is greater than this
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = numbers::parser::<usize>(Range::AT_LEAST_0))]
@@ -125,10 +142,11 @@ fn fold(arguments: Arguments) -> Result<()> {
     let model = Model::load(arguments.model.model.as_deref(), Task::Fold, arguments.model.device)?;
     let known = KnownStructures::load(&model.weights.config.known_structures(&arguments.known_structures)?)?;
     let head = FoldHead::new(&model.weights.config, &model.parameters)?.for_inference(known)?;
+    let head = head.with_network_weight(arguments.network_weight);
     let pool = arguments.common.thread_pool()?;
     if arguments.input.writes_header() {
         let mut header = Vec::new();
-        arguments.format.write_header(&mut header).map_err(|error| output.error(error))?;
+        arguments.format.write_header(&mut header, arguments.energy).map_err(|error| output.error(error))?;
         output.put(&header)?;
         if let Some(pairs) = &mut pairs {
             pairs.put(format!("{}\n", table::PAIR_HEADER).as_bytes())?;
@@ -186,7 +204,7 @@ fn memory(arguments: &Arguments, model: &Model, head: &FoldInference, batch: &[R
         let all_rows = arguments.pairs.is_some() && arguments.min_prob < 1e-3;
         let rows = if all_rows { 2 * (40 + record.id.len() as u64) } else { 0 };
         let (lists, table) = if arguments.threshold < 1e-3 { (96, 8 * length * length) } else { (0, 0) };
-        let table = if arguments.decoder == Decoder::Nested { table } else { 0 };
+        let table = if arguments.decoder == Some(Decoder::Nested) { table } else { 0 };
         head.memory(&record.sequence) + pairs * (rows + lists) + table
     };
     // A thread that waits for others begins another record meanwhile, so that any number may be in work; but for one thread.
@@ -197,6 +215,7 @@ fn memory(arguments: &Arguments, model: &Model, head: &FoldInference, batch: &[R
 
 /// What is written about every record.
 fn fold_batch(arguments: &Arguments, model: &Model, head: &FoldInference, batch: &[Record]) -> Result<Vec<Folded>> {
+    let decoder = arguments.decoder.unwrap_or_else(|| head.default_decoder());
     let features = model.encoder.features(&model.inputs(batch)?)?;
     batch
         .par_iter()
@@ -206,7 +225,9 @@ fn fold_batch(arguments: &Arguments, model: &Model, head: &FoldInference, batch:
             let features = features.of(index)?;
             let probabilities = head.probabilities(&features, &record.sequence, &facts)?;
             let probabilities = probabilities.ok_or_else(|| Error::NotFinite { record: record.id.clone() })?;
-            let mut folded = describe(arguments, record, &probabilities)?;
+            let ensemble = || facts.ensemble_energy.unwrap_or_else(|| ensemble_energy(&record.sequence));
+            let ensemble = if arguments.energy { ensemble() } else { 0.0 };
+            let mut folded = describe(arguments, record, &probabilities, ensemble, decoder)?;
             if arguments.relatives.is_some() {
                 for relative in &facts.relatives {
                     table::write_relative(&mut folded.relatives, &record.id, relative)
@@ -218,14 +239,25 @@ fn fold_batch(arguments: &Arguments, model: &Model, head: &FoldInference, batch:
         .collect()
 }
 
-/// What is written about a record with these pair probabilities.
-fn describe(arguments: &Arguments, record: &Record, probabilities: &PairMap) -> Result<Folded> {
+/// What is written about a record with these pair probabilities and this free energy of its ensemble.
+fn describe(
+    arguments: &Arguments,
+    record: &Record,
+    probabilities: &PairMap,
+    ensemble_energy: f64,
+    decoder: Decoder,
+) -> Result<Folded> {
     let Record { id, sequence, .. } = record;
-    let rules = PairRules { threshold: arguments.threshold, min_loop: arguments.min_loop, ..PairRules::default() };
+    let rules = PairRules {
+        threshold: arguments.threshold,
+        min_loop: arguments.min_loop,
+        gamma: arguments.gamma,
+        ..PairRules::default()
+    };
     let mut structure = Structure {
         id: id.clone(),
         sequence: sequence.clone(),
-        partners: decode(arguments.decoder, sequence, probabilities, rules),
+        partners: decode(decoder, sequence, probabilities, rules),
     };
     if matches!(arguments.format, StructureFormat::Dbn | StructureFormat::Tsv) {
         let left_out = dot_bracket::drop_excess_levels(&mut structure.partners);
@@ -239,7 +271,12 @@ fn describe(arguments: &Arguments, record: &Record, probabilities: &PairMap) -> 
     let partners = &structure.partners;
     let defect = |error| Error::write("structure", error);
     let mut folded = Folded::default();
-    arguments.format.write(&mut folded.structure, &structure).map_err(defect)?;
+    let energies = arguments.energy.then(|| Energies {
+        structure: structure_energy(sequence, partners),
+        ensemble: ensemble_energy,
+        mean_pair_probability: mean_pair_probability(partners, probabilities),
+    });
+    arguments.format.write(&mut folded.structure, &structure, energies.as_ref()).map_err(defect)?;
     let rules = PairRules { threshold: arguments.min_prob, ..rules };
     if arguments.pairs.is_some() {
         for pair in candidates(sequence, probabilities, rules) {
@@ -257,4 +294,12 @@ fn describe(arguments: &Arguments, record: &Record, probabilities: &PairMap) -> 
         folded.dot_plot = DotPlot { id, sequence, probabilities: &shown, partners, least }.draw();
     }
     Ok(folded)
+}
+
+/// How probable the pairs of a structure are on average; `None` where there are none.
+fn mean_pair_probability(partners: &[Option<usize>], probabilities: &PairMap) -> Option<f64> {
+    let pairs = partners.iter().enumerate().filter_map(|(i, partner)| partner.filter(|&j| j > i).map(|j| (i, j)));
+    let (sum, count) =
+        pairs.fold((0.0, 0.0), |(sum, count), (i, j)| (sum + f64::from(probabilities.get(i, j)), count + 1.0));
+    (count > 0.0).then_some(sum / count)
 }

@@ -11,6 +11,7 @@ use rnaret::model::{ModelConfig, Task, default_model, open_weights};
 use rnaret::relatives::{Source, representatives};
 use rnaret::sequence::{InputFile, open_text};
 use rnaret::train::config::{ConfigFile, Hyperparameters, Inputs, Sizes, TrainConfig};
+use rnaret::train::energies::{self, EnergyFit, Measure};
 use rnaret::train::folder::{CHECKPOINTS, CONFIG, FILES as RUN_FILES};
 use rnaret::train::objective::Report;
 use rnaret::train::run::Outcome;
@@ -65,6 +66,8 @@ enum Command {
     /// Figures of a model on labelled data
     #[command(mut_args(settings::of_evaluation))]
     Evaluate(EvaluateArgs),
+    /// Parameters of the nearest-neighbour model from known structures: Turner 2004 corrected so that they become likely
+    Energies(EnergiesArgs),
     /// Known structures for --known-structures: those of the given files, of near-identical sequences the first, as
     /// dot-bracket
     Condense(CondenseArgs),
@@ -171,6 +174,19 @@ struct EvaluateArgs {
 }
 
 #[derive(clap::Args)]
+struct EnergiesArgs {
+    /// Structures: dot-bracket, CT, BPSEQ, or TSV with columns id, seq, dotbracket
+    #[arg(required = true, value_name = "DATA")]
+    data: Vec<PathBuf>,
+
+    #[command(flatten)]
+    fit: EnergyFit,
+
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+#[derive(clap::Args)]
 struct CondenseArgs {
     /// Structures: dot-bracket, CT, BPSEQ, or TSV with columns id, seq, dotbracket
     #[arg(required = true, value_name = "DATA")]
@@ -234,6 +250,10 @@ impl Tool for Arguments {
     fn declare(&self, files: &mut Files) {
         match &self.command {
             Command::Evaluate(arguments) => arguments.declare(files),
+            Command::Energies(arguments) => {
+                files.reads(&arguments.data);
+                arguments.output.declare(files);
+            }
             Command::Condense(arguments) => {
                 files.reads(&arguments.data);
                 arguments.output.declare(files);
@@ -272,7 +292,7 @@ impl Command {
             | Self::Classify(arguments)
             | Self::Regress(arguments)
             | Self::Label(arguments) => Some(arguments),
-            Self::Evaluate(_) | Self::Condense(_) | Self::Calibrate(_) | Self::Import(_) => None,
+            Self::Evaluate(_) | Self::Energies(_) | Self::Condense(_) | Self::Calibrate(_) | Self::Import(_) => None,
         }
     }
 }
@@ -318,6 +338,7 @@ fn main() -> ExitCode {
             Command::Regress(arguments) => train(Task::Regress, arguments, &common)?,
             Command::Label(arguments) => train(Task::Label, arguments, &common)?,
             Command::Evaluate(arguments) => evaluate(&arguments, &common)?,
+            Command::Energies(arguments) => fit_energies(&arguments, &common)?,
             Command::Condense(arguments) => condense(&arguments)?,
             Command::Calibrate(arguments) => calibrate(&arguments, &common)?,
             Command::Import(arguments) => import(&arguments)?,
@@ -427,6 +448,25 @@ fn table(report: &Report, rules: &[(&str, Report)]) -> String {
     }
     text.push_str(&format!("records\t{}{}\n", report.rows.len(), "\tNA".repeat(rules.len())));
     text
+}
+
+fn fit_energies(arguments: &EnergiesArgs, common: &CommonArgs) -> Result<Outcome> {
+    let mut output = arguments.output.create(&arguments.data)?;
+    let mut records = Vec::new();
+    for path in &arguments.data {
+        let input = InputFile::from(path.as_path());
+        for structure in structure_reader::read(open_text(&input)?, &input.name())? {
+            records.push(structure?.into());
+        }
+    }
+    let seen = |measure: Measure, epoch: usize, loss: f64| match measure {
+        Measure::Likelihood => log::info!("epoch {epoch}: {loss:.4} nats a structure"),
+        Measure::Agreement => log::info!("epoch {epoch}: expected F1 {:.4}", 1.0 - loss),
+    };
+    let fitted = common.thread_pool()?.install(|| energies::fit(&records, &arguments.fit, seen))?;
+    output.put(fitted.to_text().as_bytes())?;
+    output.finish()?;
+    Ok(Outcome::Finished)
 }
 
 fn condense(arguments: &CondenseArgs) -> Result<Outcome> {

@@ -72,7 +72,7 @@ const TRAINING: Command =
 const EVALUATION: Command =
     Command { tool: "rnaret-train", writes: &["--output", "--per-record", "--stats"], ..STREAM };
 
-pub const COMMANDS: [Command; 18] = [
+pub const COMMANDS: [Command; 19] = [
     Command { tool: "rna-kmerize", arguments: &["-k", "3"], reads: &[read("", Sequences)], ..STREAM },
     Command { tool: "rna-mask", reads: &[read("", Tokens)], ..STREAM },
     Command {
@@ -185,6 +185,12 @@ pub const COMMANDS: [Command; 18] = [
         arguments: &["evaluate", "--task", "mirtarget"],
         reads: &[read("", Pairs), read("--model", Weights("testdata/golden/k1_mirtarget.pth"))],
         ..EVALUATION
+    },
+    Command {
+        tool: "rnaret-train",
+        arguments: &["energies", "--likelihood-epochs", "1", "--agreement-epochs", "1"],
+        reads: &[read("", Structures)],
+        ..STREAM
     },
     Command { tool: "rnaret-train", arguments: &["condense"], reads: &[read("", Structures)], ..STREAM },
     Command {

@@ -35,8 +35,8 @@ fn run(format: StructureFormat, words: &'static [&'static str]) {
     harness::run(&format!("structures as {format:?}"), inputs, |(structures, changes, codec)| {
         let mut text = Vec::new();
         let written = format
-            .write_header(&mut text)
-            .and_then(|()| structures.iter().try_for_each(|structure| format.write(&mut text, structure)));
+            .write_header(&mut text, false)
+            .and_then(|()| structures.iter().try_for_each(|structure| format.write(&mut text, structure, None)));
         written.map_err(|error| TestCaseError::fail(error.to_string()))?;
         let folder = tempfile::tempdir().expect("a folder");
         let input = file(folder.path(), &codec.compress(&damaged(text, &changes)));

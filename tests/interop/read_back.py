@@ -370,12 +370,40 @@ CANONICAL = {"AU", "UA", "GC", "CG", "GU", "UG"}
 
 
 @check
+def free_energies():
+    """Minimum free energies and energies of other structures are ViennaRNA's, on random sequences and on real RNAs."""
+    random = np.random.default_rng(7)
+    sequences = ["".join(random.choice(list("ACGU"), random.integers(5, 160))) for _ in range(1000)]
+    known = subprocess.run(["zstd", "-dc", ROOT / "models" / "known-structures.dbn.zst"], check=True, capture_output=True)
+    real = [line for line in known.stdout.decode().splitlines()[1::3] if len(line) <= 160]
+    sequences += real[:: len(real) // 1000][:1000]
+    fasta = "".join(f">{n}\n{sequence}\n" for n, sequence in enumerate(sequences)).encode()
+    for decoder in ("mfe", "nested"):
+        options = ["--energy", "--known-structures", "none", "--decoder", decoder]
+        lines = run("rnaret-fold", *options, "-", stdin=fasta).decode().splitlines()
+        for sequence, line in zip(sequences, lines[2::3], strict=True):
+            structure, energy = line.split(" ", 1)
+            energy = float(energy.strip("() "))
+            theirs = RNA.fold_compound(sequence).eval_structure(structure)
+            require(abs(energy - theirs) < 0.0151, f"{sequence} {structure}: {energy} is not {theirs}")
+            if decoder == "mfe":
+                require(abs(energy - RNA.fold(sequence)[1]) < 0.0151, f"{sequence}: {energy} is not the minimum")
+    frame = table(run("rnaret-fold", *options, "--format", "tsv", "-", stdin=fasta))
+    for sequence, ensemble in zip(sequences, frame["ensemble_energy"], strict=True):
+        # ViennaRNA smooths where mismatches and dangles change their sign.
+        details = RNA.md()
+        details.pf_smooth = 0
+        theirs = RNA.fold_compound(sequence, details).pf()[1]
+        require(abs(ensemble - theirs) < 0.0151, f"{sequence}: an ensemble of {ensemble} is not {theirs}")
+
+
+@check
 def structures():
     """All four formats agree with each other and with ViennaRNA, pseudoknots included; the pairing rules hold."""
     small = "".join(f">{n} some words\n{RECORDS[n]}\n" for n in ("tRNA-Phe", "5S_rRNA", "hammerhead")).encode()
     knots = 0
     # The small model knows nothing, so at threshold 0 it pairs whatever may pair, across stems too.
-    for decoder in ("assignment", "greedy", "nested"):
+    for decoder in ("mea", "centroid", "mfe", "assignment", "greedy", "nested"):
         for weights in ([], ["--model", GOLDEN / "k1_fold.pth", "--threshold", "0"]):
             options = [*weights, "--decoder", decoder]
             records = read_dbn(run("rnaret-fold", *options, "-", stdin=small))
@@ -402,7 +430,7 @@ def structures():
                 nested = RNA.db_pk_remove(structure)
                 same(len(nested), len(sequence), f"{name}: ViennaRNA removes the pseudoknots")
                 require(np.isfinite(RNA.eval_structure_simple(sequence, nested)), f"{name}: ViennaRNA's energy")
-                if decoder == "nested":
+                if decoder in ("nested", "mfe"):
                     require(not crossing(partners), f"{name}: the nested decoder crosses nothing")
                     same(set(structure) - set("()."), set(), f"{name}: one kind of bracket")
     require(knots > 0, "some structure has a pseudoknot, or the check of pseudoknots checks nothing")

@@ -20,5 +20,6 @@ mod pictures;
 mod shards;
 mod statistics;
 mod streams;
+mod structures;
 mod table;
 mod unknown_letters;

@@ -1,6 +1,8 @@
-//! Base pairs from pair probabilities: which pairs may form, and the three ways to choose among them.
+//! Base pairs from pair probabilities: which pairs may form, and the ways to choose among them.
 
-use super::{assignment, nested, pair_map::PairMap};
+use crate::thermodynamics::{EnergyParameters, minimum_free_energy};
+
+use super::{assignment, expected_accuracy, nested, pair_map::PairMap};
 
 /// Which pairs may form.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -11,20 +13,30 @@ pub struct PairRules {
     pub min_loop: usize,
     /// Only AU, GC and GU pairs may form. Without it any two of A, C, G and U may; N pairs with nothing either way.
     pub canonical_only: bool,
+    /// What a pair is worth against unpaired bases to the decoder of maximum expected accuracy.
+    pub gamma: f32,
 }
 
 impl Default for PairRules {
     /// The published rules: probability over 0.5, |i - j| over 3, canonical pairs only.
     fn default() -> Self {
-        Self { threshold: 0.5, min_loop: 3, canonical_only: true }
+        Self { threshold: 0.5, min_loop: 3, canonical_only: true, gamma: GAMMA }
     }
 }
 
+/// Which gamma validation found best (`models/fold.md`).
+const GAMMA: f32 = 1.0;
+
 /// How a structure is chosen among the pairs that may form.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Decoder {
+    /// The greatest expected accuracy without pseudoknots, and the pseudoknotted helices that are likely beside it
+    Mea,
+    /// The pairs that are more likely than not
+    Centroid,
+    /// The least free energy by Turner 2004, whatever the probabilities
+    Mfe,
     /// The greatest summed probability with at most one partner per base; pseudoknots may form
-    #[default]
     Assignment,
     /// The most probable pair first; pseudoknots may form
     Greedy,
@@ -39,7 +51,7 @@ pub struct Candidate {
     pub i: usize,
     /// The 3' base.
     pub j: usize,
-    /// The probability of the pair.
+    /// The probability of the pair, or what else it is worth to a decoder.
     pub probability: f32,
 }
 
@@ -120,6 +132,8 @@ pub(super) fn collect_candidates(sequence: &[u8], probabilities: &PairMap, rules
 
 /// The 0-based partner of each base: symmetric, at most one partner per base, every pair allowed by `rules`.
 ///
+/// - `Mea` and `Centroid`: see `decode/expected_accuracy.rs`.
+/// - `Mfe` looks at the sequence alone: see `thermodynamics/minimum_free_energy.rs`.
 /// - `Assignment` maximises the summed probability of the bipartite assignment of rows (bases) to columns (bases), as
 ///   the published code does with the Kuhn-Munkres algorithm on the whole L x L matrix. See `decode/assignment.rs` for
 ///   the shortcuts, which leave the optimum unchanged.
@@ -129,11 +143,14 @@ pub(super) fn collect_candidates(sequence: &[u8], probabilities: &PairMap, rules
 /// # Panics
 /// When the map was made for another length than the sequence's.
 pub fn decode(decoder: Decoder, sequence: &[u8], probabilities: &PairMap, rules: PairRules) -> Vec<Option<usize>> {
-    let candidates = collect_candidates(sequence, probabilities, rules);
+    let candidates = || collect_candidates(sequence, probabilities, rules);
     match decoder {
-        Decoder::Assignment => assignment::partners(sequence.len(), &candidates),
-        Decoder::Greedy => greedy(sequence.len(), candidates),
-        Decoder::Nested => nested::partners(sequence.len(), &candidates),
+        Decoder::Mea => expected_accuracy::partners(sequence, probabilities, rules),
+        Decoder::Centroid => expected_accuracy::centroid(sequence, probabilities, rules),
+        Decoder::Mfe => minimum_free_energy(sequence, EnergyParameters::turner2004()),
+        Decoder::Assignment => assignment::partners(sequence.len(), &candidates()),
+        Decoder::Greedy => greedy(sequence.len(), candidates()),
+        Decoder::Nested => nested::partners(sequence.len(), &candidates()),
     }
 }
 

@@ -4,6 +4,7 @@ mod assignment;
 pub mod base_pairs;
 pub mod coding;
 pub mod coding_calibration;
+mod expected_accuracy;
 pub mod genetic_code;
 pub mod hexamers;
 mod nested;

@@ -44,8 +44,14 @@ fn cases(longest: usize) -> impl Strategy<Value = (Vec<u8>, PairMap, PairRules)>
             (0.49_f32..0.51).boxed(),
         ]
     };
-    let rules = (proptest::sample::select(vec![0.0_f32, 0.3, 0.5, 0.9]), 0_usize..6, any::<bool>())
-        .prop_map(|(threshold, min_loop, canonical_only)| PairRules { threshold, min_loop, canonical_only });
+    let rules = (proptest::sample::select(vec![0.0_f32, 0.3, 0.5, 0.9]), 0_usize..6, any::<bool>()).prop_map(
+        |(threshold, min_loop, canonical_only)| PairRules {
+            threshold,
+            min_loop,
+            canonical_only,
+            ..PairRules::default()
+        },
+    );
     (letters, rules)
         .prop_flat_map(move |(sequence, rules)| {
             let count = sequence.len() * sequence.len() / 2 + 1;

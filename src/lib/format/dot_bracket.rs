@@ -10,6 +10,7 @@ use std::io::{self, BufRead, Write};
 use super::{
     lines::Lines,
     structure::{Structure, pairs, rna_letter},
+    table,
     title::record_id,
 };
 use crate::Result;
@@ -118,11 +119,22 @@ pub fn parse_structure_line(line: &[u8]) -> std::result::Result<Vec<Option<usize
 /// # Errors
 /// Those of the output, and [`io::ErrorKind::InvalidInput`] where there are not enough kinds of brackets.
 pub fn write(output: &mut impl Write, structure: &Structure) -> io::Result<()> {
+    write_with_energy(output, structure, None)
+}
+
+/// The same, with a free energy in kcal/mol after the structure as RNAfold writes it: ` (-12.30)`.
+///
+/// # Errors
+/// As [`write`].
+pub fn write_with_energy(output: &mut impl Write, structure: &Structure, energy: Option<f64>) -> io::Result<()> {
     let line = structure_line(&structure.id, &structure.partners)?;
     writeln!(output, ">{}", structure.id)?;
     output.write_all(&structure.sequence)?;
     output.write_all(b"\n")?;
     output.write_all(&line)?;
+    if let Some(energy) = energy {
+        write!(output, " ({:>6})", table::hundredths(energy))?;
+    }
     output.write_all(b"\n")
 }
 

@@ -45,6 +45,17 @@ pub fn pairs(partners: &[Option<usize>]) -> impl Iterator<Item = (usize, usize)>
     partners.iter().enumerate().filter_map(|(i, partner)| partner.filter(|&j| j > i).map(|j| (i, j)))
 }
 
+/// What is said of a structure beside its pairs.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Energies {
+    /// Its free energy, kcal/mol.
+    pub structure: f64,
+    /// The free energy of all structures together, kcal/mol.
+    pub ensemble: f64,
+    /// How probable its pairs are on average; `None` where it has none.
+    pub mean_pair_probability: Option<f64>,
+}
+
 /// The formats that structures are written in.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum StructureFormat {
@@ -60,24 +71,27 @@ pub enum StructureFormat {
 }
 
 impl StructureFormat {
-    /// Writes what stands before the first record: the header row of TSV, nothing in the other formats.
-    pub fn write_header(self, output: &mut impl Write) -> io::Result<()> {
+    /// Writes what stands before the first record: the header row of TSV, with the columns of energies where asked for;
+    /// nothing in the other formats.
+    pub fn write_header(self, output: &mut impl Write, energies: bool) -> io::Result<()> {
         match self {
+            Self::Tsv if energies => writeln!(output, "{}\t{}", table::STRUCTURE_HEADER, table::ENERGY_HEADER),
             Self::Tsv => writeln!(output, "{}", table::STRUCTURE_HEADER),
             Self::Dbn | Self::Ct | Self::Bpseq => Ok(()),
         }
     }
 
-    /// Writes one record.
+    /// Writes one record, with its energies where the format has a place for them: after the structure in dot-bracket, as
+    /// RNAfold writes them, in columns of TSV.
     ///
     /// # Errors
     /// Those of the output, and [`io::ErrorKind::InvalidInput`] for a structure that dot-bracket cannot hold.
-    pub fn write(self, output: &mut impl Write, structure: &Structure) -> io::Result<()> {
+    pub fn write(self, output: &mut impl Write, structure: &Structure, energies: Option<&Energies>) -> io::Result<()> {
         match self {
-            Self::Dbn => dot_bracket::write(output, structure),
+            Self::Dbn => dot_bracket::write_with_energy(output, structure, energies.map(|energies| energies.structure)),
             Self::Ct => connectivity_table::write(output, structure),
             Self::Bpseq => bpseq::write(output, structure),
-            Self::Tsv => table::write_structure(output, structure),
+            Self::Tsv => table::write_structure(output, structure, energies),
         }
     }
 }

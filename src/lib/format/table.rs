@@ -3,7 +3,7 @@
 //!
 //! | table | columns |
 //! | --- | --- |
-//! | structures | `id` `length` `sequence` `structure` (dot-bracket) `pairs` (their number) |
+//! | structures | `id` `length` `sequence` `structure` (dot-bracket) `pairs` (their number); with energies `energy` `ensemble_energy` `mean_pair_probability` |
 //! | pairs | `id` `i` `j` `probability` (i < j, 1-based) |
 //! | relatives | `id` `relative` (a known structure's id) `identity` `aligned` `covered` `kept` (parts, 0 to 1) |
 //! | coding summary | `id` `length` `coding_potential` `label` (`mRNA` or `lncRNA`) `state` (`complete`, `5_prime_cut`, `3_prime_cut`, `both_cut` or `none`) `strand` `orf_start` `orf_end` (0-based, half-open) `orf_length` `orf_coverage`; `NA` where there is none |
@@ -11,7 +11,10 @@
 
 use std::io::{self, Write};
 
-use super::{dot_bracket, number, structure::Structure};
+use super::{
+    dot_bracket, number,
+    structure::{Energies, Structure},
+};
 use crate::{
     decode::{base_pairs::Candidate, coding::TranscriptLabel, reading_frame::ReadingFrame, target_site::SeedType},
     predict::coding::CodingPrediction,
@@ -20,6 +23,8 @@ use crate::{
 
 /// Header row of the table of structures.
 pub const STRUCTURE_HEADER: &str = "id\tlength\tsequence\tstructure\tpairs";
+/// Columns after these where energies are asked for.
+pub const ENERGY_HEADER: &str = "energy\tensemble_energy\tmean_pair_probability";
 /// Header row of the table of pairs.
 pub const PAIR_HEADER: &str = "id\ti\tj\tprobability";
 /// Header row of the table of relatives.
@@ -34,13 +39,25 @@ pub const TARGET_SITE_HEADER: &str = "mirna\ttarget\tstart\tend\tseed_type\tprob
 ///
 /// # Errors
 /// Those of the output, and [`io::ErrorKind::InvalidInput`] for a structure that dot-bracket cannot hold.
-pub fn write_structure(output: &mut impl Write, structure: &Structure) -> io::Result<()> {
+pub fn write_structure(output: &mut impl Write, structure: &Structure, energies: Option<&Energies>) -> io::Result<()> {
     let line = dot_bracket::structure_line(&structure.id, &structure.partners)?;
     write!(output, "{}\t{}\t", structure.id, structure.length())?;
     output.write_all(&structure.sequence)?;
     output.write_all(b"\t")?;
     output.write_all(&line)?;
-    writeln!(output, "\t{}", structure.pairs().count())
+    write!(output, "\t{}", structure.pairs().count())?;
+    if let Some(energies) = energies {
+        let probability = energies.mean_pair_probability.map_or("NA".into(), number::format);
+        let (structure, ensemble) = (hundredths(energies.structure), hundredths(energies.ensemble));
+        write!(output, "\t{structure}\t{ensemble}\t{probability}")?;
+    }
+    writeln!(output)
+}
+
+/// A free energy with two digits after the point, never `-0.00`.
+pub(super) fn hundredths(energy: f64) -> String {
+    let text = format!("{energy:.2}");
+    if text == "-0.00" { "0.00".into() } else { text }
 }
 
 /// Writes a row of the table of pairs.

@@ -31,9 +31,9 @@ fn structure(id: &str, sequence: &str, line: &str) -> Structure {
 
 fn written(format: StructureFormat, structures: &[Structure]) -> Vec<u8> {
     let mut text = Vec::new();
-    format.write_header(&mut text).unwrap();
+    format.write_header(&mut text, false).unwrap();
     for structure in structures {
-        format.write(&mut text, structure).unwrap();
+        format.write(&mut text, structure, None).unwrap();
     }
     text
 }

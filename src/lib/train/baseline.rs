@@ -14,11 +14,22 @@ use crate::Result;
 use crate::decode::base_pairs::{Decoder, PairRules, decode};
 use crate::decode::target_site::{SeedType, seed_type};
 use crate::relatives::KnownStructures;
-use crate::thermodynamics::{Duplex, pair_probabilities};
+use crate::thermodynamics::{Duplex, EnergyParameters, Factors, minimum_free_energy, pair_probabilities};
 
-/// Structures by free energy alone: the pair probabilities of the nearest-neighbour model, decoded as a model's are.
-pub fn free_energy(records: &[FoldRecord], rules: PairRules) -> Report {
-    compared(records, |sequence| decode(Decoder::Assignment, sequence, &pair_probabilities(sequence), rules))
+/// Structures of minimum free energy by Turner 2004.
+pub fn free_energy(records: &[FoldRecord]) -> Report {
+    compared(records, |sequence| minimum_free_energy(sequence, EnergyParameters::turner2004()))
+}
+
+/// Structures of maximum expected accuracy by energies alone: the mean of Turner 2004's and the trained ones' probabilities.
+pub fn expected_accuracy(records: &[FoldRecord], rules: PairRules) -> Report {
+    compared(records, |sequence| {
+        let mut probabilities = Factors::trained().ensemble(sequence, None).probabilities();
+        let mut turner = pair_probabilities(sequence);
+        let both = probabilities.values_mut().iter_mut().zip(turner.values_mut());
+        both.for_each(|(trained, turner)| *trained = (*trained + *turner) / 2.0);
+        decode(Decoder::Mea, sequence, &probabilities, rules)
+    })
 }
 
 /// The pairs of the best relative alone, as far as the sequence can form them.

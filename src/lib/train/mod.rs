@@ -11,6 +11,7 @@ pub mod choice_regression;
 pub mod config;
 pub mod context_rules;
 pub mod data;
+pub mod energies;
 pub mod folder;
 pub mod gradients;
 pub mod kmer_regression;

@@ -214,7 +214,8 @@ pub fn evaluate(evaluation: &Evaluation, tally: &Tally) -> Result<(Report, Vec<(
             let objective = fold_objective(config, known)?;
             let mut rules = Vec::new();
             if with_baseline {
-                rules.push(("free_energy", baseline::free_energy(&records, objective.rules)));
+                rules.push(("free_energy", baseline::free_energy(&records)));
+                rules.push(("energies", baseline::expected_accuracy(&records, objective.rules)));
                 if let Some(known) = &objective.known {
                     rules.push(("nearest_relative", baseline::nearest_relative(&records, known)));
                 }

@@ -5,9 +5,11 @@ use multiversion::multiversion;
 
 use super::helices::HelixHead;
 use super::helix_pairs::Facts;
+use super::mixture::network_weight;
 use super::other_task;
 use super::published_fold::{PublishedFold, PublishedFoldInference};
 use crate::Result;
+use crate::decode::base_pairs::Decoder;
 use crate::decode::pair_map::PairMap;
 use crate::model::builder::{Builder, read};
 use crate::model::ops::math::sigmoid;
@@ -98,7 +100,11 @@ impl FoldHead {
     pub fn for_inference(&self, known: Option<KnownStructures>) -> Result<FoldInference> {
         Ok(match self {
             Self::Published(head) => FoldInference::Published(head.for_inference()?),
-            Self::Helices(head) => FoldInference::Helices(head.detached(), known.filter(|_| head.reads_relatives())),
+            Self::Helices(head) => FoldInference::Helices {
+                head: head.detached(),
+                known: known.filter(|_| head.reads_relatives()),
+                network_weight: None,
+            },
         })
     }
 }
@@ -117,17 +123,42 @@ pub enum FoldInference {
     /// As published.
     Published(PublishedFoldInference),
     /// Dilated convolutions over the pairs that could be part of a helix.
-    Helices(HelixHead, Option<KnownStructures>),
+    Helices {
+        /// The network.
+        head: HelixHead,
+        /// Where it looks for relatives.
+        known: Option<KnownStructures>,
+        /// The weight of the network beside the trained energies; by default what is known about the RNA says it.
+        network_weight: Option<f32>,
+    },
 }
 
 impl FoldInference {
+    /// The same with this weight of the network, 0 to 1, beside the trained energies, whatever is known about the RNA.
+    /// Heads without energies have no other.
+    pub fn with_network_weight(self, weight: Option<f32>) -> Self {
+        match self {
+            Self::Helices { head, known, .. } => Self::Helices { head, known, network_weight: weight },
+            published => published,
+        }
+    }
+
+    /// How structures are chosen among its pairs where nothing else is asked for: as published, or by expected accuracy where
+    /// its probabilities are those of an ensemble.
+    pub fn default_decoder(&self) -> Decoder {
+        match self {
+            Self::Published(_) => Decoder::Assignment,
+            Self::Helices { .. } => Decoder::Mea,
+        }
+    }
+
     /// What the head wants to know about a sequence.
     ///
     /// # Errors
     /// As [`Facts::new`].
     pub fn facts(&self, sequence: &[u8]) -> Result<Facts> {
         match self {
-            Self::Helices(_, known) => Facts::new(sequence, known.as_ref()),
+            Self::Helices { known, .. } => Facts::new(sequence, known.as_ref()),
             Self::Published(_) => Ok(Facts::default()),
         }
     }
@@ -137,7 +168,7 @@ impl FoldInference {
     pub fn memory(&self, sequence: &[u8]) -> u64 {
         match self {
             Self::Published(head) => head.memory(sequence.len()),
-            Self::Helices(head, known) => Facts::memory(sequence, known.as_ref()).max(head.memory(sequence)),
+            Self::Helices { head, known, .. } => Facts::memory(sequence, known.as_ref()).max(head.memory(sequence)),
         }
     }
 
@@ -149,17 +180,25 @@ impl FoldInference {
     pub fn logits(&self, features: &Tensor, sequence: &[u8], facts: &Facts) -> Result<PairMap> {
         match self {
             Self::Published(head) => head.logits(features),
-            Self::Helices(head, _) => head.logits(features, sequence, facts),
+            Self::Helices { head, .. } => head.logits(features, sequence, facts),
         }
     }
 
-    /// As [`FoldInference::logits`], as probabilities; `None` where a logit is not finite.
+    /// Probabilities of all pairs {i < j}: the network's, for helices in a weighted mean with those of the energies; `None`
+    /// where a logit is not finite.
     ///
     /// # Errors
     /// As [`FoldInference::logits`].
     pub fn probabilities(&self, features: &Tensor, sequence: &[u8], facts: &Facts) -> Result<Option<PairMap>> {
         let mut map = self.logits(features, sequence, facts)?;
         let finite = sigmoids(map.values_mut());
+        if let Self::Helices { network_weight: weight, .. } = self {
+            let network = weight.unwrap_or_else(|| network_weight(facts));
+            for ((i, j), energy) in facts.pairs.iter().zip(facts.by_energy()) {
+                let probability = &mut map.row_mut(j)[i];
+                *probability = network * *probability + (1.0 - network) * energy;
+            }
+        }
         Ok(finite.then_some(map))
     }
 }

@@ -6,7 +6,7 @@ use std::ops::Range;
 use crate::Result;
 use crate::model::ops::pair_list::PairList;
 use crate::relatives::{Evidence, KnownStructures, RELATIVE_FEATURES, Relative};
-use crate::thermodynamics::{self, pair_probabilities};
+use crate::thermodynamics::{self, Factors};
 
 /// Numbers per pair that follow from the letters alone.
 const LETTER_FEATURES: usize = 17;
@@ -57,8 +57,14 @@ pub struct HelixPairs<'a> {
 pub struct Facts {
     /// The helix pairs.
     pub pairs: PairList,
-    /// The probability of each helix pair by free energy.
+    /// The probability of each helix pair by free energy, Turner 2004.
     pub free_energy: Vec<f32>,
+    /// The same by the trained energies.
+    pub trained: Vec<f32>,
+    /// The free energy of the ensemble by Turner 2004, kcal/mol, where it was computed.
+    pub ensemble_energy: Option<f64>,
+    /// Whether relatives were looked for.
+    pub searched: bool,
     /// Known structures of related RNAs, the best first.
     pub relatives: Vec<Relative>,
 }
@@ -70,9 +76,17 @@ impl Facts {
     /// [`crate::Error::OutOfMemory`] where there are more helix pairs than can be numbered.
     pub fn new(sequence: &[u8], known: Option<&KnownStructures>) -> Result<Self> {
         let pairs = list(sequence)?;
-        let map = pair_probabilities(sequence);
+        let probabilities = |factors: &Factors| -> (Vec<f32>, f64) {
+            let ensemble = factors.ensemble(sequence, None);
+            (pairs.iter().map(|(i, j)| ensemble.probability(i, j) as f32).collect(), ensemble.free_energy())
+        };
+        let (free_energy, ensemble_energy) = probabilities(Factors::turner2004());
+        let (trained, _) = probabilities(Factors::trained());
         Ok(Self {
-            free_energy: pairs.iter().map(|(i, j)| map.row(j)[i]).collect(),
+            free_energy,
+            trained,
+            ensemble_energy: Some(ensemble_energy),
+            searched: known.is_some(),
             relatives: known.map_or(Vec::new(), |known| known.related(sequence)),
             pairs,
         })
@@ -82,6 +96,14 @@ impl Facts {
     pub fn memory(sequence: &[u8], known: Option<&KnownStructures>) -> u64 {
         let relatives = known.map_or(0, |known| known.memory(sequence.len()));
         thermodynamics::memory(sequence.len()).max(relatives) + BYTES_PER_PAIR * most_pairs(sequence)
+    }
+}
+
+impl Facts {
+    /// The probability of each helix pair by energy: the mean of what Turner 2004 and the trained energies say. They err
+    /// apart, and together are better than either.
+    pub fn by_energy(&self) -> impl Iterator<Item = f32> + '_ {
+        self.free_energy.iter().zip(&self.trained).map(|(turner, trained)| (turner + trained) / 2.0)
     }
 }
 

@@ -10,6 +10,7 @@ pub mod general;
 pub mod helices;
 pub mod helix_pairs;
 pub mod mirtarget;
+mod mixture;
 pub mod outputs;
 pub mod published_fold;
 mod residual_block;

@@ -7,7 +7,7 @@ use rayon::prelude::*;
 
 use super::losses::binary_cross_entropy;
 use super::{Loss, Objective, Report, named, nucleotides, surrogate};
-use crate::decode::base_pairs::{Decoder, PairRules, decode};
+use crate::decode::base_pairs::{PairRules, decode};
 use crate::format::structure::Structure;
 use crate::model::heads::fold::FoldHead;
 use crate::model::heads::helix_pairs::Facts;
@@ -106,7 +106,7 @@ impl Objective for Fold {
                     || head.probabilities(encoder.features(&[Input::Letters(sequence)])?.rows(), sequence, facts);
                 let probabilities = named(&structure.id, work())?;
                 let probabilities = probabilities.ok_or_else(|| Error::NotFinite { record: structure.id.clone() })?;
-                let predicted = decode(Decoder::Assignment, &structure.sequence, &probabilities, self.rules);
+                let predicted = decode(head.default_decoder(), &structure.sequence, &probabilities, self.rules);
                 Ok(compare_pairs(&predicted, &structure.partners))
             })
             .collect::<Result<Vec<_>>>()?;
