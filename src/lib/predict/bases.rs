@@ -3,7 +3,7 @@
 use rayon::prelude::*;
 
 use super::sequence::{answer_columns, append_answer};
-use super::{Predict, PredictionFormat};
+use super::{Predict, PredictionFormat, check_finite};
 use crate::format::bed;
 use crate::model::Features;
 use crate::model::heads::bases::BasesHead;
@@ -48,6 +48,7 @@ impl Predict for Bases {
     fn rows(&self, records: &[Record], features: &Features) -> Result<Vec<Vec<u8>>> {
         let answers = self.head.answers(features)?;
         let rows = |(record, answers): (&Record, &Vec<Vec<f32>>)| {
+            answers.iter().try_for_each(|answer| check_finite(&record.id, answer))?;
             let mut text = Vec::new();
             if let Some(column) = self.track {
                 let values: Vec<f32> = answers.iter().map(|answer| answer[column]).collect();

@@ -1,6 +1,6 @@
 //! A row for each RNA: its class and the probabilities of all, or its values.
 
-use super::{Predict, PredictionFormat};
+use super::{Predict, PredictionFormat, check_finite};
 use crate::format::number;
 use crate::model::Features;
 use crate::model::heads::general::GeneralHead;
@@ -35,11 +35,12 @@ impl Predict for Sequences {
     fn rows(&self, records: &[Record], features: &Features) -> Result<Vec<Vec<u8>>> {
         let answers = self.head.answers(features)?;
         let row = |(record, answers): (&Record, &Vec<Vec<f32>>)| {
+            check_finite(&record.id, &answers[0])?;
             let mut text = format!("{}\t", record.id).into_bytes();
             append_answer(self.head.outputs(), &answers[0], &mut text);
-            text
+            Ok(text)
         };
-        Ok(records.iter().zip(&answers).map(row).collect())
+        records.iter().zip(&answers).map(row).collect()
     }
 }
 
