@@ -19,7 +19,8 @@ fn transcripts() -> String {
     let mut rows = String::from("id\tlabel\tspecies\tcds_start0\tcds_end\tseq\n");
     for i in 0..160 {
         let species = ["cat", "dog"][i % 2];
-        let (before, after) = (letters(60), letters(60));
+        // A stop in every frame before the start, so that no reading frame could have begun before the transcript.
+        let (before, after) = (letters(47) + "UAACUAACUAACC", letters(60));
         if i % 4 < 2 {
             let codons = "GCUGAAGGCAAGCUG".repeat(24);
             let end = 60 + 3 + codons.len() + 3;
