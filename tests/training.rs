@@ -641,6 +641,62 @@ fn the_config_of_a_run_repeats_its_inputs() {
     assert!(message.contains("no training data"), "{message}");
 }
 
+/// Replaces what a checkpoint says beside its tensors.
+fn rewrite_checkpoint(path: &Path, change: impl FnOnce(&mut serde_json::Value)) {
+    let bytes = fs::read(path).expect("a checkpoint");
+    let (_, header) = safetensors::SafeTensors::read_metadata(&bytes).expect("its header");
+    let file = safetensors::SafeTensors::deserialize(&bytes).expect("its tensors");
+    let mut metadata = header.metadata().clone().expect("metadata");
+    let entry = metadata.get_mut("rnaret-checkpoint").expect("the entry");
+    let mut json: serde_json::Value = serde_json::from_str(entry).expect("JSON");
+    change(&mut json);
+    *entry = json.to_string();
+    fs::write(path, safetensors::serialize(file.iter(), Some(metadata)).expect("a file")).expect("written");
+}
+
+/// Checkpoints of version 1 had no record of the run, fewer positions, and numbers as numbers; inputs.json had less too.
+#[test]
+fn a_run_folder_of_version_1_goes_on() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let (data, own) = toy_data("coding", folder.path());
+    let (whole, old) = (folder.path().join("whole"), folder.path().join("old"));
+    run(&arguments("coding", &data, &whole, &own, "20", "1"));
+    run(&arguments("coding", &data, &old, &own, "10", "1"));
+    let checkpoints = old.join("checkpoints");
+    for entry in fs::read_dir(&checkpoints).expect("a listing") {
+        rewrite_checkpoint(&entry.expect("an entry").path(), |json| {
+            json["version"] = 1.into();
+            json["run_digest"] = "of version 1".into();
+            json.as_object_mut().expect("an object").remove("run");
+            let progress = json["progress"].as_object_mut().expect("an object");
+            progress.remove("rows");
+            progress.remove("gradient_norm");
+            let as_number = |value: &mut serde_json::Value| {
+                *value = value.as_str().and_then(|text| text.parse::<f64>().ok()).expect("a number").into();
+            };
+            if let Some(value) = progress["best"].get_mut("value") {
+                as_number(value);
+            }
+            as_number(&mut progress["since_last_row"]["loss"]);
+            as_number(&mut progress["since_last_row"]["weight"]);
+        });
+    }
+    let inputs = old.join("inputs.json");
+    let json: serde_json::Value = serde_json::from_slice(&fs::read(&inputs).expect("a file")).expect("JSON");
+    let kept = serde_json::json!({ "model": json["model"], "provenance": json["provenance"] });
+    fs::write(&inputs, kept.to_string()).expect("written");
+    let config = old.join("config.toml");
+    let text = fs::read_to_string(&config).expect("a file");
+    fs::write(&config, text.split("[inputs]").next().expect("a part")).expect("written");
+
+    let mut other = arguments("coding", &data, &old, &own, "20", "1");
+    other.extend(["--seed", "3"]);
+    assert!(refused(&other, 2).contains("--seed is 0 there and 3 here"));
+    run(&arguments("coding", &data, &old, &own, "20", "1"));
+    assert!(model(&whole) == model(&old));
+    assert_eq!(metrics(&whole), metrics(&old));
+}
+
 /// A checkpoint whose tensors are not those of the run is a damaged file, not wrong usage.
 #[test]
 fn a_checkpoint_without_a_tensor_is_refused_with_status_1() {

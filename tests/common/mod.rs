@@ -5,7 +5,7 @@ pub mod input;
 pub mod run;
 pub mod tools;
 
-pub use input::{Codec, Sample};
+pub use input::{Codec, Sample, TRNA};
 pub use run::Run;
 pub use tools::{Format, Header, TOOLS, Tool};
 

@@ -8,6 +8,7 @@ mod harness;
 mod records;
 mod structures;
 mod tables;
+mod weights;
 
 use proptest::test_runner::TestCaseError;
 use rnaret::Error;

@@ -13,6 +13,7 @@ mod input;
 mod kmerize;
 mod known_structures;
 mod limits;
+mod long_records;
 mod mask;
 mod not_finite;
 mod output;
