@@ -130,8 +130,7 @@ fn encoder() {
 }
 
 /// What a fold model takes for sequences of these lengths, one by one.
-fn folding(name: &str, model: &ModelConfig, parameters: &Parameters, lengths: &[usize]) {
-    let encoder = Encoder::new(model, parameters).unwrap().for_inference().unwrap();
+fn folding(name: &str, model: &ModelConfig, encoder: &Encoder, parameters: &Parameters, lengths: &[usize]) {
     let head = FoldHead::new(model, parameters).unwrap().for_inference(None).unwrap();
     for &length in lengths {
         let sequence = random(length);
@@ -147,10 +146,12 @@ fn folding(name: &str, model: &ModelConfig, parameters: &Parameters, lengths: &[
 #[test]
 fn fold_heads() {
     let model = Model::load(None, Task::Fold, DeviceArgs::CPU).unwrap();
-    folding("the built-in", &model.weights.config, &model.parameters, &[200, 800, 2500]);
+    folding("the built-in", &model.weights.config, &model.encoder, &model.parameters, &[200, 800, 2500]);
     let head = HeadConfig::PublishedFold(PublishedFoldConfig { blocks: 2, width: 128 });
     let config = ModelConfig::new(RetentionConfig { layers: 1, ..RetentionConfig::default() }, head);
-    folding("a published", &config, &initialise(&config, 1).unwrap(), &[300, 1200]);
+    let parameters = initialise(&config, 1).unwrap();
+    let encoder = Encoder::new(&config, &parameters).unwrap().for_inference().unwrap();
+    folding("a published", &config, &encoder, &parameters, &[300, 1200]);
 }
 
 #[test]

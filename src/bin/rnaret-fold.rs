@@ -43,7 +43,7 @@ struct Arguments {
     threshold: f32,
 
     /// How much a pair is worth against unpaired bases to --decoder mea: more gives more pairs
-    #[arg(long, value_name = "G", default_value_t = PairRules::default().gamma, value_parser = numbers::parser::<f32>(Range::AT_LEAST_0))]
+    #[arg(long, value_name = "X", default_value_t = PairRules::default().gamma, value_parser = numbers::parser::<f32>(Range::AT_LEAST_0))]
     gamma: f32,
 
     /// Put the free energy of each structure, kcal/mol, after it as RNAfold does, or into the columns energy,
@@ -53,7 +53,7 @@ struct Arguments {
 
     /// Weight of the network in each pair's probability, 0 to 1, beside energies trained on known structures [default: by
     /// what is known about each RNA]
-    #[arg(long, value_name = "W", value_parser = numbers::parser::<f32>(Range::FROM_0_TO_1))]
+    #[arg(long, value_name = "P", value_parser = numbers::parser::<f32>(Range::FROM_0_TO_1))]
     network_weight: Option<f32>,
 
     /// Bases i and j pair only where |i - j| is greater than this

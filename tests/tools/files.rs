@@ -459,7 +459,8 @@ fn numbers_are_refused_alike() {
         let options = listed(command.tool);
         let own = options.iter().filter(|option| option.subcommand == command.subcommand() && !option.is_path);
         // What a scene gives already.
-        let given = [command.arguments, &["-t", "--threads"]].concat();
+        // And the names of columns, which are no number.
+        let given = [command.arguments, &["-t", "--threads", "--columns"]].concat();
         let own = own.filter(|option| !given.contains(&option.option.as_str()));
         for option in own.filter(|option| ["N", "P", "K", "M", "S", "R", "X"].contains(&option.value.as_str())) {
             let values: &[&str] = match option.value.as_str() {

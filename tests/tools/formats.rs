@@ -44,7 +44,7 @@ fn every_annotation_gives_the_same_figures() {
     let folder = Folder::new();
     let bed = folder.write("t.bed", "t1\t60\t360\tx\t0\t+\n");
     let expected = evaluated(&folder, "t1", &bed).ok();
-    assert!(String::from_utf8_lossy(&expected).contains("base_auc\t0.9"), "{}", String::from_utf8_lossy(&expected));
+    assert!(String::from_utf8_lossy(&expected).contains("base_auc\t1"), "{}", String::from_utf8_lossy(&expected));
     let gff = |id: &str| format!("##gff-version 3\n{id}\tx\tCDS\t61\t360\t.\t+\t0\tID=c;Parent={id}\n");
     for (name, id, text) in [
         ("t.bed12", "t1", "t1\t0\t450\tx\t983\t+\t60\t360\t0\t1\t450,\t0,\n".to_owned()),

@@ -12,7 +12,8 @@ use crate::common::{Run, TOOLS};
 /// The built-in model of a task with tensors so large that sums of their products overflow, as a file.
 fn overflowing(task: Task, folder: &Path) -> String {
     let mut weights = default_model(task).unwrap();
-    for tensor in weights.parameters.values_mut() {
+    // Not those of the embedding: a norm makes zeros of numbers whose squares overflow.
+    for (_, tensor) in weights.parameters.iter_mut().filter(|(name, _)| !name.contains("embed")) {
         let large: Vec<f32> = tensor
             .to_dtype(DType::F32)
             .and_then(|tensor| tensor.flatten_all()?.to_vec1::<f32>())

@@ -338,7 +338,9 @@ mod tests {
         let best = judged.reading_frames(0)[0];
         assert_eq!((best.start, best.end, best.state()), (7, 103, "complete"));
         assert!(judged.bases[50] > 0.5 && judged.bases[2] < 0.2 && judged.bases[110] < 0.2);
-        assert!(judged.reading_frames(97).is_empty());
+        // The other two frames are open from the first base on, and longer.
+        assert!(judged.reading_frames(97).iter().all(|frame| frame.end - frame.start >= 97 && frame.start != 7));
+        assert!(judged.reading_frames(sequence.len() + 1).is_empty());
         // The same cut before its start codon and after its last.
         for (part, state) in [(13..110, "5_prime_cut"), (0..90, "3_prime_cut"), (13..90, "both_cut")] {
             let found = judge(&sequence[part.clone()]).reading_frames(0)[0];

@@ -344,7 +344,9 @@ mod tests {
         let coding = "GCUGCU".repeat(10);
         let with = |run: usize| {
             let sequence = format!("AUG{coding}{}{coding}UAACCC", "N".repeat(run));
-            let found = even(&sequence, 1.0, &[window(0, sequence.len())]);
+            // Behind four N the three frames are alike: the window ends before them.
+            let end = if run > 3 { 63 } else { sequence.len() };
+            let found = even(&sequence, 1.0, &[window(0, end)]);
             (found[0].start, found[0].end, found[0].completeness(), found[0].protein(sequence.as_bytes(), code()))
         };
         let protein = |before: &str, unknown: &str| format!("{before}{}{unknown}{}", "A".repeat(20), "A".repeat(20));

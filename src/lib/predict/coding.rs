@@ -63,7 +63,8 @@ pub struct CodingPrediction {
     pub probabilities: Vec<f32>,
     /// The coding potential: the probability to be an mRNA or a part of one, or with a model that does not tell the mean
     /// probability of the best window. The greatest of those of the stretches, since a transcript is an mRNA where a part of
-    /// it is a part of one. `None` where there are none.
+    /// it is a part of one, with its odds divided by the number of stretches, since each had a chance. `None` where there are
+    /// none.
     pub potential: Option<f64>,
     /// The windows whose mean probability reaches the threshold, within stretches of at least a window: see
     /// [`cds_windows`].
@@ -132,7 +133,7 @@ fn of_strand(
             let potential = found.potential(index, range.clone(), rules.window);
             check_finite(&record.id, &[potential as f32])?;
             let sequence = &record.sequence[stretch.clone()];
-            judged.push(judge(model, rules, sequence, &found.bases[range], potential));
+            judged.push(judge(model, rules, sequence, &found.bases[range], potential, reading.stretches.len()));
         }
         Ok(put_together(record, reading, judged, strand))
     });
@@ -148,8 +149,23 @@ struct JudgedStretch {
     coding_sequences: Vec<ReadingFrame>,
 }
 
-/// Judges a stretch, given what the network says of it.
-fn judge(model: &Model, rules: &CodingRules, sequence: &[u8], network: &[f32], potential: f64) -> JudgedStretch {
+/// The potential of a stretch that is the greatest of `stretches` of its transcript: its odds divided by their number. The
+/// greatest of several draws is larger than one draw, so that without this a gap would make an mRNA of some sequences that
+/// are none, by giving each of its sides a chance.
+fn among(potential: f64, stretches: usize) -> f64 {
+    let stretches = stretches as f64;
+    potential / (stretches - (stretches - 1.0) * potential)
+}
+
+/// Judges one of `stretches` stretches of a transcript, given what the network says of it.
+fn judge(
+    model: &Model,
+    rules: &CodingRules,
+    sequence: &[u8],
+    network: &[f32],
+    potential: f64,
+    stretches: usize,
+) -> JudgedStretch {
     let CodingRules { window, threshold, code, min_length, .. } = *rules;
     let long_enough = |frames: Vec<ReadingFrame>| -> Vec<ReadingFrame> {
         frames.into_iter().filter(|frame| frame.end - frame.start >= min_length).collect()
@@ -166,16 +182,17 @@ fn judge(model: &Model, rules: &CodingRules, sequence: &[u8], network: &[f32], p
     match &model.weights.calibration {
         Some(calibration) => {
             let judged = calibration.judge(sequence, network, potential, code);
+            let potential = among(judged.potential, stretches);
             let frames = judged.reading_frames(min_length);
             let probabilities = without_unknown(&judged.bases);
             // Shorter ones than the model was trained with look coding as a whole sooner than in their bases.
             let sure = |frame: &&ReadingFrame| {
                 let is_long = sequence.len() >= LEAST_LENGTH;
-                judged.potential >= threshold && (is_long || frame.mean_probability >= threshold)
+                potential >= threshold && (is_long || frame.mean_probability >= threshold)
             };
             let coding_sequences = frames.iter().take(1).filter(sure).copied().collect();
             let windows = windows_of(&probabilities);
-            JudgedStretch { potential: judged.potential, probabilities, windows, frames, coding_sequences }
+            JudgedStretch { potential, probabilities, windows, frames, coding_sequences }
         }
         None => {
             let probabilities = without_unknown(network);
@@ -184,6 +201,7 @@ fn judge(model: &Model, rules: &CodingRules, sequence: &[u8], network: &[f32], p
             frames.sort_by(|a, b| expected(b).total_cmp(&expected(a)));
             let windows = windows_of(&probabilities);
             let coding_sequences = long_enough(refine(sequence, &probabilities, &windows, window, code));
+            let potential = among(potential, stretches);
             JudgedStretch { potential, probabilities, windows, frames, coding_sequences }
         }
     }
@@ -221,9 +239,9 @@ fn put_together(record: &Record, reading: Reading, judged: Vec<JudgedStretch>, s
 /// About how many bytes [`predict`] takes at most for `records`.
 pub fn memory(model: &Model, head: &CodingHead, records: &[Record]) -> u64 {
     let bases: usize = records.iter().map(Record::len).sum();
-    // Tokens, letters, the probabilities and their sums, and the open reading frames with what speaks for them: one in some
-    // twenty bases.
-    model.encoder.memory(bases) + head.memory(bases) + 96 * bases as u64
+    // Tokens, letters, the probabilities and their sums, the hexamers of three frames, and the open reading frames with what
+    // speaks for them: one in some twenty bases.
+    model.encoder.memory(bases) + head.memory(bases) + 480 * bases as u64
 }
 
 impl CodingPrediction {
@@ -274,7 +292,7 @@ mod tests {
         let (first, second) = (random(400, 1), random(350, 2));
         let gap = |length| [first.clone(), vec![b'N'; length], second.clone()].concat();
         let found = with(&model, &[first.clone(), second.clone(), gap(21), gap(150), gap(3000), vec![b'N'; 700]]);
-        let largest = found[0].potential.zip(found[1].potential).map(|(a, b)| a.max(b));
+        let largest = found[0].potential.zip(found[1].potential).map(|(a, b)| among(a.max(b), 2));
         for (prediction, length) in found[2..5].iter().zip([21, 150, 3000]) {
             assert_eq!(prediction.stretches, [0..400, 400 + length..750 + length]);
             assert_eq!(prediction.potential, largest);

@@ -94,7 +94,7 @@ pub fn fit(
 ) -> Result<EnergyParameters> {
     let mut examples: Vec<Example> = records.iter().filter_map(|record| example(record, options.max_length)).collect();
     if examples.is_empty() {
-        return Err(Error::Usage(format!(
+        return Err(Error::Failed(format!(
             "no structure to learn from: canonical pairs, letters ACGU, at most {} nt",
             options.max_length
         )));

@@ -198,12 +198,17 @@ impl DiagonalsHead {
     /// rayon pool; nothing on a device with memory of its own.
     pub fn memory(&self, pairs: &[Pair]) -> u64 {
         let Some(member) = self.members.first().filter(|member| member.norm.device().is_cpu()) else { return 0 };
-        let cells = |pair: &Pair| (pair.mirna.len() * (pair.mirna.len() + pair.site.len())) as u64;
-        let mut of_chunks: Vec<u64> = pairs.chunks(PAIRS).map(|chunk| chunk.iter().map(cells).sum()).collect();
+        let width = member.norm.elem_count();
+        // What the blocks hold at once of each register, the patches of their convolution among it; and what the letters say
+        // of each cell.
+        let numbers = |pair: &Pair| {
+            let registers = pair.mirna.len() + pair.site.len();
+            (registers * (14 * width + 16 * pair.mirna.len())) as u64
+        };
+        let mut of_chunks: Vec<u64> = pairs.chunks(PAIRS).map(|chunk| chunk.iter().map(numbers).sum()).collect();
         of_chunks.sort_unstable_by(|a, b| b.cmp(a));
         let at_a_time: u64 = of_chunks.iter().take(rayon::current_num_threads()).sum();
-        // What a block holds at once, the patches of its convolution among it; and what the letters say of each cell.
-        4 * at_a_time * (14 * member.norm.elem_count() as u64 + 64)
+        4 * at_a_time
     }
 
     /// The logits for inference, [pairs][2] end to end, by all threads of the current rayon pool.
