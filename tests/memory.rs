@@ -132,6 +132,10 @@ fn encoder() {
 /// What a fold model takes for sequences of these lengths, one by one.
 fn folding(name: &str, model: &ModelConfig, encoder: &Encoder, parameters: &Parameters, lengths: &[usize]) {
     let head = FoldHead::new(model, parameters).unwrap().for_inference(None).unwrap();
+    // What is made once for all records, such as the tables of energies.
+    let first = random(30);
+    let features = encoder.features(&[Input::Letters(&first)]).unwrap();
+    head.probabilities(features.rows(), &first, &head.facts(&first).unwrap()).unwrap();
     for &length in lengths {
         let sequence = random(length);
         let features = encoder.features(&[Input::Letters(&sequence)]).unwrap();

@@ -31,8 +31,9 @@ fn overflowing(task: Task, folder: &Path) -> String {
 #[test]
 fn every_tool_names_the_record() {
     let folder = tempfile::tempdir().unwrap();
-    let [pretrain, fold, coding, mirtarget] =
-        [Task::Pretrain, Task::Fold, Task::Coding, Task::Mirtarget].map(|task| overflowing(task, folder.path()));
+    // Not the target model, whose numbers saturate and stay finite whatever its weights.
+    let [pretrain, fold, coding] =
+        [Task::Pretrain, Task::Fold, Task::Coding].map(|task| overflowing(task, folder.path()));
     let input = format!(">first-record\n{}\n", TRNA.repeat(4));
     for (tool, model, arguments) in [
         ("rnaret-embed", &pretrain, &[][..]),
@@ -44,7 +45,6 @@ fn every_tool_names_the_record() {
         ("rnaret-embed", &pretrain, &["--likelihood"]),
         ("rnaret-fold", &fold, &[]),
         ("rnaret-coding", &coding, &["--summary", "/dev/null"]),
-        ("rnaret-mirtarget", &mirtarget, &["--mirna", "testdata/mirnas.fa", "--candidates", "all"]),
     ] {
         let tool = TOOLS.iter().find(|known| known.name == tool).unwrap();
         let run = Run::bare(tool).args(["--model", model]).args(arguments.iter().copied());
@@ -52,10 +52,4 @@ fn every_tool_names_the_record() {
         let text = String::from_utf8_lossy(&written).to_lowercase();
         assert!(!text.contains("nan") && !text.contains("inf"), "{} {arguments:?}: {text}", tool.name);
     }
-    let tool = TOOLS.iter().find(|known| known.name == "rnaret-mirtarget").unwrap();
-    let run = Run::bare(tool).args(["--model", &mirtarget, "--pairs", "testdata/mirna_pairs.tsv"]);
-    run.fails(1, &["hsa-let-7a-5p in ENSG00000184012", "not finite"]);
-    let tool = TOOLS.iter().find(|known| known.name == "rnaret-train").unwrap();
-    let run = Run::bare(tool).args(["evaluate", "--task", "mirtarget", "--model", &mirtarget]);
-    run.arg("testdata/mirna_pairs.tsv").fails(1, &["not finite"]);
 }

@@ -341,21 +341,21 @@ mod tests {
 
     #[test]
     fn a_reading_frame_does_not_run_through_unknown_letters() {
-        let coding = "GCUGCU".repeat(10);
+        // The other frames have stops all along.
+        let coding = "CUAACUGAC".repeat(7);
         let with = |run: usize| {
             let sequence = format!("AUG{coding}{}{coding}UAACCC", "N".repeat(run));
-            // Behind four N the three frames are alike: the window ends before them.
-            let end = if run > 3 { 63 } else { sequence.len() };
+            let end = if run > 3 { 66 } else { sequence.len() };
             let found = even(&sequence, 1.0, &[window(0, end)]);
             (found[0].start, found[0].end, found[0].completeness(), found[0].protein(sequence.as_bytes(), code()))
         };
-        let protein = |before: &str, unknown: &str| format!("{before}{}{unknown}{}", "A".repeat(20), "A".repeat(20));
-        assert_eq!(with(3), (0, 129, "complete", protein("M", "X").into_bytes()));
-        assert_eq!(with(4), (0, 63, "3prime_partial", format!("M{}", "A".repeat(20)).into_bytes()));
+        let protein = "LTD".repeat(7);
+        assert_eq!(with(3), (0, 135, "complete", format!("M{protein}X{protein}").into_bytes()));
+        assert_eq!(with(4), (0, 66, "3prime_partial", format!("M{protein}").into_bytes()));
         // Behind the run a reading frame begins without an AUG.
         let sequence = format!("{}{coding}UAACCC", "N".repeat(300));
-        let found = even(&sequence, 1.0, &[window(300, 360)]);
-        assert_eq!((found[0].start, found[0].end, found[0].completeness()), (300, 363, "5prime_partial"));
+        let found = even(&sequence, 1.0, &[window(300, 363)]);
+        assert_eq!((found[0].start, found[0].end, found[0].completeness()), (300, 366, "5prime_partial"));
         // N in every fifth codon.
         let sequence = format!("AUG{}UAA", "GCUGCUGCUGCUGNU".repeat(8));
         assert!(even(&sequence, 1.0, &[window(0, 12)]).iter().all(|frame| frame.start != 0));

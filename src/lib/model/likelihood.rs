@@ -18,11 +18,7 @@ const AT_A_TIME: usize = 1024;
 /// About how many bytes [`pseudo_perplexity`] takes at most for a sequence of `length` tokens, by all threads of the current
 /// rayon pool. Every pass may be in work at once.
 pub fn memory(model: &Model, length: usize) -> u64 {
-    // A thread that waits for others within its pass may begin another pass.
-    let passes = match rayon::current_num_threads() {
-        1 => 1,
-        threads => PASSES.min(2 * threads) as u64,
-    };
+    let passes = PASSES.min(rayon::current_num_threads()) as u64;
     let logits = 4 * 3 * (AT_A_TIME.min(length) * model.weights.config.encoder.vocabulary_size()) as u64;
     passes * (model.encoder.memory(length) + logits + 16 * length as u64)
 }

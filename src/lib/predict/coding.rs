@@ -239,9 +239,10 @@ fn put_together(record: &Record, reading: Reading, judged: Vec<JudgedStretch>, s
 /// About how many bytes [`predict`] takes at most for `records`.
 pub fn memory(model: &Model, head: &CodingHead, records: &[Record]) -> u64 {
     let bases: usize = records.iter().map(Record::len).sum();
-    // Tokens, letters, the probabilities and their sums, the hexamers of three frames, and the open reading frames with what
-    // speaks for them: one in some twenty bases.
-    model.encoder.memory(bases) + head.memory(bases) + 480 * bases as u64
+    let longest = records.iter().map(Record::len).max().unwrap_or(0);
+    // Tokens, letters, the probabilities and their sums; for one record at a time the hexamers of three frames, and the open
+    // reading frames with what speaks for them: one in some twenty bases.
+    model.encoder.memory(bases) + head.memory(bases) + (96 * bases + 384 * longest) as u64
 }
 
 impl CodingPrediction {

@@ -102,10 +102,13 @@ impl RetentionConfig {
             ("ffn_width", self.ffn_width),
             ("heads", self.heads),
         ] {
-            let most = if name == "layers" { MOST_LAYERS } else { LARGEST_WIDTH };
-            if !(1..=most).contains(&value) {
-                return wrong(format!("{name} = {value} is not from 1 to {most}"));
+            if !(1..=LARGEST_WIDTH).contains(&value) {
+                return wrong(format!("{name} = {value} is not from 1 to {LARGEST_WIDTH}"));
             }
+        }
+        // A head may read the letters alone.
+        if self.layers > MOST_LAYERS {
+            return wrong(format!("layers = {} is not from 0 to {MOST_LAYERS}", self.layers));
         }
         if self.heads > MOST_HEADS {
             return wrong(format!(
