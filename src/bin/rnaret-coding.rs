@@ -95,8 +95,7 @@ struct Arguments {
 
 const EXAMPLES: &str = "Examples:
   rnaret-coding --orf --summary summary.tsv --protein proteins.fa -o cds.bed testdata/rnas.fa.gz
-  rnaret-coding --orf --strand both --format gff3 -o cds.gff3 --svg pictures testdata/rnas.fa.gz
-  rnaret-coding --track track.bedgraph -o windows.bed testdata/rnas.fa.gz";
+  rnaret-coding --orf --strand both --format gff3 -o cds.gff3 --svg pictures testdata/rnas.fa.gz";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 enum Format {

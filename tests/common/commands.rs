@@ -72,7 +72,7 @@ const TRAINING: Command =
 const EVALUATION: Command =
     Command { tool: "rnaret-train", writes: &["--output", "--per-record", "--stats"], ..STREAM };
 
-pub const COMMANDS: [Command; 19] = [
+pub const COMMANDS: [Command; 20] = [
     Command { tool: "rna-kmerize", arguments: &["-k", "3"], reads: &[read("", Sequences)], ..STREAM },
     Command { tool: "rna-mask", reads: &[read("", Tokens)], ..STREAM },
     Command {
@@ -113,6 +113,11 @@ pub const COMMANDS: [Command; 19] = [
     Command {
         tool: "rnaret-mirtarget",
         reads: &[read("--pairs", Pairs), read("--model", Weights("models/mirtarget.safetensors"))],
+        ..STREAM
+    },
+    Command {
+        tool: "rnaret-predict",
+        reads: &[read("", Sequences), read("--model", Weights("testdata/models/classes.safetensors"))],
         ..STREAM
     },
     Command {
