@@ -197,7 +197,8 @@ mod tests {
             let found = Agreement::new(SEQUENCE, &partners, &factors).expect("pairs");
             (found.loss, corrections.gradient(&found.gradient))
         };
-        let check = |name: &str, of: &dyn Fn(&[f64]) -> (f64, Vec<f64>), bound: f64| {
+        type WithGradient<'a> = &'a dyn Fn(&[f64]) -> (f64, Vec<f64>);
+        let check = |name: &str, of: WithGradient, bound: f64| {
             let (_, gradient) = of(&values);
             // Every fifth, and those that all loops of a kind share.
             for at in (0..values.len()).filter(|at| at % 5 == 0 || (455..475).contains(at)) {
