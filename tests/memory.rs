@@ -1,11 +1,11 @@
 //! That the estimates of memory are what the work takes: an allocator that counts, and every computation that is estimated.
 //!
-//! An estimate may be up to five times what is taken, and no less than it.
+//! An estimate may be up to four times what is taken, and no less than it.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::ops::Range;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rnaret::cli::DeviceArgs;
 use rnaret::model::heads::coding::CodingHead;
@@ -54,16 +54,19 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-/// One measurement at a time.
+/// One test at a time: what another allocates, even while it makes its models, would be counted here.
 static MEASURING: Mutex<()> = Mutex::new(());
+
+fn alone() -> MutexGuard<'static, ()> {
+    MEASURING.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// Smaller amounts are of no interest: tables that are made once count among them.
 const SMALL: u64 = 4 << 20;
 
-/// That `work` takes no more than `estimate` says, and `estimate` says no more than five times what it takes, on one thread
+/// That `work` takes no more than `estimate` says, and `estimate` says no more than four times what it takes, on one thread
 /// and on two.
 fn hold<R>(what: &str, estimate: impl Fn() -> u64 + Sync, work: impl Fn() -> R + Sync) {
-    let _one = MEASURING.lock().unwrap_or_else(|error| error.into_inner());
     for threads in [1, 2] {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
         pool.install(|| {
@@ -76,7 +79,7 @@ fn hold<R>(what: &str, estimate: impl Fn() -> u64 + Sync, work: impl Fn() -> R +
             println!("{what}, {threads} threads: {taken} bytes taken, {estimate} estimated");
             assert!(taken <= estimate + SMALL, "{what}, {threads} threads: {taken} bytes taken, {estimate} estimated");
             assert!(
-                estimate <= 5 * taken + SMALL,
+                estimate <= 4 * taken + SMALL,
                 "{what}, {threads} threads: {taken} bytes taken, {estimate} estimated"
             );
         });
@@ -98,6 +101,7 @@ fn record(sequence: Vec<u8>) -> Record {
 
 #[test]
 fn partition_function() {
+    let _alone = alone();
     for length in [300, 1500] {
         let sequence = random(length);
         hold(
@@ -110,6 +114,7 @@ fn partition_function() {
 
 #[test]
 fn encoder() {
+    let _alone = alone();
     for (name, sizes) in [
         ("a small", RetentionConfig { width: 96, value_width: 96, ffn_width: 128, ..RetentionConfig::default() }),
         ("the published", RetentionConfig::default()),
@@ -148,8 +153,8 @@ fn folding(name: &str, model: &ModelConfig, encoder: &Encoder, parameters: &Para
 }
 
 #[test]
-#[ignore = "the estimate of the built-in head is a quarter of what short records take, since energies are computed by two sets"]
 fn fold_heads() {
+    let _alone = alone();
     let model = Model::load(None, Task::Fold, DeviceArgs::CPU).unwrap();
     folding("the built-in", &model.weights.config, &model.encoder, &model.parameters, &[200, 800, 2500]);
     let head = HeadConfig::PublishedFold(PublishedFoldConfig { blocks: 2, width: 128 });
@@ -161,6 +166,7 @@ fn fold_heads() {
 
 #[test]
 fn coding_heads() {
+    let _alone = alone();
     let model = Model::load(None, Task::Coding, DeviceArgs::CPU).unwrap();
     let head = CodingHead::new(&model.weights.config, &model.parameters).unwrap();
     for lengths in [vec![1000; 16], vec![20_000]] {
@@ -175,6 +181,7 @@ fn coding_heads() {
 
 #[test]
 fn target_heads() {
+    let _alone = alone();
     let model = Model::load(None, Task::Mirtarget, DeviceArgs::CPU).unwrap();
     let head = MirtargetHead::new(&model.weights.config, &model.parameters).unwrap();
     let letters = random(2000);
@@ -193,6 +200,7 @@ fn target_heads() {
 
 #[test]
 fn likelihoods() {
+    let _alone = alone();
     for name in ["pretrain", "pretrain-k5"] {
         let model = Model::load_any(Some(name.as_ref()), Task::Pretrain, DeviceArgs::CPU).unwrap();
         let tokens = model.encoder.tokenizer().encode(&random(6000));

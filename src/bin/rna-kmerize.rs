@@ -3,7 +3,7 @@
 use rnaret::cli::numbers::{self, Range};
 use rnaret::cli::{self, CommonArgs, Files, InputArgs, OutputArgs, Tool};
 use rnaret::sequence::{Accept, Record, TokenText, TokenWriter, Tokenizer, windows};
-use rnaret::{Error, Result, memory};
+use rnaret::{Error, Result};
 use std::num::NonZeroUsize;
 use std::process::ExitCode;
 
@@ -93,25 +93,9 @@ fn kmerize(arguments: Arguments) -> Result<()> {
     let form = if arguments.ids { TokenText::Ids } else { TokenText::Kmers };
     let writer = TokenWriter::new(tokenizer, form);
     let rows = |batch: Vec<Record>| {
-        let mut all = Vec::new();
-        let work = |part: &[Record]| {
-            let mut rows = Vec::new();
-            memory::reserve(&mut rows, part.iter().map(|record| arguments.most_bytes(record)).sum())?;
-            part.iter().for_each(|record| arguments.write_rows(&writer, record, &mut rows));
-            Ok(rows)
-        };
-        // What is reserved is what is needed.
-        cli::in_memory(
-            &arguments.input,
-            &batch,
-            |_| 0,
-            work,
-            |_, rows| {
-                all.push(rows);
-                Ok(())
-            },
-        )?;
-        Ok(all)
+        let most_bytes = |record: &Record| arguments.most_bytes(record);
+        let write = |record: &Record, rows: &mut Vec<u8>| arguments.write_rows(&writer, record, rows);
+        cli::rows_in_memory(&arguments.input, &batch, most_bytes, write)
     };
     let threads = arguments.common.threads();
     cli::ordered_map(threads, cli::batches(records, BATCH), rows, |all| {

@@ -1,9 +1,9 @@
 //! rna-mask: token table in, token table with hidden tokens and their labels out.
 
+use rnaret::Result;
 use rnaret::cli::numbers::{self, Range};
 use rnaret::cli::{self, CommonArgs, Files, InputArgs, OutputArgs, Tool};
 use rnaret::sequence::{Accept, Masker, Record, TokenText, TokenWriter, Tokenizer};
-use rnaret::{Result, memory};
 use std::io::Write;
 use std::process::ExitCode;
 
@@ -67,26 +67,10 @@ fn mask(arguments: Arguments) -> Result<()> {
         output.put(b"id\tlength\ttokens\tlabels\n")?;
     }
     let rows = |batch: Vec<Record>| {
-        let mut all = Vec::new();
-        let work = |part: &[Record]| {
-            let mut rows = Vec::new();
-            // Two columns of names or numbers of up to seven letters, with spaces between.
-            memory::reserve(&mut rows, part.iter().map(|record| record.id.len() + 24 + 16 * record.len()).sum())?;
-            part.iter().for_each(|record| maskers.write_row(record, &mut rows));
-            Ok(rows)
-        };
-        // What is reserved is what is needed.
-        cli::in_memory(
-            &arguments.input,
-            &batch,
-            |_| 0,
-            work,
-            |_, rows| {
-                all.push(rows);
-                Ok(())
-            },
-        )?;
-        Ok(all)
+        // Two columns of names or numbers of up to seven letters, with spaces between.
+        let most_bytes = |record: &Record| record.id.len() + 24 + 16 * record.len();
+        let write = |record: &Record, rows: &mut Vec<u8>| maskers.write_row(record, rows);
+        cli::rows_in_memory(&arguments.input, &batch, most_bytes, write)
     };
     let threads = arguments.common.threads();
     cli::ordered_map(threads, cli::batches(records, BATCH), rows, |all: Vec<Vec<u8>>| {

@@ -44,6 +44,8 @@ pub enum Content {
     Mirnas,
     /// Labelled pairs of miRNAs and targets.
     Pairs,
+    /// RNAs with their classes.
+    Labels,
     /// Dot-bracket.
     Structures,
     /// BED that says where the coding sequences of `Sequences` are.
@@ -54,7 +56,7 @@ pub enum Content {
     Weights(&'static str),
 }
 
-use Content::{Annotation, Mirnas, Pairs, Sequences, Settings, Structures, Tokens, Weights};
+use Content::{Annotation, Labels, Mirnas, Pairs, Sequences, Settings, Structures, Tokens, Weights};
 
 const fn read(option: &'static str, content: Content) -> Read {
     Read { option, content }
@@ -72,7 +74,7 @@ const TRAINING: Command =
 const EVALUATION: Command =
     Command { tool: "rnaret-train", writes: &["--output", "--per-record", "--stats"], ..STREAM };
 
-pub const COMMANDS: [Command; 20] = [
+pub const COMMANDS: [Command; 21] = [
     Command { tool: "rna-kmerize", arguments: &["-k", "3"], reads: &[read("", Sequences)], ..STREAM },
     Command { tool: "rna-mask", reads: &[read("", Tokens)], ..STREAM },
     Command {
@@ -163,6 +165,16 @@ pub const COMMANDS: [Command; 20] = [
         ..TRAINING
     },
     Command {
+        arguments: &["classify", "--steps", "1"],
+        reads: &[
+            read("", Labels),
+            read("--validation", Labels),
+            read("--model", Weights("testdata/golden/k1.pth")),
+            read("--config", Settings),
+        ],
+        ..TRAINING
+    },
+    Command {
         arguments: &["evaluate", "--task", "pretrain"],
         reads: &[read("", Sequences), read("--model", Weights("testdata/golden/k1.pth"))],
         ..EVALUATION
@@ -201,7 +213,10 @@ pub const COMMANDS: [Command; 20] = [
     Command {
         tool: "rnaret-train",
         arguments: &["import"],
-        reads: &[read("", Weights("testdata/golden/k1_fold.pth"))],
+        reads: &[
+            read("", Weights("testdata/golden/k1_fold.pth")),
+            read("--mean-with", Weights("testdata/golden/k1_fold.pth")),
+        ],
         needs: &["--output"],
         ..STREAM
     },
@@ -227,7 +242,8 @@ impl Command {
 
     /// Whether it takes the same options as a subcommand: all training does.
     pub fn takes_the_options_of(&self, subcommand: &str) -> bool {
-        let training = |name: &str| ["pretrain", "fold", "coding", "mirtarget"].contains(&name);
+        let training =
+            |name: &str| ["pretrain", "fold", "coding", "mirtarget", "classify", "regress", "label"].contains(&name);
         self.subcommand() == subcommand || training(self.subcommand()) && training(subcommand)
     }
 
@@ -252,6 +268,7 @@ impl Content {
             Tokens => b"id\tlength\ttokens\nt1\t4\t[FIL] ACG CGU [FIL]\nt2\t3\t[FIL] GGA [FIL]\n".to_vec(),
             Mirnas => file("testdata/mirnas.fa"),
             Pairs => file("testdata/mirna_pairs.tsv"),
+            Labels => format!("id\tseq\tlabel\nt1\t{coding}\tmRNA\nt2\t{TRNA}\ttRNA\n").into_bytes(),
             Structures => file("testdata/structures/known.dbn"),
             Annotation => format!("t1\t5\t{}\n", coding.len() - 6).into_bytes(),
             Settings => b"log-every = 1\n".to_vec(),
@@ -265,6 +282,7 @@ impl Content {
             Sequences | Mirnas => b">t1\nACGU\n>bad\nAC*U\n".to_vec(),
             Tokens => b"id\tlength\ttokens\nt1\t3\t[FIL] GGA [FIL]\nbad\t4\t[FIL] AUG [FIL]\n".to_vec(),
             Pairs => b"mirna\tmirna_seq\ttarget\ttarget_seq\tlabel\nm\tUGAGGUAG\tbad\tAC*U\t1\n".to_vec(),
+            Labels => b"id\tseq\tlabel\nt1\tACGU\ta\nbad\tAC*U\tb\n".to_vec(),
             Structures => b">good\nGGGAAACCC\n(((...)))\n>bad\nGGGAAACCC\n(((...))\n".to_vec(),
             Annotation => b"t1\t90\t30\n".to_vec(),
             Settings => b"log-every = \n".to_vec(),

@@ -1,7 +1,7 @@
 //! Batches of records where memory may run out: that of this machine, or of a device.
 
 use super::InputArgs;
-use crate::memory::{in_halves, require};
+use crate::memory::{in_halves, require, reserve};
 use crate::sequence::{OnError, Record, SET_ASIDE};
 use crate::{Error, Result};
 
@@ -20,6 +20,33 @@ pub fn in_memory<R>(
     };
     let work = |part: &[Record]| require(needed(part)).and_then(|()| work(part));
     in_halves(batch, work, alone, |part, result| take(&batch[part], result))
+}
+
+/// The rows that `write` appends for each record of a batch, in one piece where they fit in memory and in several where they
+/// do not, as [`in_memory`] cuts them. `most_bytes` says how many bytes a record's rows take at most: they are reserved
+/// before the rows are written, so that nothing grows.
+///
+/// # Errors
+/// Those of [`in_memory`].
+pub fn rows_in_memory(
+    input: &InputArgs,
+    batch: &[Record],
+    most_bytes: impl Fn(&Record) -> usize,
+    write: impl Fn(&Record, &mut Vec<u8>),
+) -> Result<Vec<Vec<u8>>> {
+    let mut all = Vec::new();
+    let work = |part: &[Record]| {
+        let mut rows = Vec::new();
+        reserve(&mut rows, part.iter().map(&most_bytes).sum())?;
+        part.iter().for_each(|record| write(record, &mut rows));
+        Ok(rows)
+    };
+    let keep = |_: &[Record], rows| {
+        all.push(rows);
+        Ok(())
+    };
+    in_memory(input, batch, |_| 0, work, keep)?;
+    Ok(all)
 }
 
 /// What becomes of a record that does not fit in memory alone. Either way it counts as rejected.

@@ -72,7 +72,7 @@ pub use arguments::{
 };
 pub use atomic_file::AtomicFile;
 pub use files::{Files, also_reads};
-pub use memory::{in_memory, set_aside_or_fail};
+pub use memory::{in_memory, rows_in_memory, set_aside_or_fail};
 pub use output::Output;
 pub use parallel::{Batches, ahead, batches, ordered_map};
 pub use pictures::PictureFolder;

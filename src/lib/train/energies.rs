@@ -31,20 +31,20 @@ pub struct EnergyFit {
     pub batch_records: usize,
 
     /// Size of the first steps, in standard deviations of the prior; it falls to nothing
-    #[arg(long, default_value_t = 0.05, value_parser = numbers::parser::<f64>(Range::AT_LEAST_0))]
+    #[arg(long, value_name = "X", default_value_t = 0.05, value_parser = numbers::parser::<f64>(Range::AT_LEAST_0))]
     pub learning_rate: f64,
 
     /// Weight of the prior that holds the parameters to Turner 2004, against the mean of the structures (by expected F1 a
     /// quarter of it)
-    #[arg(long, default_value_t = 4e-3, value_parser = numbers::parser::<f64>(Range::AT_LEAST_0))]
+    #[arg(long, value_name = "X", default_value_t = 4e-3, value_parser = numbers::parser::<f64>(Range::AT_LEAST_0))]
     pub prior: f64,
 
     /// Structures of longer sequences are left out
-    #[arg(long, value_name = "NT", default_value_t = 200, value_parser = numbers::parser::<usize>(Range::AT_LEAST_1))]
+    #[arg(long, value_name = "N", default_value_t = 200, value_parser = numbers::parser::<usize>(Range::AT_LEAST_1))]
     pub max_length: usize,
 
     /// Seed of the order of the structures
-    #[arg(long, default_value_t = 0)]
+    #[arg(long, value_name = "S", default_value_t = 0, value_parser = numbers::parser::<u64>(Range::AT_LEAST_0))]
     pub seed: u64,
 }
 

@@ -63,7 +63,9 @@ pub fn of_evaluation(argument: Arg) -> Arg {
     }
 }
 
+/// The argument hidden, and refused with `reason` whatever its value is: it names no file and is no number.
 fn refused(argument: Arg, reason: String) -> Arg {
+    let argument = if argument.get_action().takes_values() { argument.value_name("X") } else { argument };
     let refuse = move |_: &str| -> Result<String, String> { Err(reason.clone()) };
     argument.hide(true).value_parser(refuse)
 }

@@ -194,7 +194,7 @@ impl FoldInference {
         let finite = sigmoids(map.values_mut());
         if let Self::Helices { network_weight: weight, .. } = self {
             let network = weight.unwrap_or_else(|| network_weight(facts));
-            for ((i, j), energy) in facts.pairs.iter().zip(facts.by_energy()) {
+            for ((i, j), energy) in facts.pairs.iter().zip(facts.by_energy(sequence)) {
                 let probability = &mut map.row_mut(j)[i];
                 *probability = network * *probability + (1.0 - network) * energy;
             }

@@ -2,11 +2,12 @@
 //! RNAs say about each.
 
 use std::ops::Range;
+use std::sync::OnceLock;
 
 use crate::Result;
 use crate::model::ops::pair_list::PairList;
 use crate::relatives::{Evidence, KnownStructures, RELATIVE_FEATURES, Relative};
-use crate::thermodynamics::{self, Factors};
+use crate::thermodynamics::{self, Ensemble, Factors};
 
 /// Numbers per pair that follow from the letters alone.
 const LETTER_FEATURES: usize = 17;
@@ -59,8 +60,8 @@ pub struct Facts {
     pub pairs: PairList,
     /// The probability of each helix pair by free energy, Turner 2004.
     pub free_energy: Vec<f32>,
-    /// The same by the trained energies.
-    pub trained: Vec<f32>,
+    /// The same by the trained energies, where somebody asked for it: training does not.
+    trained: OnceLock<Vec<f32>>,
     /// The free energy of the ensemble by Turner 2004, kcal/mol, where it was computed.
     pub ensemble_energy: Option<f64>,
     /// Whether relatives were looked for.
@@ -76,16 +77,11 @@ impl Facts {
     /// [`crate::Error::OutOfMemory`] where there are more helix pairs than can be numbered.
     pub fn new(sequence: &[u8], known: Option<&KnownStructures>) -> Result<Self> {
         let pairs = list(sequence)?;
-        let probabilities = |factors: &Factors| -> (Vec<f32>, f64) {
-            let ensemble = factors.ensemble(sequence, None);
-            (pairs.iter().map(|(i, j)| ensemble.probability(i, j) as f32).collect(), ensemble.free_energy())
-        };
-        let (free_energy, ensemble_energy) = probabilities(Factors::turner2004());
-        let (trained, _) = probabilities(Factors::trained());
+        let ensemble = Factors::turner2004().ensemble(sequence, None);
         Ok(Self {
-            free_energy,
-            trained,
-            ensemble_energy: Some(ensemble_energy),
+            free_energy: probabilities(&pairs, &ensemble),
+            trained: OnceLock::new(),
+            ensemble_energy: Some(ensemble.free_energy()),
             searched: known.is_some(),
             relatives: known.map_or(Vec::new(), |known| known.related(sequence)),
             pairs,
@@ -97,14 +93,19 @@ impl Facts {
         let relatives = known.map_or(0, |known| known.memory(sequence.len()));
         thermodynamics::memory(sequence.len()).max(relatives) + BYTES_PER_PAIR * most_pairs(sequence)
     }
+
+    /// The probability of each helix pair of `sequence`, which these are the facts about, by energy: the mean of what Turner
+    /// 2004 and the trained energies say. They err apart, and together are better than either.
+    pub fn by_energy(&self, sequence: &[u8]) -> impl Iterator<Item = f32> + '_ {
+        let compute = || probabilities(&self.pairs, &Factors::trained().ensemble(sequence, None));
+        let trained = self.trained.get_or_init(compute);
+        self.free_energy.iter().zip(trained).map(|(turner, trained)| (turner + trained) / 2.0)
+    }
 }
 
-impl Facts {
-    /// The probability of each helix pair by energy: the mean of what Turner 2004 and the trained energies say. They err
-    /// apart, and together are better than either.
-    pub fn by_energy(&self) -> impl Iterator<Item = f32> + '_ {
-        self.free_energy.iter().zip(&self.trained).map(|(turner, trained)| (turner + trained) / 2.0)
-    }
+/// The probability of each of `pairs` in an ensemble.
+fn probabilities(pairs: &PairList, ensemble: &Ensemble) -> Vec<f32> {
+    pairs.iter().map(|(i, j)| ensemble.probability(i, j) as f32).collect()
 }
 
 /// Probabilities closer to 0 or 1 than this look the same.

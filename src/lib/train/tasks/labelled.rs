@@ -48,7 +48,11 @@ pub(super) fn train<T: LabelledTask>(mut job: Job) -> Result<Outcome> {
         Some(outputs) => outputs,
         None => T::outputs(names.clone(), &rows)?,
     };
-    outputs.validate()?;
+    // What is wrong comes from the data: one class alone, no rows.
+    outputs.validate().map_err(|error| {
+        let files: Vec<_> = job.data.iter().map(|path| path.display().to_string()).collect();
+        Error::Failed(format!("{}: {error}", files.join(", ")))
+    })?;
     job.model = ModelConfig { head: job.model.head.with_outputs(outputs.clone()), ..job.model };
     // What the model answers is part of what a run is, so the data are read before the folder is compared.
     let beginning = Beginning::of(&job)?;
