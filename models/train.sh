@@ -39,7 +39,7 @@ mkdir -p "$runs/families"
 python3 "$(dirname "$0")/fold_families.py" "$data" "$runs/families"
 "$train" energies "$runs/families/energies.tsv.gz" -o models/fold.energies
 
-# The known structures among which the fold model finds relatives: the records of Rfam's families.
+# The known structures among which the fold model finds homologs: the records of Rfam's families.
 zcat "$data/fold.tsv.gz" | awk -F '\t' 'NR == 1 || (/^(RF[0-9]|bpRNA_RFAM_)/ && $3 !~ /N/ && !seen[$1]++)' |
     "$train" condense -o "$runs/known-structures.dbn" /dev/stdin
 zstd --ultra -22 -qf "$runs/known-structures.dbn" -o models/known-structures.dbn.zst

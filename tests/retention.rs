@@ -6,10 +6,10 @@ use candle_core::{DType, Device, Tensor, Var};
 use proptest::prelude::*;
 use rnaret::format::dot_bracket::parse_structure_line;
 use rnaret::format::structure::Structure;
+use rnaret::homologs::KnownStructures;
 use rnaret::model::retention::kernel::{decay, decay_roots, decay_total};
 use rnaret::model::retention::operation::{retention, retention_in_chunks};
 use rnaret::model::{Encode, Encoder, HeadConfig, HeadKind, Input, ModelConfig, RetentionConfig, Task, initialise};
-use rnaret::relatives::KnownStructures;
 
 const HEADS: usize = 2;
 const KEY_WIDTH: usize = 4;
@@ -262,16 +262,16 @@ fn every_weight_has_a_gradient() {
         let letters = b"GGGAAACCCAUGG";
         let sizes =
             RetentionConfig { width: 16, value_width: 12, ffn_width: 10, layers: 2, heads: 2, ..Default::default() };
-        let relatives = head == HeadKind::Helices;
+        let homologs = head == HeadKind::Helices;
         let names = vec!["a".to_string(), "b".to_string()];
         let outputs = match task {
             Task::Regress => Outputs::Values { names, means: vec![0.0; 2], deviations: vec![1.0; 2] },
             _ => Outputs::Classes { names },
         };
-        let head = HeadConfig::new(task, head, 3, 6).unwrap().with_relatives(relatives).unwrap().with_outputs(outputs);
+        let head = HeadConfig::new(task, head, 3, 6).unwrap().with_homologs(homologs).unwrap().with_outputs(outputs);
         let config = ModelConfig::new(sizes, head);
         let known = Structure {
-            id: "relative".into(),
+            id: "homolog".into(),
             sequence: b"AGGGAAACCC".to_vec(),
             partners: parse_structure_line(b".(((...)))").unwrap(),
         };
@@ -291,7 +291,7 @@ fn every_weight_has_a_gradient() {
                     let head = FoldHead::new(&config, parameters).unwrap();
                     let (features, letters) = (features.of(0).unwrap(), &letters[..8]);
                     let facts = head.facts(letters, Some(&known)).unwrap();
-                    assert_eq!(facts.relatives.len(), usize::from(relatives));
+                    assert_eq!(facts.homologs.len(), usize::from(homologs));
                     head.forward(&features, letters, &facts, 1.0).unwrap().unwrap().logits
                 }
                 Task::Coding => {

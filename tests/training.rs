@@ -370,16 +370,16 @@ fn a_loss_that_is_not_finite_names_the_step_and_the_checkpoint() {
     assert!(text.contains("not finite at step"), "{text}");
 }
 
-/// Structures by free energy alone, and those of the best relative where relatives are looked for.
+/// Structures by free energy alone, and those of the best homolog where homologs are looked for.
 #[test]
 fn rules_for_structures_stand_beside_the_model() {
     let known = concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/structures/known.dbn");
     let evaluate =
         |arguments: &[&str]| run(&[&["evaluate", "--task", "fold", "--baseline", known], arguments].concat());
     let figures = evaluate(&[]);
-    assert!(figures.starts_with("figure\tmodel\tfree_energy\tenergies\tnearest_relative\nf1\t"), "{figures}");
+    assert!(figures.starts_with("figure\tmodel\tfree_energy\tenergies\tnearest_homolog\nf1\t"), "{figures}");
     let f1: Vec<f64> = figures.lines().nth(1).map_or(vec![], |row| row.split('\t').flat_map(str::parse).collect());
-    // Of RNAs with many relatives the best one tells most, though copies are not heard.
+    // Of RNAs with many homologs the best one tells most, though copies are passed over.
     assert!(f1.len() == 4 && f1.iter().all(|f1| (0.3..=1.0).contains(f1)), "{figures}");
     let without = evaluate(&["--known-structures", "none"]);
     assert!(without.starts_with("figure\tmodel\tfree_energy\tenergies\nf1\t"), "{without}");

@@ -147,7 +147,7 @@ fn code(arguments: Arguments) -> Result<()> {
     let head = CodingHead::new(&model.weights.config, &model.parameters)?.with_code(rules.code);
     let pool = arguments.common.thread_pool()?;
     outputs.write_headers()?;
-    cli::ahead(cli::batches(records, arguments.model.batch_tokens), |batch| {
+    cli::prefetch(cli::batches(records, arguments.model.batch_tokens), |batch| {
         let work = |part: &[Record]| pool.install(|| predict(&model, &head, part, &rules));
         let needed = |part: &[Record]| pool.install(|| memory(&model, &head, part));
         cli::in_memory(&arguments.input, &batch, needed, work, |part, predictions| {

@@ -152,7 +152,7 @@ fn write_embeddings(arguments: &Arguments, model: &Model, records: RecordReader,
     let name = named.map_or("standard output".into(), |path| path.display().to_string());
     let fail = |error| Error::write(&name, error);
     let mut writer = EmbeddingWriter::new(output, &options, ids).map_err(fail)?;
-    cli::ahead(cli::batches(records, arguments.model.batch_tokens), |batch| {
+    cli::prefetch(cli::batches(records, arguments.model.batch_tokens), |batch| {
         let work = |part: &[Record]| pool.install(|| embed(arguments.pool, model, part));
         let needed = |part: &[Record]| {
             let tokens: usize = part.iter().map(|record| record.len() + 1).sum();

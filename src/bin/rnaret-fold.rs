@@ -12,10 +12,10 @@ use rnaret::draw::dot_plot::DotPlot;
 use rnaret::draw::structure::StructurePicture;
 use rnaret::format::structure::{Energies, Structure, StructureFormat};
 use rnaret::format::{dot_bracket, table};
+use rnaret::homologs::{KnownStructures, Source};
 use rnaret::model::heads::fold::{FoldHead, FoldInference};
 use rnaret::model::heads::helix_pairs::most_pairs;
 use rnaret::model::{Encode, Model, Task};
-use rnaret::relatives::{KnownStructures, Source};
 use rnaret::sequence::{Accept, Record};
 use rnaret::thermodynamics::{ensemble_energy, structure_energy};
 use rnaret::{Error, Result};
@@ -64,17 +64,17 @@ struct Arguments {
     #[arg(long, value_name = "FILE")]
     pairs: Option<PathBuf>,
 
-    /// Known structures among which relatives of each RNA are looked for: built-in (Rfam's families), none, or a file of
-    /// structures (dot-bracket, CT, BPSEQ or TSV); may be repeated. What relatives have in common is evidence beside letters
+    /// Known structures among which homologs of each RNA are looked for: built-in (Rfam's families), none, or a file of
+    /// structures (dot-bracket, CT, BPSEQ or TSV); may be repeated. What homologs have in common is evidence beside letters
     /// and free energies [default: built-in, for models that read them]
     #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     known_structures: Vec<Source>,
 
-    /// Also write the known structures that were heard about each RNA: TSV `id relative identity aligned covered kept`,
-    /// the parts of the aligned letters that are equal, of the RNA and of the relative that are aligned, and of the
-    /// relative's pairs that the RNA can form
+    /// Also write the known structures that each RNA was compared with: TSV `id homolog identity aligned covered kept`,
+    /// the parts of the aligned letters that are equal, of the RNA and of the homolog that are aligned, and of the
+    /// homolog's pairs that the RNA can form
     #[arg(long, value_name = "FILE")]
-    relatives: Option<PathBuf>,
+    homologs: Option<PathBuf>,
 
     /// Least probability in the --pairs table and in --dot-plot
     #[arg(long, value_name = "P", default_value_t = 0.01, value_parser = numbers::parser::<f32>(Range::FROM_0_TO_1))]
@@ -115,7 +115,7 @@ impl Tool for Arguments {
         files.reads(self.known_structures.iter().filter_map(Source::file));
         self.model.declare(files);
         self.output.declare(files);
-        files.writes([&self.pairs, &self.relatives].into_iter().flatten());
+        files.writes([&self.pairs, &self.homologs].into_iter().flatten());
         files.writes_into([&self.svg, &self.dot_plot].into_iter().flatten());
     }
 }
@@ -130,7 +130,7 @@ fn main() -> ExitCode {
 fn fold(arguments: Arguments) -> Result<()> {
     let mut output = arguments.output.create(&arguments.input.inputs)?;
     let mut pairs = Output::create_if_named(arguments.pairs.as_deref())?;
-    let mut relatives = Output::create_if_named(arguments.relatives.as_deref())?;
+    let mut homologs = Output::create_if_named(arguments.homologs.as_deref())?;
     let [drawings, dot_plots] =
         [&arguments.svg, &arguments.dot_plot].map(|folder| folder.as_deref().map(PictureFolder::create).transpose());
     let (drawings, dot_plots) = (drawings?, dot_plots?);
@@ -151,11 +151,11 @@ fn fold(arguments: Arguments) -> Result<()> {
         if let Some(pairs) = &mut pairs {
             pairs.put(format!("{}\n", table::PAIR_HEADER).as_bytes())?;
         }
-        if let Some(relatives) = &mut relatives {
-            relatives.put(format!("{}\n", table::RELATIVE_HEADER).as_bytes())?;
+        if let Some(homologs) = &mut homologs {
+            homologs.put(format!("{}\n", table::HOMOLOG_HEADER).as_bytes())?;
         }
     }
-    cli::ahead(cli::batches(records, arguments.model.batch_tokens), |batch| {
+    cli::prefetch(cli::batches(records, arguments.model.batch_tokens), |batch| {
         let work = |part: &[Record]| pool.install(|| fold_batch(&arguments, &model, &head, part));
         let needed = |part: &[Record]| pool.install(|| memory(&arguments, &model, &head, part));
         cli::in_memory(&arguments.input, &batch, needed, work, |part, folded| {
@@ -164,8 +164,8 @@ fn fold(arguments: Arguments) -> Result<()> {
                 if let Some(pairs) = &mut pairs {
                     pairs.put(&folded.pairs)?;
                 }
-                if let Some(relatives) = &mut relatives {
-                    relatives.put(&folded.relatives)?;
+                if let Some(homologs) = &mut homologs {
+                    homologs.put(&folded.homologs)?;
                 }
                 for (folder, kind, picture) in
                     [(&drawings, "structure", &folded.drawing), (&dot_plots, "pairs", &folded.dot_plot)]
@@ -178,7 +178,7 @@ fn fold(arguments: Arguments) -> Result<()> {
             Ok(())
         })
     })?;
-    for other in [pairs, relatives].into_iter().flatten() {
+    for other in [pairs, homologs].into_iter().flatten() {
         other.finish()?;
     }
     output.finish()
@@ -190,8 +190,8 @@ struct Folded {
     structure: Vec<u8>,
     /// Rows of the pair table.
     pairs: Vec<u8>,
-    /// Rows of the table of relatives.
-    relatives: Vec<u8>,
+    /// Rows of the table of homologs.
+    homologs: Vec<u8>,
     drawing: String,
     dot_plot: String,
 }
@@ -228,10 +228,10 @@ fn fold_batch(arguments: &Arguments, model: &Model, head: &FoldInference, batch:
             let ensemble = || facts.ensemble_energy.unwrap_or_else(|| ensemble_energy(&record.sequence));
             let ensemble = if arguments.energy { ensemble() } else { 0.0 };
             let mut folded = describe(arguments, record, &probabilities, ensemble, decoder)?;
-            if arguments.relatives.is_some() {
-                for relative in &facts.relatives {
-                    table::write_relative(&mut folded.relatives, &record.id, relative)
-                        .map_err(|error| Error::write("relatives", error))?;
+            if arguments.homologs.is_some() {
+                for homolog in &facts.homologs {
+                    table::write_homolog(&mut folded.homologs, &record.id, homolog)
+                        .map_err(|error| Error::write("homologs", error))?;
                 }
             }
             Ok(folded)

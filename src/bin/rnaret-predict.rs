@@ -72,7 +72,7 @@ fn predict(arguments: Arguments) -> Result<()> {
     if arguments.input.writes_header() {
         output.put(predictor.header().as_bytes())?;
     }
-    cli::ahead(cli::batches(records, arguments.model.batch_tokens), |batch| {
+    cli::prefetch(cli::batches(records, arguments.model.batch_tokens), |batch| {
         let work =
             |part: &[Record]| pool.install(|| predictor.rows(part, &model.encoder.features(&model.inputs(part)?)?));
         // The heads take little beside the encoder.

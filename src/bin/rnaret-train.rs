@@ -5,10 +5,10 @@ use std::process::ExitCode;
 
 use rnaret::cli::{self, CommonArgs, DeviceArgs, Files, Output, OutputArgs, Termination, Tool};
 use rnaret::format::{dot_bracket, structure_reader};
+use rnaret::homologs::{Source, representatives};
 use rnaret::model::device::{self, Purpose};
 use rnaret::model::weights::{self, Storage};
 use rnaret::model::{ModelConfig, Task, default_model, open_weights};
-use rnaret::relatives::{Source, representatives};
 use rnaret::sequence::{InputFile, open_text};
 use rnaret::train::config::{ConfigFile, Hyperparameters, Inputs, Sizes, TrainConfig};
 use rnaret::train::energies::{self, EnergyFit, Measure};
@@ -98,7 +98,7 @@ struct TrainArgs {
     #[arg(long, value_name = "FILE")]
     annotation: Option<PathBuf>,
 
-    /// Known structures among which fold models look for relatives of a record that are no copies of it: built-in, none,
+    /// Known structures among which fold models look for homologs of a record that are no copies of it: built-in, none,
     /// or a file of structures in any format that is read; may be repeated. By default as the model to start from had it
     #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     known_structures: Vec<Source>,
@@ -139,7 +139,7 @@ struct EvaluateArgs {
     #[arg(long, value_name = "FILE")]
     annotation: Option<PathBuf>,
 
-    /// Known structures among which fold models look for relatives of a record that are no copies of it: built-in, none,
+    /// Known structures among which fold models look for homologs of a record that are no copies of it: built-in, none,
     /// or a file of structures in any format that is read; may be repeated. By default built-in, for models that read them
     #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     known_structures: Vec<Source>,
@@ -148,7 +148,7 @@ struct EvaluateArgs {
     #[arg(long)]
     held_out: bool,
 
-    /// Also print what simple rules reach on the same records: pairs by free energy alone and those of the best relative
+    /// Also print what simple rules reach on the same records: pairs by free energy alone and those of the best homolog
     /// (fold), the longest open reading frame and a logistic regression on k-mers (coding), a match of the seed
     /// (mirtarget), a regression on k-mers and the five nearest neighbours by 3-mers (classify, regress), the means of
     /// nucleotides with the same neighbours, or paired alike by free energy (label)
@@ -359,14 +359,14 @@ fn train(task: Task, arguments: TrainArgs, common: &CommonArgs) -> Result<Outcom
     let config = TrainConfig::resolve(task, &file.hyperparameters, &hyperparameters)?;
     let start = model.as_deref().map(open_weights).transpose()?;
     let model = sizes.or(file.sizes).model(task, start.as_ref().map(|weights| &weights.config))?;
-    // A model without relatives may learn to read them.
+    // A model without homologs may learn to read them.
     let wants_some = known_structures.iter().any(|source| *source != Source::None);
     let ModelConfig { encoder, head } = model;
-    let reads = wants_some || head.reads_relatives();
-    let model = ModelConfig { encoder, head: head.with_relatives(reads)? };
+    let reads = wants_some || head.reads_homologs();
+    let model = ModelConfig { encoder, head: head.with_homologs(reads)? };
     let known = model.known_structures(&known_structures)?;
     let reads = known.iter().any(|source| *source != Source::None);
-    let model = ModelConfig { head: model.head.clone().with_relatives(reads)?, ..model };
+    let model = ModelConfig { head: model.head.clone().with_homologs(reads)?, ..model };
     model.validate()?;
     let compute = device::select(device, Purpose::Training)?;
     cli::note_run(&run);

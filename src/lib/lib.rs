@@ -4,7 +4,7 @@
 //!
 //! - [`sequence`]: records in, the alphabet, the k-mer tokenizer, masking;
 //! - [`format`]: what goes out and comes back: dot-bracket, CT, BPSEQ, BED, TSV, embeddings;
-//! - [`relatives`]: known structures of related RNAs, and what they say about a sequence;
+//! - [`homologs`]: known structures of related RNAs, and what they say about a sequence;
 //! - [`memory`]: what the process may take, and work that is cut where it does not fit;
 //! - [`model`]: the bidirectional retentive encoder and its heads;
 //! - [`predict`]: what a tool does, as a function from records to results;
@@ -20,10 +20,10 @@ pub mod decode;
 pub mod draw;
 mod error;
 pub mod format;
+pub mod homologs;
 pub mod memory;
 pub mod model;
 pub mod predict;
-pub mod relatives;
 pub mod sequence;
 pub mod thermodynamics;
 pub mod train;

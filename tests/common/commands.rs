@@ -91,7 +91,7 @@ pub const COMMANDS: [Command; 21] = [
             read("--known-structures", Structures),
             read("--model", Weights("models/fold.safetensors")),
         ],
-        writes: &["--output", "--pairs", "--relatives", "--stats"],
+        writes: &["--output", "--pairs", "--homologs", "--stats"],
         folders: &["--svg", "--dot-plot"],
         ..STREAM
     },

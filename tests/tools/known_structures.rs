@@ -23,28 +23,28 @@ fn write(folder: &Path, name: &str, text: &str) -> String {
 }
 
 /// A record to learn from.
-const RELATIVE: &str = ">relative\nGGCACCUAGCGAUACGGCUUAGCCAUGGAACUCGAAAGAGUUUAUCGGAUGUACGAGGUGCU\n\
+const HOMOLOG: &str = ">homolog\nGGCACCUAGCGAUACGGCUUAGCCAUGGAACUCGAAAGAGUUUAUCGGAUGUACGAGGUGCU\n\
      ((((((........((((.......................))).......)....))))))\n";
 
 #[test]
-fn relatives_are_named_and_none_means_none() {
+fn homologs_are_named_and_none_means_none() {
     let folder = tempfile::tempdir().unwrap();
-    let table = folder.path().join("relatives.tsv");
+    let table = folder.path().join("homologs.tsv");
     let table = table.to_str().unwrap();
-    let with = fold(&["--relatives", table, INPUT]).ok();
+    let with = fold(&["--homologs", table, INPUT]).ok();
     let rows = fs::read_to_string(table).unwrap();
     let rows: Vec<Vec<&str>> = rows.lines().map(|line| line.split('\t').collect()).collect();
-    assert_eq!(rows[0], ["id", "relative", "identity", "aligned", "covered", "kept"]);
+    assert_eq!(rows[0], ["id", "homolog", "identity", "aligned", "covered", "kept"]);
     // Rfam's families of what is in testdata.
     for (id, family) in [("tRNA-Phe", "RF00005|"), ("5S_rRNA", "RF00001|"), ("hammerhead", "RF00008|")] {
         let best = rows.iter().find(|row| row[0] == id).unwrap();
         assert!(best[1].starts_with(family), "{best:?}");
     }
     assert!(rows[1..].iter().flat_map(|row| &row[2..]).all(|part| (0.0..=1.0).contains(&part.parse::<f64>().unwrap())));
-    let without = fold(&["--known-structures", "none", "--relatives", table, INPUT]).ok();
+    let without = fold(&["--known-structures", "none", "--homologs", table, INPUT]).ok();
     assert_eq!(fs::read_to_string(table).unwrap().lines().count(), 1);
     assert_ne!(with, without);
-    // The relatives of a record do not depend on the others, nor do shards and threads show.
+    // The homologs of a record do not depend on the others, nor do shards and threads show.
     let parts: Vec<u8> =
         ["1/2", "2/2"].iter().flat_map(|part| fold(&["-t", "1", "--shard", part, INPUT]).ok()).collect();
     assert_eq!(parts, with);
@@ -60,9 +60,9 @@ fn known_structures_come_in_any_format() {
     for format in ["dbn", "ct", "bpseq", "tsv"] {
         let path = folder.path().join(format!("known.{format}.gz"));
         fold(&["--known-structures", "none", "--format", format, "-o", path.to_str().unwrap(), INPUT]).ok();
-        let table = folder.path().join("relatives.tsv");
+        let table = folder.path().join("homologs.tsv");
         let structures =
-            fold(&["--known-structures", path.to_str().unwrap(), "--relatives", table.to_str().unwrap(), INPUT]).ok();
+            fold(&["--known-structures", path.to_str().unwrap(), "--homologs", table.to_str().unwrap(), INPUT]).ok();
         answers.push((structures, fs::read_to_string(table).unwrap()));
     }
     // BPSEQ may hold no ids, and what is said by them is the same.
@@ -70,8 +70,8 @@ fn known_structures_come_in_any_format() {
     // Files are put together, in the order in which they are given.
     let path = folder.path().join("known.dbn.gz");
     let both = ["--known-structures", "built-in", "--known-structures", path.to_str().unwrap()];
-    let table = folder.path().join("relatives.tsv");
-    fold(&[&both[..], &["--relatives", table.to_str().unwrap(), INPUT]].concat()).ok();
+    let table = folder.path().join("homologs.tsv");
+    fold(&[&both[..], &["--homologs", table.to_str().unwrap(), INPUT]].concat()).ok();
     let table = fs::read_to_string(&table).unwrap();
     assert!(table.contains("\nGAS5\tGAS5\t1\t1\t1\t1\n") && table.contains("\ntRNA-Phe\tRF00005|"), "{table}");
     let best = answers[0].1.lines().find(|line| line.starts_with("GAS5\t")).unwrap();
@@ -97,12 +97,12 @@ fn what_cannot_be_used_is_told() {
 fn a_model_learns_to_read_them() {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
-    let known = write(folder.path(), "known.dbn", &RELATIVE.repeat(2));
+    let known = write(folder.path(), "known.dbn", &HOMOLOG.repeat(2));
     tool("rnaret-train", &["condense", &known, "-o", &path("condensed.dbn")]).ok();
-    assert_eq!(fs::read_to_string(path("condensed.dbn")).unwrap(), RELATIVE);
+    assert_eq!(fs::read_to_string(path("condensed.dbn")).unwrap(), HOMOLOG);
     // What is read is not written over.
     tool("rnaret-train", &["condense", &known, "-o", &known]).fails(2, &["known.dbn"]);
-    assert_eq!(fs::read_to_string(&known).unwrap(), RELATIVE.repeat(2));
+    assert_eq!(fs::read_to_string(&known).unwrap(), HOMOLOG.repeat(2));
     let size = ["--layers", "1", "--embed-dim", "16", "--value-dim", "16", "--ffn-dim", "16", "--heads", "2"];
     let head = ["--head", "helices", "--head-width", "8", "--head-blocks", "2", "--validation-fraction", "0"];
     let steps = ["--steps", "3", "--epochs", "100", "--warmup-steps", "1"];
@@ -116,7 +116,7 @@ fn a_model_learns_to_read_them() {
     // From a model that does not read them to one that does …
     train(&path("reads"), &["--model", &weights("plain"), "--known-structures", &path("condensed.dbn")]).ok();
     let config = fs::read_to_string(path("reads/inputs.json")).unwrap();
-    assert!(config.contains("\"relatives\": true") && config.contains("condensed.dbn"), "{config}");
+    assert!(config.contains("\"homologs\": true") && config.contains("condensed.dbn"), "{config}");
     fold(&["--model", &weights("reads"), "--known-structures", &known, INPUT]).ok();
     // … and not for heads that cannot.
     train(&path("no"), &["--head", "published", "--known-structures", &known]).fails(2, &["helices"]);

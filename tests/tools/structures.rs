@@ -51,7 +51,7 @@ fn decoders_and_the_weight_of_the_network() {
     assert!(pairs("0.2") < pairs("1") && pairs("1") < pairs("30"), "a greater gamma gives more pairs");
     let by = |weight: &str| fold(&["--network-weight", weight, "--known-structures", "none", INPUT]);
     assert_ne!(by("0"), by("1"));
-    assert_eq!(by("0.8"), fold(&["--known-structures", "none", INPUT]), "where relatives were not looked for");
+    assert_eq!(by("0.8"), fold(&["--known-structures", "none", INPUT]), "where homologs were not looked for");
 }
 
 /// What a network makes of sequences that are none of nature's must not be a pseudoknot.

@@ -232,21 +232,20 @@ fn likelihood_leaves_unknown_letters_out() {
 }
 
 #[test]
-fn unknown_letters_do_not_pair_and_have_no_relatives() {
+fn unknown_letters_do_not_pair_and_have_no_homologs() {
     let folder = tempfile::tempdir().unwrap();
-    let [pairs, relatives] = ["pairs.tsv", "relatives.tsv"].map(|name| folder.path().join(name));
+    let [pairs, homologs] = ["pairs.tsv", "homologs.tsv"].map(|name| folder.path().join(name));
     let run = |sequence: &str| {
-        let run =
-            tool("rnaret-fold", &["--min-prob", "0"]).arg("--pairs").arg(&pairs).arg("--relatives").arg(&relatives);
+        let run = tool("rnaret-fold", &["--min-prob", "0"]).arg("--pairs").arg(&pairs).arg("--homologs").arg(&homologs);
         let structure = String::from_utf8(run.stdin(format!(">r\n{sequence}\n").as_bytes()).ok()).unwrap();
         let rows = |path| std::fs::read_to_string(path).unwrap().lines().skip(1).map(str::to_owned).collect::<Vec<_>>();
-        (structure.lines().nth(2).unwrap().to_owned(), rows(&pairs), rows(&relatives))
+        (structure.lines().nth(2).unwrap().to_owned(), rows(&pairs), rows(&homologs))
     };
-    let (structure, pairs, relatives) = run(&"N".repeat(300));
-    assert_eq!((structure, pairs.len(), relatives.len()), (".".repeat(300), 0, 0));
+    let (structure, pairs, homologs) = run(&"N".repeat(300));
+    assert_eq!((structure, pairs.len(), homologs.len()), (".".repeat(300), 0, 0));
     // The same RNA is found within unknown letters, which pair with nothing.
     let (alone, _, known) = run(TRNA);
-    let (structure, pairs, relatives) = run(&format!("{}{TRNA}{}", "N".repeat(150), "N".repeat(90)));
+    let (structure, pairs, homologs) = run(&format!("{}{TRNA}{}", "N".repeat(150), "N".repeat(90)));
     // The encoder reads the unknown letters beside the RNA, which moves a pair or two.
     let same = structure[150..].bytes().zip(alone.bytes()).filter(|(within, alone)| within == alone).count();
     assert!(same + 6 >= TRNA.len(), "{structure} {alone}");
@@ -255,7 +254,7 @@ fn unknown_letters_do_not_pair_and_have_no_relatives() {
         let places: Vec<usize> = row.split('\t').skip(1).take(2).map(|cell| cell.parse().unwrap()).collect();
         assert!(places.iter().all(|place| (151..=150 + TRNA.len()).contains(place)), "{row}");
     }
-    assert_eq!(known.is_empty(), relatives.is_empty());
+    assert_eq!(known.is_empty(), homologs.is_empty());
 }
 
 #[test]

@@ -74,7 +74,7 @@ pub use atomic_file::AtomicFile;
 pub use files::{Files, also_reads};
 pub use memory::{in_memory, rows_in_memory, set_aside_or_fail};
 pub use output::Output;
-pub use parallel::{Batches, ahead, batches, ordered_map};
+pub use parallel::{Batches, batches, ordered_map, prefetch};
 pub use pictures::PictureFolder;
 pub use run::{Tool, keep_tensors_on_their_thread, run, run_with};
 pub use shard::ShardChoice;

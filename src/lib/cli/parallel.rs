@@ -214,7 +214,7 @@ impl<I: Iterator<Item = Result<Record>>> Iterator for Batches<I> {
 
 /// Calls `work` with every item of `source`, in order, while a thread of its own fetches the next ones: parsing goes on
 /// while a device computes. The first error, of either, ends everything.
-pub fn ahead<T: Send + 'static>(
+pub fn prefetch<T: Send + 'static>(
     source: impl Iterator<Item = Result<T>> + Send + 'static,
     mut work: impl FnMut(T) -> Result<()>,
 ) -> Result<()> {
@@ -320,7 +320,7 @@ mod tests {
     #[test]
     fn items_fetched_ahead_come_in_order_and_errors_end_it() {
         let mut seen = Vec::new();
-        ahead((0..100).map(Ok), |item| {
+        prefetch((0..100).map(Ok), |item| {
             seen.push(item);
             Ok(())
         })
@@ -332,7 +332,7 @@ mod tests {
             counter.fetch_add(1, Ordering::SeqCst);
             Ok(item)
         });
-        let outcome = ahead(source, |item| if item == 7 { Err(failure("full")) } else { Ok(()) });
+        let outcome = prefetch(source, |item| if item == 7 { Err(failure("full")) } else { Ok(()) });
         assert_eq!(outcome.unwrap_err().to_string(), "full");
         assert!(fetched.load(Ordering::SeqCst) <= 12, "an endless source is not read for ever");
         // A source that says nothing more does not hold an error back.
@@ -342,10 +342,10 @@ mod tests {
             }
             Ok(item)
         });
-        assert!(ahead(silent, |_| Err(failure("closed"))).is_err());
+        assert!(prefetch(silent, |_| Err(failure("closed"))).is_err());
         let broken = (0..5).map(|item| if item == 3 { Err(failure("bad")) } else { Ok(item) });
         let mut seen = 0;
-        let outcome = ahead(broken, |_| {
+        let outcome = prefetch(broken, |_| {
             seen += 1;
             Ok(())
         });
@@ -355,7 +355,7 @@ mod tests {
     #[test]
     #[should_panic]
     fn a_panic_of_the_source_is_no_end_of_it() {
-        let _ = ahead((0..5).map(|item| if item == 3 { panic!("source") } else { Ok(item) }), |_: i32| Ok(()));
+        let _ = prefetch((0..5).map(|item| if item == 3 { panic!("source") } else { Ok(item) }), |_: i32| Ok(()));
     }
 
     #[test]

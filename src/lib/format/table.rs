@@ -5,7 +5,7 @@
 //! | --- | --- |
 //! | structures | `id` `length` `sequence` `structure` (dot-bracket) `pairs` (their number); with energies `energy` `ensemble_energy` `mean_pair_probability` |
 //! | pairs | `id` `i` `j` `probability` (i < j, 1-based) |
-//! | relatives | `id` `relative` (a known structure's id) `identity` `aligned` `covered` `kept` (parts, 0 to 1) |
+//! | homologs | `id` `homolog` (a known structure's id) `identity` `aligned` `covered` `kept` (parts, 0 to 1) |
 //! | coding summary | `id` `length` `coding_potential` `label` (`mRNA` or `lncRNA`) `state` (`complete`, `5_prime_cut`, `3_prime_cut`, `both_cut` or `none`) `strand` `orf_start` `orf_end` (0-based, half-open) `orf_length` `orf_coverage`; `NA` where there is none |
 //! | target sites | `mirna` `target` `start` `end` (0-based, half-open) `seed_type` `probability` (`NA` where the site is not judged) |
 
@@ -17,8 +17,8 @@ use super::{
 };
 use crate::{
     decode::{base_pairs::Candidate, coding::TranscriptLabel, reading_frame::ReadingFrame, target_site::SeedType},
+    homologs::Homolog,
     predict::coding::CodingPrediction,
-    relatives::Relative,
 };
 
 /// Header row of the table of structures.
@@ -27,8 +27,8 @@ pub const STRUCTURE_HEADER: &str = "id\tlength\tsequence\tstructure\tpairs";
 pub const ENERGY_HEADER: &str = "energy\tensemble_energy\tmean_pair_probability";
 /// Header row of the table of pairs.
 pub const PAIR_HEADER: &str = "id\ti\tj\tprobability";
-/// Header row of the table of relatives.
-pub const RELATIVE_HEADER: &str = "id\trelative\tidentity\taligned\tcovered\tkept";
+/// Header row of the table of homologs.
+pub const HOMOLOG_HEADER: &str = "id\thomolog\tidentity\taligned\tcovered\tkept";
 /// Header row of the coding summary.
 pub const CODING_HEADER: &str =
     "id\tlength\tcoding_potential\tlabel\tstate\tstrand\torf_start\torf_end\torf_length\torf_coverage";
@@ -105,19 +105,19 @@ pub fn write_coding(
     output.write_all(&row)
 }
 
-/// Writes a row of the table of relatives: an RNA, the id of a known structure, and how they are alike.
+/// Writes a row of the table of homologs: an RNA, the id of a known structure, and how they are alike.
 ///
 /// # Errors
 /// Those of the output.
-pub fn write_relative(output: &mut impl Write, id: &str, relative: &Relative) -> io::Result<()> {
-    write!(output, "{id}\t{}", relative.id())?;
-    for part in [relative.identity, relative.aligned, relative.covered] {
+pub fn write_homolog(output: &mut impl Write, id: &str, homolog: &Homolog) -> io::Result<()> {
+    write!(output, "{id}\t{}", homolog.id())?;
+    for part in [homolog.identity, homolog.aligned, homolog.covered] {
         let mut text = vec![b'\t'];
         number::append(&mut text, part);
         output.write_all(&text)?;
     }
     write!(output, "\t")?;
-    end_with_number(output, relative.kept)
+    end_with_number(output, homolog.kept)
 }
 
 /// Writes a row of the table of target sites; without a probability where the site was not judged.

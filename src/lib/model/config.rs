@@ -13,7 +13,7 @@ use super::heads::helices::HelicesConfig;
 use super::heads::outputs::Outputs;
 use super::heads::published_fold::PublishedFoldConfig;
 use super::heads::sequence::SequenceConfig;
-use crate::relatives::Source;
+use crate::homologs::Source;
 use crate::{Error, Result};
 
 /// The version of the JSON that is written. Version 1 had all sizes side by side and is still read.
@@ -234,7 +234,7 @@ impl HeadConfig {
                 Self::PublishedCoding(PublishedCodingConfig { blocks, width, skip_blocks: false })
             }
             (Task::Fold, HeadKind::Helices) => {
-                Self::Helices(HelicesConfig { blocks, width, norm_epsilon, relatives: false })
+                Self::Helices(HelicesConfig { blocks, width, norm_epsilon, homologs: false })
             }
             (Task::Coding, HeadKind::Frames) => Self::Frames(FramesConfig { blocks, width, norm_epsilon }),
             (Task::Mirtarget, HeadKind::Duplex) => Self::Duplex(DuplexConfig { blocks, width, norm_epsilon }),
@@ -336,17 +336,17 @@ impl HeadConfig {
     }
 
     /// Whether the head reads what known structures of related RNAs say.
-    pub fn reads_relatives(&self) -> bool {
-        matches!(self, Self::Helices(HelicesConfig { relatives: true, .. }))
+    pub fn reads_homologs(&self) -> bool {
+        matches!(self, Self::Helices(HelicesConfig { homologs: true, .. }))
     }
 
     /// The same head, reading what known structures of related RNAs say or not.
     ///
     /// # Errors
     /// Where it should and cannot.
-    pub fn with_relatives(mut self, reads: bool) -> Result<Self> {
+    pub fn with_homologs(mut self, reads: bool) -> Result<Self> {
         match &mut self {
-            Self::Helices(HelicesConfig { relatives, .. }) => *relatives = reads,
+            Self::Helices(HelicesConfig { homologs, .. }) => *homologs = reads,
             _ if reads => {
                 return Err(Error::Usage("known structures are for fold models with the head helices".into()));
             }
@@ -377,7 +377,7 @@ impl ModelConfig {
     /// # Errors
     /// Where the user wants some and the model does not read them.
     pub fn known_structures(&self, wanted: &[Source]) -> Result<Vec<Source>> {
-        let reads = self.head.reads_relatives();
+        let reads = self.head.reads_homologs();
         if !reads && wanted.iter().any(|source| *source != Source::None) {
             return Err(Error::Usage(
                 "--known-structures: this model was trained without; leave it out, or give a model that reads them"

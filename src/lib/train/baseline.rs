@@ -13,7 +13,7 @@ use super::objective::fold::report;
 use crate::Result;
 use crate::decode::base_pairs::{Decoder, PairRules, decode};
 use crate::decode::target_site::{SeedType, seed_type};
-use crate::relatives::KnownStructures;
+use crate::homologs::KnownStructures;
 use crate::thermodynamics::{Duplex, EnergyParameters, Factors, minimum_free_energy, pair_probabilities};
 
 /// Structures of minimum free energy by Turner 2004.
@@ -32,10 +32,10 @@ pub fn expected_accuracy(records: &[FoldRecord], rules: PairRules) -> Report {
     })
 }
 
-/// The pairs of the best relative alone, as far as the sequence can form them.
-pub fn nearest_relative(records: &[FoldRecord], known: &KnownStructures) -> Report {
+/// The pairs of the best homolog alone, as far as the sequence can form them.
+pub fn nearest_homolog(records: &[FoldRecord], known: &KnownStructures) -> Report {
     compared(records, |sequence| match known.related(sequence).first() {
-        Some(relative) => relative.partners(sequence),
+        Some(homolog) => homolog.partners(sequence),
         None => vec![None; sequence.len()],
     })
 }

@@ -7,9 +7,9 @@ use serde::{Deserialize, Serialize};
 
 use super::schedule::Schedule;
 use crate::cli::numbers::{self, Range};
+use crate::homologs::Source;
 use crate::model::heads::coding::PublishedCodingConfig;
 use crate::model::{EncoderConfig, HeadConfig, HeadKind, ModelConfig, RetentionConfig, Task};
-use crate::relatives::Source;
 use crate::{Error, Result};
 
 /// Which records may not be torn apart when a part of the data is held out for validation.
@@ -491,7 +491,7 @@ pub struct Inputs {
     /// Where the CDS of FASTA records are.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub annotation: Option<PathBuf>,
-    /// Where records find relatives.
+    /// Where records find homologs.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub known_structures: Vec<Source>,
     /// Weights to start from: a file or the name of a built-in model.

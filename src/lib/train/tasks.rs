@@ -29,11 +29,11 @@ use super::run::{Outcome, Passes, Repeated, Run, Streamed, checkpoints};
 use super::signals::Interrupt;
 use crate::decode::base_pairs::PairRules;
 use crate::format::annotation::Annotation;
+use crate::homologs::{KnownStructures, Source};
 use crate::model::device::Compute;
 use crate::model::heads::coding::PublishedCodingConfig;
 use crate::model::parameters::LANGUAGE_MODEL;
 use crate::model::{HeadConfig, ModelConfig, Parameters, Task, Weights, initialise};
-use crate::relatives::{KnownStructures, Source};
 use crate::sequence::{InputFile, ReaderOptions, RecordReader, Tally, Tokenizer, open_text};
 use crate::{Error, Result};
 
@@ -47,7 +47,7 @@ pub struct Job {
     pub validation: Option<PathBuf>,
     /// Where the CDS of FASTA records are (coding).
     pub annotation: Option<PathBuf>,
-    /// Where records find relatives (fold).
+    /// Where records find homologs (fold).
     pub known: Vec<Source>,
     /// Weights to start from.
     pub start: Option<Weights>,
@@ -173,7 +173,7 @@ pub struct Evaluation<'a> {
     pub data: &'a [PathBuf],
     /// Where the CDS of FASTA records are (coding).
     pub annotation: Option<&'a Path>,
-    /// Where records find relatives (fold).
+    /// Where records find homologs (fold).
     pub known: &'a [Source],
     /// Only what a run would hold out.
     pub only_held_out: bool,
@@ -217,7 +217,7 @@ pub fn evaluate(evaluation: &Evaluation, tally: &Tally) -> Result<(Report, Vec<(
                 rules.push(("free_energy", baseline::free_energy(&records)));
                 rules.push(("energies", baseline::expected_accuracy(&records, objective.rules)));
                 if let Some(known) = &objective.known {
-                    rules.push(("nearest_relative", baseline::nearest_relative(&records, known)));
+                    rules.push(("nearest_homolog", baseline::nearest_homolog(&records, known)));
                 }
             }
             (objective.evaluate(model, parameters, &records, &never)?, rules)
@@ -395,7 +395,7 @@ fn start<O: Objective>(
     run.run(training)
 }
 
-/// The tensor that is wider in fold models that read what relatives say.
+/// The tensor that is wider in fold models that read what homologs say.
 const PAIR_FEATURES: &str = "head.pair.features.weight";
 
 /// Fresh parameters, with what the weights to start from have of them.
@@ -415,7 +415,7 @@ fn starting_parameters(job: &Job) -> Result<Parameters> {
         }
         match parameters.get_mut(name) {
             Some(target) if target.shape() == tensor.shape() => *target = tensor.clone(),
-            // A fold model learns to read what relatives say; at first it is as it was without.
+            // A fold model learns to read what homologs say; at first it is as it was without.
             Some(target) if name == PAIR_FEATURES && target.dims()[0] == tensor.dims()[0] => {
                 let more = target.dim(1)?.saturating_sub(tensor.dim(1)?);
                 *target = tensor.pad_with_zeros(1, 0, more)?;

@@ -28,8 +28,8 @@ struct Version1 {
     head_width: usize,
     #[serde(default)]
     skip_head_blocks: bool,
-    #[serde(default)]
-    relatives: bool,
+    #[serde(default, rename = "relatives")]
+    homologs: bool,
 }
 
 pub(super) fn read(json: serde_json::Value) -> Result<ModelConfig, String> {
@@ -38,7 +38,7 @@ pub(super) fn read(json: serde_json::Value) -> Result<ModelConfig, String> {
     let head = HeadConfig::new(old.task, old.head, blocks, width).map_err(|error| error.to_string())?;
     let head = match head {
         HeadConfig::Helices(_) => {
-            HeadConfig::Helices(HelicesConfig { blocks, width, norm_epsilon, relatives: old.relatives })
+            HeadConfig::Helices(HelicesConfig { blocks, width, norm_epsilon, homologs: old.homologs })
         }
         HeadConfig::Frames(_) => HeadConfig::Frames(FramesConfig { blocks, width, norm_epsilon }),
         HeadConfig::Duplex(_) => HeadConfig::Duplex(DuplexConfig { blocks, width, norm_epsilon }),
@@ -76,7 +76,7 @@ mod tests {
             heads: 2,
             norm_epsilon: 1e-5,
         };
-        let head = HelicesConfig { blocks: 4, width: 32, norm_epsilon: 1e-5, relatives: true };
+        let head = HelicesConfig { blocks: 4, width: 32, norm_epsilon: 1e-5, homologs: true };
         let expected = ModelConfig::new(encoder, HeadConfig::Helices(head));
         assert_eq!(serde_json::from_str::<ModelConfig>(json).unwrap(), expected);
         let coding = r#"{"task":"coding","k":1,"embed_dim":64,"value_dim":80,"ffn_dim":96,"layers":2,"heads":2,

@@ -12,7 +12,7 @@ use crate::decode::coding::coding_potential;
 use crate::decode::genetic_code::GeneticCode;
 use crate::model::builder::{Builder, read};
 use crate::model::config::default_norm_epsilon;
-use crate::model::ops::bias::{add_bias, add_bias_and_cut};
+use crate::model::ops::bias::{add_bias, add_bias_relu};
 use crate::model::ops::convolution::convolution_1d;
 use crate::model::ops::linear::linear;
 use crate::model::ops::rms_norm::rms_norm;
@@ -308,9 +308,9 @@ fn published(
 ) -> Result<Tensor> {
     let mut x = linear_in.apply(features)?;
     for [first, middle, last] in blocks {
-        let h = add_bias_and_cut(&linear(&x, &first.matrix()?)?, &first.bias)?;
-        let h = add_bias_and_cut(&convolution_1d(&h, &middle.weight, offsets, 1)?, &middle.bias)?;
-        let h = add_bias_and_cut(&linear(&h, &last.matrix()?)?, &last.bias)?;
+        let h = add_bias_relu(&linear(&x, &first.matrix()?)?, &first.bias)?;
+        let h = add_bias_relu(&convolution_1d(&h, &middle.weight, offsets, 1)?, &middle.bias)?;
+        let h = add_bias_relu(&linear(&h, &last.matrix()?)?, &last.bias)?;
         x = (x + h)?;
     }
     Ok(add_bias(&convolution_1d(&x, &conv_out.weight, offsets, 1)?, &conv_out.bias)?.squeeze(1)?)
@@ -359,7 +359,7 @@ impl FramesHead {
 
     fn transcripts(&self, summaries: &Tensor) -> Result<Tensor> {
         let [first, second] = &self.transcript;
-        let hidden = add_bias_and_cut(&linear(summaries, &first.weight)?, &first.bias)?;
+        let hidden = add_bias_relu(&linear(summaries, &first.weight)?, &first.bias)?;
         Ok(second.apply(&hidden)?.squeeze(1)?)
     }
 }

@@ -16,7 +16,7 @@ use super::residual_block::ResidualBlock;
 use super::{WithBias, constant, norm};
 use crate::model::builder::{Builder, fan_in};
 use crate::model::config::default_norm_epsilon;
-use crate::model::ops::bias::add_bias_and_cut;
+use crate::model::ops::bias::add_bias_relu;
 use crate::model::ops::convolution::convolution_1d;
 use crate::model::ops::dropout::{Dropout, dropped};
 use crate::model::ops::linear::linear;
@@ -147,7 +147,7 @@ impl Member {
         // A row of zeros for diagonals whose centre lies beyond the site.
         let site = site.pad_with_zeros(0, 0, 1)?;
         let x = (linear(pairing, &self.pairing.weight)? + select_rows(&site, centres.clone())?)?;
-        let mut x = add_bias_and_cut(&x, &self.pairing.bias)?;
+        let mut x = add_bias_relu(&x, &self.pairing.bias)?;
         for block in &self.blocks {
             let change = block.change(&x, |x, weight| convolution_1d(x, weight, diagonals, block.dilation))?;
             x = (x + dropped(change, &mut dropout)?)?;
@@ -162,7 +162,7 @@ impl Member {
             .collect::<Result<Vec<_>>>()?;
         let [first, second] = &self.pair;
         let summaries = dropped(Tensor::stack(&summaries, 0)?, &mut dropout)?;
-        let hidden = add_bias_and_cut(&linear(&summaries, &first.weight)?, &first.bias)?;
+        let hidden = add_bias_relu(&linear(&summaries, &first.weight)?, &first.bias)?;
         second.apply(&dropped(hidden, &mut dropout)?)
     }
 }

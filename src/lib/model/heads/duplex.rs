@@ -14,7 +14,7 @@ use super::residual_block::ResidualBlock;
 use super::{WithBias, constant, norm};
 use crate::model::builder::Builder;
 use crate::model::config::default_norm_epsilon;
-use crate::model::ops::bias::add_bias_and_cut;
+use crate::model::ops::bias::add_bias_relu;
 use crate::model::ops::convolution::convolution_of_maps;
 use crate::model::ops::dropout::{Dropout, dropped};
 use crate::model::ops::linear::linear;
@@ -120,7 +120,7 @@ impl DuplexHead {
             .collect::<Result<Vec<_>>>()?;
         let [first, second] = &self.pair;
         let summaries = dropped(Tensor::stack(&summaries, 0)?, &mut dropout)?;
-        let hidden = add_bias_and_cut(&linear(&summaries, &first.weight)?, &first.bias)?;
+        let hidden = add_bias_relu(&linear(&summaries, &first.weight)?, &first.bias)?;
         second.apply(&dropped(hidden, &mut dropout)?)
     }
 

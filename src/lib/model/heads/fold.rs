@@ -11,11 +11,11 @@ use super::published_fold::{PublishedFold, PublishedFoldInference};
 use crate::Result;
 use crate::decode::base_pairs::Decoder;
 use crate::decode::pair_map::PairMap;
+use crate::homologs::KnownStructures;
 use crate::model::builder::{Builder, read};
 use crate::model::ops::math::sigmoid;
 use crate::model::ops::rows::select_rows;
 use crate::model::{HeadConfig, ModelConfig, Parameters};
-use crate::relatives::KnownStructures;
 
 /// A fold head of either kind.
 #[derive(Clone, Debug)]
@@ -47,20 +47,20 @@ impl FoldHead {
         })
     }
 
-    /// What the head wants to know about a sequence, which [`FoldHead::forward`] is given. Relatives are looked for among
+    /// What the head wants to know about a sequence, which [`FoldHead::forward`] is given. Homologs are looked for among
     /// `known` where it reads them.
     ///
     /// # Errors
     /// As [`Facts::new`].
     pub fn facts(&self, sequence: &[u8], known: Option<&KnownStructures>) -> Result<Facts> {
         match self {
-            Self::Helices(head) => Facts::new(sequence, known.filter(|_| head.reads_relatives())),
+            Self::Helices(head) => Facts::new(sequence, known.filter(|_| head.reads_homologs())),
             Self::Published(_) => Ok(Facts::default()),
         }
     }
 
     /// Logits of the pairs that may form, from the features [L, d] and the letters (ACGUN) of one sequence and the facts
-    /// about it. Differentiable. `None` where no two bases could pair. Relatives of more than the identity `most_alike` are
+    /// about it. Differentiable. `None` where no two bases could pair. Homologs of more than the identity `most_alike` are
     /// passed over.
     ///
     /// # Errors
@@ -93,7 +93,7 @@ impl FoldHead {
         }
     }
 
-    /// The head with its weights laid out for folding, and with the structures among which it looks for relatives.
+    /// The head with its weights laid out for folding, and with the structures among which it looks for homologs.
     ///
     /// # Errors
     /// Where a tensor operation fails.
@@ -102,7 +102,7 @@ impl FoldHead {
             Self::Published(head) => FoldInference::Published(head.for_inference()?),
             Self::Helices(head) => FoldInference::Helices {
                 head: head.detached(),
-                known: known.filter(|_| head.reads_relatives()),
+                known: known.filter(|_| head.reads_homologs()),
                 network_weight: None,
             },
         })
@@ -126,7 +126,7 @@ pub enum FoldInference {
     Helices {
         /// The network.
         head: HelixHead,
-        /// Where it looks for relatives.
+        /// Where it looks for homologs.
         known: Option<KnownStructures>,
         /// The weight of the network beside the trained energies; by default what is known about the RNA says it.
         network_weight: Option<f32>,

@@ -22,7 +22,7 @@ use super::{WithBias, constant, norm};
 use crate::decode::pair_map::{PairMap, pairs_above};
 use crate::model::builder::{Builder, fan_in};
 use crate::model::config::default_norm_epsilon;
-use crate::model::ops::bias::add_bias_and_cut;
+use crate::model::ops::bias::add_bias_relu;
 use crate::model::ops::linear::linear;
 use crate::model::ops::pair_convolution::pair_convolution;
 use crate::model::ops::pair_list::{Neighbours, PairList};
@@ -67,8 +67,8 @@ pub struct HelicesConfig {
     #[serde(default = "default_norm_epsilon")]
     pub norm_epsilon: f64,
     /// Whether the head also reads what known structures of related RNAs say.
-    #[serde(default)]
-    pub relatives: bool,
+    #[serde(default, alias = "relatives")]
+    pub homologs: bool,
 }
 
 /// Number of exchanges in a head of `blocks` blocks.
@@ -87,7 +87,7 @@ pub struct HelixHead {
     norm: Tensor,
     out: WithBias,
     norm_epsilon: f64,
-    relatives: bool,
+    homologs: bool,
 }
 
 /// What the bases gather from their pairs and tell them.
@@ -108,12 +108,12 @@ impl HelixHead {
     /// # Errors
     /// Where a tensor is missing.
     pub fn build(config: &HelicesConfig, d: usize, builder: &Builder) -> Result<Self> {
-        let HelicesConfig { blocks, width, norm_epsilon, relatives } = *config;
+        let HelicesConfig { blocks, width, norm_epsilon, homologs } = *config;
         let pair = builder.pp("pair");
         Ok(Self {
             first: WithBias::build(&pair, "first", &[width, d])?,
             second: WithBias::build(&pair, "second", &[width, d])?,
-            features: WithBias::build(&pair, "features", &[width, pair_features(relatives)])?,
+            features: WithBias::build(&pair, "features", &[width, pair_features(homologs)])?,
             blocks: ResidualBlock::all(blocks, &[width, width, 3, 3], &DILATIONS, norm_epsilon, builder)?,
             exchanges: (0..exchanges(blocks))
                 .map(|i| Exchange::build(width, &builder.pp("exchanges").pp(i)))
@@ -121,7 +121,7 @@ impl HelixHead {
             norm: norm(builder, width)?,
             out: WithBias::build(builder, "out", &[1, width])?,
             norm_epsilon,
-            relatives,
+            homologs,
         })
     }
 
@@ -144,21 +144,21 @@ impl HelixHead {
             norm: self.norm.detach(),
             out: self.out.detached(),
             norm_epsilon: self.norm_epsilon,
-            relatives: self.relatives,
+            homologs: self.homologs,
         }
     }
 
     /// Whether the head reads what known structures of related RNAs say.
-    pub fn reads_relatives(&self) -> bool {
-        self.relatives
+    pub fn reads_homologs(&self) -> bool {
+        self.homologs
     }
 
-    /// The pairs of a sequence with all that the head reads about them; relatives of more than the identity
+    /// The pairs of a sequence with all that the head reads about them; homologs of more than the identity
     /// `most_alike` are passed over.
     pub fn pairs<'a>(&self, sequence: &'a [u8], facts: &'a Facts, most_alike: f32) -> HelixPairs<'a> {
         let pairs = HelixPairs::new(sequence, facts);
-        match self.relatives {
-            true => pairs.with_relatives(facts.relatives.iter().filter(|relative| relative.identity <= most_alike)),
+        match self.homologs {
+            true => pairs.with_homologs(facts.homologs.iter().filter(|homolog| homolog.identity <= most_alike)),
             false => pairs,
         }
     }
@@ -217,7 +217,7 @@ impl HelixHead {
         let strip = STRIP as u64 + STRIP as u64 / 4 + 40 * sequence.len() as u64 / 4;
         let strips = pairs.div_ceil(STRIP as u64).min(rayon::current_num_threads() as u64);
         let at_a_time = pairs.min(strip * strips);
-        let of_pair = 4 * (WORKING * width + pair_features(self.relatives) as u64) + NEIGHBOURS;
+        let of_pair = 4 * (WORKING * width + pair_features(self.homologs) as u64) + NEIGHBOURS;
         map + BYTES_PER_PAIR * pairs + 2 * 4 * (width + VOICES as u64) * pairs + of_pair * at_a_time
     }
 
@@ -309,7 +309,7 @@ impl Exchange {
         let total = (sums.narrow(1, width, VOICES)? + 1e-3)?.contiguous()?;
         let mean = (sums.narrow(1, 0, width)? / linear(&total, &self.of_columns(spoken)?)?)?;
         let state = linear(&Tensor::cat(&[&mean, &total.log()?], 1)?, &self.state.weight)?;
-        let state = add_bias_and_cut(&state, &self.state.bias)?;
+        let state = add_bias_relu(&state, &self.state.bias)?;
         Ok((self.first.apply(&state)?, self.second.apply(&state)?))
     }
 
@@ -411,7 +411,7 @@ mod tests {
     /// Strips give what the whole gives, to the last bit.
     #[test]
     fn strips_do_not_show() {
-        let config = HelicesConfig { blocks: 8, width: 32, norm_epsilon: 1e-6, relatives: false };
+        let config = HelicesConfig { blocks: 8, width: 32, norm_epsilon: 1e-6, homologs: false };
         let mut head = None;
         draw(3, |builder| {
             head = Some(HelixHead::build(&config, 16, builder)?);

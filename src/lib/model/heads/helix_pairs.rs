@@ -5,16 +5,16 @@ use std::ops::Range;
 use std::sync::OnceLock;
 
 use crate::Result;
+use crate::homologs::{Evidence, HOMOLOG_FEATURES, Homolog, KnownStructures};
 use crate::model::ops::pair_list::PairList;
-use crate::relatives::{Evidence, KnownStructures, RELATIVE_FEATURES, Relative};
 use crate::thermodynamics::{self, Ensemble, Factors};
 
 /// Numbers per pair that follow from the letters alone.
 const LETTER_FEATURES: usize = 17;
 
 /// Numbers per pair, with or without what related RNAs say.
-pub const fn pair_features(with_relatives: bool) -> usize {
-    LETTER_FEATURES + if with_relatives { RELATIVE_FEATURES } else { 0 }
+pub const fn pair_features(with_homologs: bool) -> usize {
+    LETTER_FEATURES + if with_homologs { HOMOLOG_FEATURES } else { 0 }
 }
 
 /// Bases between the two of a pair, at least.
@@ -64,14 +64,14 @@ pub struct Facts {
     trained: OnceLock<Vec<f32>>,
     /// The free energy of the ensemble by Turner 2004, kcal/mol, where it was computed.
     pub ensemble_energy: Option<f64>,
-    /// Whether relatives were looked for.
+    /// Whether homologs were looked for.
     pub searched: bool,
     /// Known structures of related RNAs, the best first.
-    pub relatives: Vec<Relative>,
+    pub homologs: Vec<Homolog>,
 }
 
 impl Facts {
-    /// Those of a sequence of the letters ACGUN, with relatives among `known`.
+    /// Those of a sequence of the letters ACGUN, with homologs among `known`.
     ///
     /// # Errors
     /// [`crate::Error::OutOfMemory`] where there are more helix pairs than can be numbered.
@@ -83,15 +83,15 @@ impl Facts {
             trained: OnceLock::new(),
             ensemble_energy: Some(ensemble.free_energy()),
             searched: known.is_some(),
-            relatives: known.map_or(Vec::new(), |known| known.related(sequence)),
+            homologs: known.map_or(Vec::new(), |known| known.related(sequence)),
             pairs,
         })
     }
 
     /// About how many bytes [`Facts::new`] takes at most, with its result.
     pub fn memory(sequence: &[u8], known: Option<&KnownStructures>) -> u64 {
-        let relatives = known.map_or(0, |known| known.memory(sequence.len()));
-        thermodynamics::memory(sequence.len()).max(relatives) + BYTES_PER_PAIR * most_pairs(sequence)
+        let homologs = known.map_or(0, |known| known.memory(sequence.len()));
+        thermodynamics::memory(sequence.len()).max(homologs) + BYTES_PER_PAIR * most_pairs(sequence)
     }
 
     /// The probability of each helix pair of `sequence`, which these are the facts about, by energy: the mean of what Turner
@@ -130,9 +130,9 @@ impl<'a> HelixPairs<'a> {
         Self { sequence, list, probabilities: &facts.free_energy, alone, evidence: None }
     }
 
-    /// The same with what `relatives`, the best first, say.
-    pub fn with_relatives<'r>(self, relatives: impl Iterator<Item = &'r Relative> + Clone) -> Self {
-        let evidence = Evidence::new(relatives, self.sequence);
+    /// The same with what `homologs`, the best first, say.
+    pub fn with_homologs<'r>(self, homologs: impl Iterator<Item = &'r Homolog> + Clone) -> Self {
+        let evidence = Evidence::new(homologs, self.sequence);
         Self { evidence: Some(evidence), ..self }
     }
 
@@ -148,7 +148,7 @@ impl<'a> HelixPairs<'a> {
 
     /// [`HelixPairs::width`] numbers for every pair of some rows: the six canonical pairs one by one, three of the
     /// distance, length and hydrogen bonds of the uninterrupted helix outward and inward; by free energy the pair's
-    /// probability, the logarithm of its odds, and how likely either base is in no helix; and what relatives say.
+    /// probability, the logarithm of its odds, and how likely either base is in no helix; and what homologs say.
     pub fn features(&self, rows: Range<usize>) -> Vec<f32> {
         let width = self.width();
         let mut features = vec![0f32; self.list.pairs_of(rows.clone()).len() * width];
@@ -277,13 +277,13 @@ mod tests {
     }
 
     #[test]
-    fn relatives_are_heard_about_their_pairs() {
+    fn homologs_say_which_bases_pair() {
         let sequence = b"GGGAGCAUGACUCCC";
         let partners = parse_structure_line(b"((((......).)))").expect("brackets");
         let known = Structure { id: "known".into(), sequence: sequence.to_vec(), partners };
         let facts = Facts::new(sequence, Some(&KnownStructures::new([known]))).unwrap();
         let plain = HelixPairs::new(sequence, &facts);
-        let pairs = plain.clone().with_relatives(facts.relatives.iter());
+        let pairs = plain.clone().with_homologs(facts.homologs.iter());
         let (plain, features) = (plain.features(0..15), pairs.features(0..15));
         let width = pair_features(true);
         assert_eq!(pairs.width(), width);
@@ -295,7 +295,7 @@ mod tests {
             assert_eq!(row[LETTER_FEATURES], f32::from(u8::from(known)), "{pair:?}");
         }
         // None is another thing than not to ask.
-        let alone = HelixPairs::new(sequence, &facts).with_relatives(std::iter::empty());
+        let alone = HelixPairs::new(sequence, &facts).with_homologs(std::iter::empty());
         assert_eq!(alone.width(), width);
         assert!(alone.features(0..15).chunks_exact(width).all(|row| row[LETTER_FEATURES..].iter().all(|x| *x == 0.0)));
     }

@@ -21,7 +21,7 @@ pub fn network_weight(facts: &Facts) -> f32 {
         return NOT_SEARCHED;
     }
     let likeness =
-        facts.relatives.first().map_or(0.0, |best| best.identity * best.aligned.min(best.covered) * best.kept);
+        facts.homologs.first().map_or(0.0, |best| best.identity * best.aligned.min(best.covered) * best.kept);
     let known = 1.0 / (1.0 + (-STEEPNESS * (likeness - HALFWAY)).exp());
     WITHOUT_EVIDENCE + (1.0 - WITHOUT_EVIDENCE) * known
 }
@@ -31,10 +31,10 @@ mod tests {
     use super::*;
     use crate::format::dot_bracket::parse_structure_line;
     use crate::format::structure::Structure;
-    use crate::relatives::KnownStructures;
+    use crate::homologs::KnownStructures;
 
     #[test]
-    fn the_network_is_believed_where_a_relative_is_known() {
+    fn the_network_is_believed_where_a_homolog_is_known() {
         let (sequence, brackets) = (b"AAGGCAGCUCUUCGGAGCUGCCAA", b"..((((((((....))))))))..");
         let partners = parse_structure_line(brackets).expect("brackets");
         let known = KnownStructures::new([Structure { id: "known".into(), sequence: sequence.to_vec(), partners }]);

@@ -18,7 +18,7 @@ use super::WithBias;
 use crate::Result;
 use crate::decode::pair_map::{PairMap, pairs_above};
 use crate::model::builder::Builder;
-use crate::model::ops::bias::add_bias_and_cut as add_bias_and_cut_op;
+use crate::model::ops::bias::add_bias_relu as add_bias_relu_op;
 use crate::model::ops::convolution::convolution_2d;
 use crate::model::ops::gemm::{Matrix, product};
 use crate::model::ops::linear::{linear, linear_with_bias};
@@ -93,9 +93,9 @@ impl PublishedFold {
             let [first, first_bias, middle, middle_bias, last, last_bias] = weights else {
                 candle_core::bail!("a block with other weights")
             };
-            let h = add_bias_and_cut_op(&linear(x, first)?, first_bias)?;
-            let h = add_bias_and_cut_op(&convolution_2d(&h, middle, rows, columns, 1)?, middle_bias)?;
-            let h = add_bias_and_cut_op(&linear(&h, last)?, last_bias)?;
+            let h = add_bias_relu_op(&linear(x, first)?, first_bias)?;
+            let h = add_bias_relu_op(&convolution_2d(&h, middle, rows, columns, 1)?, middle_bias)?;
+            let h = add_bias_relu_op(&linear(&h, last)?, last_bias)?;
             x + h
         });
         for [first, middle, last] in &self.blocks {
@@ -350,7 +350,7 @@ impl<'a> Rows<'a> {
             let taps = Matrix::new(taps, 3 * channels, channels, channels);
             product(patches, taps, convolved, channels, index > 0);
         }
-        add_bias_and_cut(convolved, &block.middle_bias);
+        add_bias_relu(convolved, &block.middle_bias);
         let mut left = vec![0f32; columns * channels];
         pointwise(convolved, &block.last, &block.last_bias, &mut left);
         for (out, x) in left.iter_mut().zip(&self.stages[stage].entered[r % 2]) {
@@ -367,12 +367,12 @@ fn pointwise(rows: &[f32], weight: &[f32], bias: &[f32], out: &mut [f32]) {
     let inner = weight.len() / channels;
     let rows = Matrix::new(rows, rows.len() / inner, inner, inner);
     product(rows, Matrix::new(weight, inner, channels, channels), out, channels, false);
-    add_bias_and_cut(out, bias);
+    add_bias_relu(out, bias);
 }
 
 /// ReLU(values + bias), row by row.
 #[multiversion(targets("x86_64+avx512f+avx512vl+avx2+fma", "x86_64+avx2+fma"))]
-fn add_bias_and_cut(values: &mut [f32], bias: &[f32]) {
+fn add_bias_relu(values: &mut [f32], bias: &[f32]) {
     for row in values.chunks_exact_mut(bias.len()) {
         for (value, bias) in row.iter_mut().zip(bias) {
             *value = (*value + bias).max(0.0);

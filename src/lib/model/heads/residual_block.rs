@@ -5,7 +5,7 @@ use candle_core::Tensor;
 use super::{WithBias, norm};
 use crate::Result;
 use crate::model::builder::Builder;
-use crate::model::ops::bias::add_bias_and_cut;
+use crate::model::ops::bias::add_bias_relu;
 use crate::model::ops::rms_norm::rms_norm;
 
 /// The weights of one block.
@@ -66,6 +66,6 @@ impl ResidualBlock {
         convolve: impl FnOnce(&Tensor, &Tensor) -> candle_core::Result<Tensor>,
     ) -> Result<Tensor> {
         let h = convolve(&rms_norm(x, &self.norm, self.norm_epsilon)?, &self.convolution.weight)?;
-        self.pointwise.apply(&add_bias_and_cut(&h, &self.convolution.bias)?)
+        self.pointwise.apply(&add_bias_relu(&h, &self.convolution.bias)?)
     }
 }

@@ -13,7 +13,7 @@ use crate::Result;
 use crate::model::Features;
 use crate::model::builder::Builder;
 use crate::model::config::{HeadConfig, default_norm_epsilon};
-use crate::model::ops::bias::add_bias_and_cut;
+use crate::model::ops::bias::add_bias_relu;
 use crate::model::ops::dropout::{Dropout, dropped};
 use crate::model::ops::linear::linear;
 
@@ -71,7 +71,7 @@ impl GeneralHead for SequenceHead {
             })
             .collect::<Result<Vec<_>>>()?;
         let pooled = dropped(Tensor::stack(&pooled, 0)?, &mut dropout)?;
-        let hidden = add_bias_and_cut(&linear(&pooled, &self.hidden.weight)?, &self.hidden.bias)?;
+        let hidden = add_bias_relu(&linear(&pooled, &self.hidden.weight)?, &self.hidden.bias)?;
         self.out.apply(&dropped(hidden, &mut dropout)?)
     }
 }

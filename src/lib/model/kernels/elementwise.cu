@@ -49,12 +49,12 @@ __device__ void rotate(const T *input, const u32 *rows, const float *cosines, co
     out[2 * i + 1] = as<T>(y * cosine + x * sine);
 }
 
-// input [rows][width] + bias [width], cut at zero where `cut`.
-template <typename T> __device__ void add_bias(const T *input, const T *bias, u64 count, u32 width, u32 cut, T *out) {
+// input [rows][width] + bias [width], through a ReLU where `relu`.
+template <typename T> __device__ void add_bias(const T *input, const T *bias, u64 count, u32 width, u32 relu, T *out) {
     u64 i = element();
     if (i >= count) return;
     float x = read(input[i]) + read(bias[i % width]);
-    out[i] = as<T>(cut && !(x > 0) ? 0.0f : x);
+    out[i] = as<T>(relu && !(x > 0) ? 0.0f : x);
 }
 
 template <typename T> __device__ void relu_gradient(const T *gradient, const T *result, u64 count, T *out) {
@@ -86,8 +86,8 @@ FOR_BOTH_TYPES(gelu_gate_gradient, GELU_GRADIENT_PARAMETERS, (input, gate, gradi
     (const T *input, const u32 *rows, const float *cosines, const float *sines, u64 pairs, u32 width, u32 half,           \
      float scale, float direction, T *out)
 FOR_BOTH_TYPES(rotate, ROTATION_PARAMETERS, (input, rows, cosines, sines, pairs, width, half, scale, direction, out))
-#define BIAS_PARAMETERS(T) (const T *input, const T *bias, u64 count, u32 width, u32 cut, T *out)
-FOR_BOTH_TYPES(add_bias, BIAS_PARAMETERS, (input, bias, count, width, cut, out))
+#define BIAS_PARAMETERS(T) (const T *input, const T *bias, u64 count, u32 width, u32 relu, T *out)
+FOR_BOTH_TYPES(add_bias, BIAS_PARAMETERS, (input, bias, count, width, relu, out))
 #define RELU_PARAMETERS(T) (const T *gradient, const T *result, u64 count, T *out)
 FOR_BOTH_TYPES(relu_gradient, RELU_PARAMETERS, (gradient, result, count, out))
 #define DROPOUT_PARAMETERS(T) (const T *input, u64 count, u64 seed, u32 threshold, float scale, T *out)

@@ -18,20 +18,20 @@ use crate::model::cuda::{Input, Machine, Number, blocks, name_of};
 /// # Errors
 /// Where the shapes do not fit each other.
 pub fn add_bias(input: &Tensor, bias: &Tensor) -> Result<Tensor> {
-    input.contiguous()?.apply_op2(bias, AddBias { cut: false })
+    input.contiguous()?.apply_op2(bias, AddBias { relu: false })
 }
 
 /// ReLU(`input` [rows, width] plus `bias` [width]).
 ///
 /// # Errors
 /// Where the shapes do not fit each other.
-pub fn add_bias_and_cut(input: &Tensor, bias: &Tensor) -> Result<Tensor> {
-    input.contiguous()?.apply_op2(bias, AddBias { cut: true })
+pub fn add_bias_relu(input: &Tensor, bias: &Tensor) -> Result<Tensor> {
+    input.contiguous()?.apply_op2(bias, AddBias { relu: true })
 }
 
 struct AddBias {
     /// Whether what is below zero becomes zero.
-    cut: bool,
+    relu: bool,
 }
 
 /// The gradient where the result is above zero.
@@ -57,7 +57,7 @@ impl CustomOp2 for AddBias {
             let zero = <T as num_traits::Zero>::zero();
             for row in input.chunks_exact(width) {
                 let sums = row.iter().zip(bias).map(|(x, bias)| *x + *bias);
-                if self.cut {
+                if self.relu {
                     out.extend(sums.map(|sum| if sum > zero { sum } else { zero }));
                 } else {
                     out.extend(sums);
@@ -75,7 +75,7 @@ impl CustomOp2 for AddBias {
         }
         let out = on_gpu!(s1, |T, gpu| {
             let input = gpu.input::<T>(s1, l1, "add-bias")?;
-            gpu.store(add_bias_on(&gpu, input, gpu.input(s2, l2, "add-bias")?, self.cut)?)
+            gpu.store(add_bias_on(&gpu, input, gpu.input(s2, l2, "add-bias")?, self.relu)?)
         });
         Ok((out, l1.shape().clone()))
     }
@@ -88,7 +88,7 @@ impl CustomOp2 for AddBias {
         gradient: &Tensor,
     ) -> Result<(Option<Tensor>, Option<Tensor>)> {
         let mut gradient = gradient.contiguous()?;
-        if self.cut {
+        if self.relu {
             gradient = gradient.apply_op2_no_bwd(result, &Passed)?;
         }
         let to_bias = gradient.apply_op1_no_bwd(&RowSum)?;
@@ -153,7 +153,12 @@ impl CustomOp1 for RowSum {
 }
 
 #[cfg(any(feature = "cuda", test))]
-fn add_bias_on<T: Number, M: Machine>(machine: &M, input: Input<T>, bias: Input<T>, cut: bool) -> Result<M::Memory<T>> {
+fn add_bias_on<T: Number, M: Machine>(
+    machine: &M,
+    input: Input<T>,
+    bias: Input<T>,
+    relu: bool,
+) -> Result<M::Memory<T>> {
     let count = input.count();
     let out = machine.allocate::<T>(count)?;
     let values = [
@@ -161,7 +166,7 @@ fn add_bias_on<T: Number, M: Machine>(machine: &M, input: Input<T>, bias: Input<
         bias.into(),
         (count as u64).into(),
         (bias.count() as u32).into(),
-        cut.into(),
+        relu.into(),
         machine.lend(&out).into(),
     ];
     // SAFETY: the values are this kernel's; `out` has a number for each of the `count` of `input`, and `bias` repeats over them.
@@ -247,10 +252,10 @@ mod tests {
         let input = Var::from_vec(input, (5, 3), &Device::Cpu).unwrap();
         let bias = Var::from_vec(vec![0.2f64, -0.3, 0.0], 3, &Device::Cpu).unwrap();
         let outer = Tensor::arange(0f64, 15.0, &Device::Cpu).unwrap().reshape((5, 3)).unwrap();
-        for cut in [false, true] {
-            let own = if cut { add_bias_and_cut(&input, &bias) } else { add_bias(&input, &bias) }.unwrap();
+        for relu in [false, true] {
+            let own = if relu { add_bias_relu(&input, &bias) } else { add_bias(&input, &bias) }.unwrap();
             let candle = input.broadcast_add(&bias).unwrap();
-            let candle = if cut { candle.relu().unwrap() } else { candle };
+            let candle = if relu { candle.relu().unwrap() } else { candle };
             assert_eq!(values(&own), values(&candle));
             let gradients = |y: &Tensor| (y * &outer).unwrap().sum_all().unwrap().backward().unwrap();
             let (own, candle) = (gradients(&own), gradients(&candle));
@@ -267,8 +272,9 @@ mod tests {
         let (input, bias) = (rounded::<T>(&numbers(rows * width, 1, 1.0)), rounded::<T>(&numbers(width, 2, 1.0)));
         let exact = |numbers: &[T]| numbers.iter().map(|x| x.exact()).collect::<Vec<f64>>();
         let plain: Vec<f64> = exact(&input).iter().enumerate().map(|(i, x)| x + bias[i % width].exact()).collect();
-        let cut: Vec<f64> = plain.iter().map(|x| x.max(0.0)).collect();
-        let passed: Vec<f64> = exact(&input).iter().zip(&cut).map(|(x, y)| if *y > 0.0 { *x } else { 0.0 }).collect();
+        let rectified: Vec<f64> = plain.iter().map(|x| x.max(0.0)).collect();
+        let passed: Vec<f64> =
+            exact(&input).iter().zip(&rectified).map(|(x, y)| if *y > 0.0 { *x } else { 0.0 }).collect();
         let mut sums = vec![0f64; width];
         exact(&input).iter().enumerate().for_each(|(i, x)| sums[i % width] += x);
         emulated(|machine| {
@@ -276,7 +282,7 @@ mod tests {
             let [input, bias] = [0, 1].map(|i| machine.lend(&memory[i]));
             close(&exact(add_bias_on(machine, input, bias, false).unwrap().numbers()), &plain, tolerance);
             let result = add_bias_on(machine, input, bias, true).unwrap();
-            close(&exact(result.numbers()), &cut, tolerance);
+            close(&exact(result.numbers()), &rectified, tolerance);
             close(&exact(passed_on(machine, input, machine.lend(&result)).unwrap().numbers()), &passed, tolerance);
             close(&exact(row_sum_on(machine, input, width).unwrap().numbers()), &sums, tolerance);
         });

@@ -22,13 +22,13 @@ pub struct FoldRecord {
     /// The RNA family, empty where none is given.
     pub family: String,
     /// What a head wants to know about the sequence, from the first time it asks on: for 120 nt 12 KB of pairs and free
-    /// energies, and 8 KB of relatives.
+    /// energies, and 8 KB of homologs.
     pub facts: Arc<OnceLock<Facts>>,
-    /// Relatives of more than this identity are passed over this time.
+    /// Homologs of more than this identity are passed over this time.
     pub most_alike: f32,
 }
 
-/// How often training shows a record all its relatives …
+/// How often training shows a record all its homologs …
 const WITH_ALL: f64 = 0.4;
 /// … and how often none, as if its family were unknown. The rest of the time those are left out whose identity is above
 /// a random one.
@@ -93,7 +93,7 @@ impl Records for Vec<FoldRecord> {
         self[index].structure.sequence.len()
     }
 
-    /// The record, with relatives, without, or with distant ones alone, so that a model learns both to trust them and to do
+    /// The record, with homologs, without, or with distant ones alone, so that a model learns both to trust them and to do
     /// without.
     fn example(&self, index: usize, random: &mut ChaCha8Rng) -> Result<FoldRecord> {
         let most_alike = match random.random::<f64>() {

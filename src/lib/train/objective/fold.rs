@@ -9,11 +9,11 @@ use super::losses::binary_cross_entropy;
 use super::{Loss, Objective, Report, named, nucleotides, surrogate};
 use crate::decode::base_pairs::{PairRules, decode};
 use crate::format::structure::Structure;
+use crate::homologs::KnownStructures;
 use crate::model::heads::fold::FoldHead;
 use crate::model::heads::helix_pairs::Facts;
 use crate::model::ops::dropout::Dropout;
 use crate::model::{Encode, Encoder, Input, ModelConfig, Parameters};
-use crate::relatives::KnownStructures;
 use crate::train::data::fold::FoldRecord;
 use crate::train::metrics::{PairScores, compare_pairs};
 use crate::train::signals::Interrupt;
@@ -26,7 +26,7 @@ pub struct Fold {
     pub positive_weight: f64,
     /// Which pairs may form.
     pub rules: PairRules,
-    /// Structures among which records look for relatives that are no copies of theirs.
+    /// Structures among which records look for homologs that are no copies of theirs.
     pub known: Option<KnownStructures>,
 }
 

@@ -24,7 +24,7 @@ name = name.removesuffix(".gz")
 form = snakemake.params.get("format", name.rsplit(".", 1)[-1])
 
 # What a rule asks for besides the structures, or gives besides the RNAs.
-others = {name: snakemake.output.get(name) for name in ("pairs", "relatives", "stats")}
+others = {name: snakemake.output.get(name) for name in ("pairs", "homologs", "stats")}
 others = " ".join(f"--{name} {quoted(path)}" for name, path in others.items() if path)
 known = snakemake.input.get("known_structures", [])
 others += "".join(

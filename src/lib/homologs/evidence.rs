@@ -1,31 +1,31 @@
-//! What the relatives of a sequence say together, as numbers.
+//! What the homologs of a sequence say together, as numbers.
 
 use rustc_hash::FxHashMap;
 
-use super::known::{Base, NOTHING, Relative};
+use super::known::{Base, Homolog, NOTHING};
 use crate::decode::base_pairs::is_canonical;
 
 /// Numbers per pair of bases.
-pub const RELATIVE_FEATURES: usize = 17;
+pub const HOMOLOG_FEATURES: usize = 17;
 
-/// A relative whose merit is below the best one's by this has a voice smaller by the factor e, where the best shall
+/// A homolog whose merit is below the best one's by this has a voice smaller by the factor e, where the best shall
 /// prevail …
 const SHARP: f32 = 0.1;
-/// … and where many shall be heard.
+/// … and where many shall vote.
 const BROAD: f32 = 0.4;
 
-/// The votes of relatives about the pairs of a sequence.
+/// The votes of homologs about the pairs of a sequence.
 #[derive(Clone, Debug)]
 pub struct Evidence<'a> {
     sequence: &'a [u8],
-    /// What is said of the pairs (i, j), i < j, that any relative has.
+    /// What is said of the pairs (i, j), i < j, that any homolog has.
     pairs: FxHashMap<(u32, u32), Vote>,
     /// Part of the sharp voices by which a base is paired with any other, and by which it is unpaired.
     paired: Vec<f32>,
     unpaired: Vec<f32>,
-    /// Of each relative its broad voice, and the letter that is aligned with each base, 0 for none.
+    /// Of each homolog its broad voice, and the letter that is aligned with each base, 0 for none.
     letters: Vec<(f32, Vec<u8>)>,
-    /// Identity, parts aligned, part of the pairs kept, of the best; and 1. Zero without relatives.
+    /// Identity, parts aligned, part of the pairs kept, of the best; and 1. Zero without homologs.
     best: [f32; 5],
 }
 
@@ -34,25 +34,25 @@ pub struct Evidence<'a> {
 struct Vote {
     sharp: f32,
     broad: f32,
-    /// 1 where the best relative has it.
+    /// 1 where the best homolog has it.
     best: f32,
 }
 
 impl<'a> Evidence<'a> {
-    /// What `relatives`, the best first, say about a sequence.
-    pub fn new<'r>(relatives: impl Iterator<Item = &'r Relative> + Clone, sequence: &'a [u8]) -> Self {
+    /// What `homologs`, the best first, say about a sequence.
+    pub fn new<'r>(homologs: impl Iterator<Item = &'r Homolog> + Clone, sequence: &'a [u8]) -> Self {
         let (mut paired, mut unpaired) = (vec![0f32; sequence.len()], vec![0f32; sequence.len()]);
         let mut pairs = FxHashMap::<_, Vote>::default();
         let mut letters = Vec::new();
-        let first = relatives.clone().next();
+        let first = homologs.clone().next();
         let best = first.map_or([0.0; 5], |best| [best.identity, best.aligned, best.covered, best.kept, 1.0]);
         let most = first.map_or(0.0, |best| best.merit);
-        let voice = |relative: &Relative, fall: f32| ((relative.merit - most) / fall).exp();
-        let all = |fall: f32| relatives.clone().map(|relative| voice(relative, fall)).sum::<f32>();
+        let voice = |homolog: &Homolog, fall: f32| ((homolog.merit - most) / fall).exp();
+        let all = |fall: f32| homologs.clone().map(|homolog| voice(homolog, fall)).sum::<f32>();
         let (all_sharp, all_broad) = (all(SHARP), all(BROAD));
-        for (rank, relative) in relatives.enumerate() {
-            let (sharp, broad) = (voice(relative, SHARP) / all_sharp, voice(relative, BROAD) / all_broad);
-            for (i, base) in relative.bases(sequence).into_iter().enumerate() {
+        for (rank, homolog) in homologs.enumerate() {
+            let (sharp, broad) = (voice(homolog, SHARP) / all_sharp, voice(homolog, BROAD) / all_broad);
+            for (i, base) in homolog.bases(sequence).into_iter().enumerate() {
                 match base {
                     Base::Unaligned => {}
                     Base::Unpaired => unpaired[i] += sharp,
@@ -68,15 +68,15 @@ impl<'a> Evidence<'a> {
                     }
                 }
             }
-            let letter = |place: &u32| if *place == NOTHING { 0 } else { relative.known.sequence[*place as usize] };
-            letters.push((broad, relative.places.iter().map(letter).collect()));
+            let letter = |place: &u32| if *place == NOTHING { 0 } else { homolog.known.sequence[*place as usize] };
+            letters.push((broad, homolog.places.iter().map(letter).collect()));
         }
         Self { sequence, pairs, paired, unpaired, letters, best }
     }
 
-    /// Writes the [`RELATIVE_FEATURES`] numbers of the pair (i, j), i < j: the part of the sharp and of the broad voices
-    /// that has it; whether the best relative has, by itself and times its identity; by how many of the sharp voices either
-    /// base is paired otherwise, and by how many it is unpaired; what the best relative is like, the same for all pairs; and
+    /// Writes the [`HOMOLOG_FEATURES`] numbers of the pair (i, j), i < j: the part of the sharp and of the broad voices
+    /// that has it; whether the best homolog has, by itself and times its identity; by how many of the sharp voices either
+    /// base is paired otherwise, and by how many it is unpaired; what the best homolog is like, the same for all pairs; and
     /// by how many of the broad voices the letters aligned with the two could pair, could not, and could although one of
     /// them, or both, are others.
     ///
@@ -125,20 +125,20 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::relatives::known::Known;
+    use crate::homologs::known::Known;
 
-    /// A relative of the same length whose bases are all aligned.
-    fn relative(sequence: &str, pairs: &[(u32, u32)], merit: f32) -> Relative {
+    /// A homolog of the same length whose bases are all aligned.
+    fn homolog(sequence: &str, pairs: &[(u32, u32)], merit: f32) -> Homolog {
         let known = Known { id: "known".into(), sequence: sequence.into(), pairs: pairs.to_vec() };
         let places = (0..sequence.len() as u32).collect();
-        Relative { known: Arc::new(known), places, identity: 0.75, aligned: 0.5, covered: 1.0, kept: 0.25, merit }
+        Homolog { known: Arc::new(known), places, identity: 0.75, aligned: 0.5, covered: 1.0, kept: 0.25, merit }
     }
 
     #[test]
     fn votes_are_weighed_by_merit() {
         let sequence = b"GGAAACCA";
-        let best = relative("GGAAACCA", &[(0, 6), (1, 5)], 0.9);
-        let mut other = relative("GAAAAUCA", &[(0, 5), (2, 7)], 0.8);
+        let best = homolog("GGAAACCA", &[(0, 6), (1, 5)], 0.9);
+        let mut other = homolog("GAAAAUCA", &[(0, 5), (2, 7)], 0.8);
         other.places[3] = NOTHING;
         let evidence = Evidence::new([&best, &other].into_iter(), sequence);
         let parts = |fall: f32| {
@@ -146,7 +146,7 @@ mod tests {
             (1.0 / (1.0 + less), less / (1.0 + less))
         };
         let ((more, less), (broad_more, broad_less)) = (parts(SHARP), parts(BROAD));
-        let mut row = [0f32; RELATIVE_FEATURES];
+        let mut row = [0f32; HOMOLOG_FEATURES];
         let mut check = |i, j, votes: [f32; 8], letters: [f32; 4]| {
             evidence.features(i, j, &mut row);
             let expected: Vec<f32> = votes.into_iter().chain([0.75, 0.5, 1.0, 0.25, 1.0]).chain(letters).collect();
@@ -165,9 +165,9 @@ mod tests {
     }
 
     #[test]
-    fn no_relatives_say_nothing() {
-        let mut row = [1f32; RELATIVE_FEATURES];
+    fn no_homologs_say_nothing() {
+        let mut row = [1f32; HOMOLOG_FEATURES];
         Evidence::new(std::iter::empty(), b"GAAAC").features(0, 4, &mut row);
-        assert_eq!(row, [0.0; RELATIVE_FEATURES]);
+        assert_eq!(row, [0.0; HOMOLOG_FEATURES]);
     }
 }

@@ -99,7 +99,7 @@ impl Source {
 #[cfg(all(test, feature = "embedded-models"))]
 mod tests {
     use super::*;
-    use crate::relatives::KnownStructures;
+    use crate::homologs::KnownStructures;
 
     #[test]
     fn sources_are_told_by_name() {
@@ -120,7 +120,7 @@ mod tests {
 
     /// A transfer RNA of yeast (PDB 1EHZ) finds others.
     #[test]
-    fn a_transfer_rna_has_relatives_among_those_inside() -> Result<()> {
+    fn a_transfer_rna_has_homologs_among_those_inside() -> Result<()> {
         let known = KnownStructures::load(&[Source::BuiltIn])?.unwrap_or_else(|| unreachable!("built-in"));
         let sequence = b"GCGGAUUUAGCUCAGUUGGGAGAGCGCCAGACUGAAGAUCUGGAGGUCCUGUGUUCGAUCCACAGAAUUCGCACCA";
         let related = known.related(sequence);

@@ -2,7 +2,7 @@
 
 use crate::sequence::near_duplicates::words;
 
-/// Letters of a word: of 4, 5, 6 and 7, 6 finds the best relatives of bpRNA's records.
+/// Letters of a word: of 4, 5, 6 and 7, 6 finds the best homologs of bpRNA's records.
 const K: usize = 6;
 
 const WORDS: usize = 1 << (2 * K);

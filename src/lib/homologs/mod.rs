@@ -2,7 +2,7 @@
 //!
 //! Members of an RNA family fold alike although their letters differ: what keeps the structure is kept. For a sequence to
 //! fold, the most similar of the [`KnownStructures`] are found by shared words, aligned, and their pairs
-//! carried over; a [`Relative`] is the result. [`Evidence`] puts them together as numbers that a fold head reads beside
+//! carried over; a [`Homolog`] is the result. [`Evidence`] puts them together as numbers that a fold head reads beside
 //! the letters and the free energies, and learns how far to trust.
 
 mod alignment;
@@ -11,6 +11,6 @@ mod known;
 mod source;
 mod words;
 
-pub use evidence::{Evidence, RELATIVE_FEATURES};
-pub use known::{KnownStructures, Relative, representatives};
+pub use evidence::{Evidence, HOMOLOG_FEATURES};
+pub use known::{Homolog, KnownStructures, representatives};
 pub use source::Source;

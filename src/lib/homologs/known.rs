@@ -15,10 +15,10 @@ use crate::{Error, Result};
 /// Known structures that are aligned with a sequence: those that share most words. Twice as many changed nothing.
 const ALIGNED: usize = 32;
 
-/// Relatives that are kept of those.
+/// Homologs that are kept of those.
 const KEPT: usize = 16;
 
-/// What a relative none of whose pairs could form counts by its alignment alone, beside one all of whose pairs could.
+/// What a homolog none of whose pairs could form counts by its alignment alone, beside one all of whose pairs could.
 const ALIGNMENT_ALONE: f32 = 0.3;
 
 /// RNAs whose structure is known. A clone shares them.
@@ -90,25 +90,25 @@ impl KnownStructures {
     }
 
     /// The same, but near-identical copies of a sequence (more than 0.8 of the 8-letter words of the smaller set shared)
-    /// are no relatives of it: what training and evaluation need.
+    /// are no homologs of it: what training and evaluation need.
     pub fn without_copies(self) -> Self {
         Self { without_copies: true, ..self }
     }
 
     /// About how many bytes [`KnownStructures::related`] takes at most for a sequence of `length` bases: a byte for each cell of
-    /// an alignment with the longest of them, and where the bases of the relatives lie.
+    /// an alignment with the longest of them, and where the bases of the homologs lie.
     pub fn memory(&self, length: usize) -> u64 {
         let longest = self.structures.iter().map(|structure| structure.sequence.len()).max().unwrap_or(0);
         (length + 1) as u64 * (longest as u64 + 1 + 8 * ALIGNED as u64) + 4 * self.structures.len() as u64
     }
 
-    /// The best relatives of a sequence of the letters ACGUN, at most 16, the best first.
-    pub fn related(&self, sequence: &[u8]) -> Vec<Relative> {
+    /// The best homologs of a sequence of the letters ACGUN, at most 16, the best first.
+    pub fn related(&self, sequence: &[u8]) -> Vec<Homolog> {
         let wanted =
             |index: usize| !(self.without_copies && near_identical(sequence, &self.structures[index].sequence));
         let nearest = self.index.nearest(sequence, ALIGNED, wanted);
-        let mut found: Vec<Relative> =
-            nearest.into_iter().map(|index| Relative::new(sequence, self.structures[index].clone())).collect();
+        let mut found: Vec<Homolog> =
+            nearest.into_iter().map(|index| Homolog::new(sequence, self.structures[index].clone())).collect();
         // Equal ones stay in the order of their words.
         found.sort_by(|a, b| b.merit.total_cmp(&a.merit));
         found.truncate(KEPT);
@@ -118,9 +118,9 @@ impl KnownStructures {
 
 /// A known structure aligned with a sequence.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Relative {
+pub struct Homolog {
     pub(super) known: Arc<Known>,
-    /// For each base of the sequence the one of the relative that it is aligned with, or [`NOTHING`].
+    /// For each base of the sequence the one of the homolog that it is aligned with, or [`NOTHING`].
     pub(super) places: Vec<u32>,
     /// Part of the aligned bases whose letters are equal.
     pub identity: f32,
@@ -130,7 +130,7 @@ pub struct Relative {
     pub covered: f32,
     /// Part of its pairs that the sequence could form too.
     pub kept: f32,
-    /// What the best relatives are chosen by: how well it is aligned, for what could be reached, times how well its pairs
+    /// What the best homologs are chosen by: how well it is aligned, for what could be reached, times how well its pairs
     /// are kept. Below zero for a bad one.
     pub merit: f32,
 }
@@ -138,7 +138,7 @@ pub struct Relative {
 /// Stands for no base.
 pub(super) const NOTHING: u32 = u32::MAX;
 
-impl Relative {
+impl Homolog {
     pub(super) fn new(sequence: &[u8], known: Arc<Known>) -> Self {
         let alignment = align(sequence, &known.sequence);
         let (mut aligned, mut equal) = (0, 0);
@@ -150,7 +150,7 @@ impl Relative {
         }
         let part = |of: usize, all: usize| of as f32 / all.max(1) as f32;
         let reachable = MATCH * sequence.len().min(known.sequence.len()).max(1) as i32;
-        let mut relative = Self {
+        let mut homolog = Self {
             identity: part(equal, aligned),
             aligned: part(aligned, sequence.len()),
             covered: part(aligned, known.sequence.len()),
@@ -159,10 +159,10 @@ impl Relative {
             places: alignment.places,
             known,
         };
-        let kept = relative.partners(sequence).iter().flatten().count() / 2;
-        relative.kept = part(kept, relative.known.pairs.len());
-        relative.merit = alignment.score as f32 / reachable as f32 * (ALIGNMENT_ALONE + relative.kept);
-        relative
+        let kept = homolog.partners(sequence).iter().flatten().count() / 2;
+        homolog.kept = part(kept, homolog.known.pairs.len());
+        homolog.merit = alignment.score as f32 / reachable as f32 * (ALIGNMENT_ALONE + homolog.kept);
+        homolog
     }
 
     /// The id of the known structure.
@@ -179,7 +179,7 @@ impl Relative {
         self.bases(sequence).into_iter().map(partner).collect()
     }
 
-    /// What the relative says of each base of that sequence.
+    /// What the homolog says of each base of that sequence.
     pub(super) fn bases(&self, sequence: &[u8]) -> Vec<Base> {
         let mut base_at = vec![None; self.known.sequence.len()];
         let mut bases = vec![Base::Unaligned; sequence.len()];
@@ -200,10 +200,10 @@ impl Relative {
     }
 }
 
-/// What a relative says of a base.
+/// What a homolog says of a base.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Base {
-    /// Nothing: it is aligned with no base of the relative.
+    /// Nothing: it is aligned with no base of the homolog.
     Unaligned,
     /// It is in no pair.
     Unpaired,
@@ -246,17 +246,17 @@ mod tests {
     }
 
     #[test]
-    fn a_relative_tells_the_pairs_that_the_sequence_can_form_too() {
+    fn a_homolog_tells_the_pairs_that_the_sequence_can_form_too() {
         // Two letters more before the hairpin, one pair changed to another, one pair lost.
         let sequence = b"UUAAGGCAGCACUUCGGUGCUGACAA";
         let related = known().related(sequence);
-        let relative = &related[0];
-        assert_eq!(relative.id(), "hairpin");
-        assert_eq!(relative.kept, 7.0 / 8.0);
-        assert_eq!(relative.covered, 1.0);
-        assert_eq!(relative.aligned, 24.0 / 26.0);
-        assert_eq!(relative.identity, 21.0 / 24.0);
-        let bases = relative.bases(sequence);
+        let homolog = &related[0];
+        assert_eq!(homolog.id(), "hairpin");
+        assert_eq!(homolog.kept, 7.0 / 8.0);
+        assert_eq!(homolog.covered, 1.0);
+        assert_eq!(homolog.aligned, 24.0 / 26.0);
+        assert_eq!(homolog.identity, 21.0 / 24.0);
+        let bases = homolog.bases(sequence);
         let text: String = bases
             .iter()
             .map(|base| match base {
@@ -268,7 +268,7 @@ mod tests {
             .collect();
         assert_eq!(text, "--..|x||||||....||||||x|..");
         assert_eq!(bases[4], Base::Paired(23));
-        let paired = relative.partners(sequence).into_iter().map(|partner| if partner.is_some() { '|' } else { '.' });
+        let paired = homolog.partners(sequence).into_iter().map(|partner| if partner.is_some() { '|' } else { '.' });
         assert_eq!(paired.collect::<String>(), text.replace(['-', 'x'], "."));
     }
 
@@ -276,9 +276,7 @@ mod tests {
     fn copies_are_left_out_where_asked() {
         let with = known().related(HAIRPIN.0.as_bytes());
         assert_eq!((with[0].id(), with[0].identity, with[0].kept), ("hairpin", 1.0, 1.0));
-        assert!(
-            known().without_copies().related(HAIRPIN.0.as_bytes()).iter().all(|relative| relative.id() != "hairpin")
-        );
+        assert!(known().without_copies().related(HAIRPIN.0.as_bytes()).iter().all(|homolog| homolog.id() != "hairpin"));
         assert_eq!(known().related(b""), []);
         assert_eq!(known().related(b"NNNNNNNNNN"), []);
     }
