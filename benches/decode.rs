@@ -8,9 +8,9 @@ use std::{hint::black_box, time::Instant};
 use pathfinding::{kuhn_munkres::kuhn_munkres, matrix::Matrix};
 use rnaret::decode::{
     base_pairs::{Decoder, PairRules, candidates, decode},
-    pair_map::PairMap,
     target_site::{SeedIndex, SeedType, best_seed_match},
 };
+use rnaret::structure::PairMap;
 
 /// Pseudo-random numbers in [0, 1).
 struct Random(u64);

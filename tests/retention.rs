@@ -5,11 +5,11 @@ use std::sync::Arc;
 use candle_core::{DType, Device, Tensor, Var};
 use proptest::prelude::*;
 use rnaret::format::dot_bracket::parse_structure_line;
-use rnaret::format::structure::Structure;
 use rnaret::homologs::KnownStructures;
 use rnaret::model::retention::kernel::{decay, decay_roots, decay_total};
 use rnaret::model::retention::operation::{retention, retention_in_chunks};
 use rnaret::model::{Encode, Encoder, HeadConfig, HeadKind, Input, ModelConfig, RetentionConfig, Task, initialise};
+use rnaret::structure::Structure;
 
 const HEADS: usize = 2;
 const KEY_WIDTH: usize = 4;

@@ -16,7 +16,6 @@ use std::time::Instant;
 use candle_core::{DType, Device, Tensor, Var};
 use rnaret::cli::{DeviceArgs, Precision};
 use rnaret::decode::base_pairs::PairRules;
-use rnaret::format::structure::Structure;
 use rnaret::model::device::{Compute, Purpose, select};
 use rnaret::model::heads::fold::FoldHead;
 use rnaret::model::heads::helix_pairs::{Facts, HelixPairs};
@@ -28,6 +27,7 @@ use rnaret::model::{
 };
 use rnaret::sequence::Tokenizer;
 use rnaret::sequence::masking::Masked;
+use rnaret::structure::Structure;
 use rnaret::train::data::coding::CodingRecord;
 use rnaret::train::data::fold::FoldRecord;
 use rnaret::train::data::mirtarget::MirtargetRecord;

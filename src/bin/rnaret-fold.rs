@@ -6,17 +6,19 @@ use std::process::ExitCode;
 use rayon::prelude::*;
 use rnaret::cli::numbers::{self, Range};
 use rnaret::cli::{self, CommonArgs, Files, InputArgs, ModelArgs, Output, OutputArgs, PictureFolder, Tool};
-use rnaret::decode::base_pairs::{Candidate, Decoder, PairRules, candidates, decode};
-use rnaret::decode::pair_map::PairMap;
+use rnaret::decode::base_pairs::{Decoder, PairRules, candidates, decode};
 use rnaret::draw::dot_plot::DotPlot;
 use rnaret::draw::structure::StructurePicture;
-use rnaret::format::structure::{Energies, Structure, StructureFormat};
+use rnaret::format::structure::{Energies, StructureFormat};
 use rnaret::format::{dot_bracket, table};
 use rnaret::homologs::{KnownStructures, Source};
 use rnaret::model::heads::fold::{FoldHead, FoldInference};
 use rnaret::model::heads::helix_pairs::most_pairs;
 use rnaret::model::{Encode, Model, Task};
 use rnaret::sequence::{Accept, Record};
+use rnaret::structure::Candidate;
+use rnaret::structure::PairMap;
+use rnaret::structure::Structure;
 use rnaret::thermodynamics::{ensemble_energy, structure_energy};
 use rnaret::{Error, Result};
 
@@ -230,7 +232,7 @@ fn fold_batch(arguments: &Arguments, model: &Model, head: &FoldInference, batch:
             let mut folded = describe(arguments, record, &probabilities, ensemble, decoder)?;
             if arguments.homologs.is_some() {
                 for homolog in &facts.homologs {
-                    table::write_homolog(&mut folded.homologs, &record.id, homolog)
+                    table::write_homolog(&mut folded.homologs, &record.id, homolog.id(), homolog.alike())
                         .map_err(|error| Error::write("homologs", error))?;
                 }
             }

@@ -3,6 +3,7 @@
 //! One library, one folder per room:
 //!
 //! - [`sequence`]: records in, the alphabet, the k-mer tokenizer, masking;
+//! - [`structure`]: secondary structures, pair maps, and which letters pair;
 //! - [`format`]: what goes out and comes back: dot-bracket, CT, BPSEQ, BED, TSV, embeddings;
 //! - [`homologs`]: known structures of related RNAs, and what they say about a sequence;
 //! - [`memory`]: what the process may take, and work that is cut where it does not fit;
@@ -25,6 +26,7 @@ pub mod memory;
 pub mod model;
 pub mod predict;
 pub mod sequence;
+pub mod structure;
 pub mod thermodynamics;
 pub mod train;
 

@@ -5,9 +5,10 @@ use super::{file, harness, names_its_place};
 use proptest::prelude::*;
 use proptest::test_runner::TestCaseError;
 use rnaret::Result;
-use rnaret::format::structure::{Structure, StructureFormat};
+use rnaret::format::structure::StructureFormat;
 use rnaret::format::structure_reader;
 use rnaret::sequence::{InputFile, open_text};
+use rnaret::structure::Structure;
 
 /// Structures with some pairs, crossing or not; few enough for dot-bracket. Their ids differ.
 fn structures() -> impl Strategy<Value = Vec<Structure>> {

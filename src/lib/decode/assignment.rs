@@ -20,7 +20,8 @@ use std::{cmp::Reverse, collections::BinaryHeap};
 
 use pathfinding::{kuhn_munkres::kuhn_munkres, matrix::Matrix};
 
-use super::base_pairs::{Candidate, greedy};
+use super::base_pairs::greedy;
+use crate::structure::Candidate;
 
 /// Components whose matrix has at most this many cells are solved dense.
 const DENSE_CELLS: usize = 1024;

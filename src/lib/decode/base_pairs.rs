@@ -2,7 +2,8 @@
 
 use crate::thermodynamics::{EnergyParameters, minimum_free_energy};
 
-use super::{assignment, expected_accuracy, nested, pair_map::PairMap};
+use super::{assignment, expected_accuracy};
+use crate::structure::{Candidate, PairMap, is_canonical, is_nucleotide, nested_partners};
 
 /// Which pairs may form.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -44,30 +45,6 @@ pub enum Decoder {
     Nested,
 }
 
-/// A pair that may form, `i` < `j`, both 0-based.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Candidate {
-    /// The 5' base.
-    pub i: usize,
-    /// The 3' base.
-    pub j: usize,
-    /// The probability of the pair, or what else it is worth to a decoder.
-    pub probability: f32,
-}
-
-impl Candidate {
-    /// The probability in units of 2^-40: sums of integers do not depend on their order, so that ties are the same
-    /// ties on every machine. Exact for every f32 of at least 2^-17; at least 1, so that a pair that may form counts.
-    pub(super) fn weight(&self) -> i64 {
-        ((f64::from(self.probability) * (1_u64 << 40) as f64).round() as i64).max(1)
-    }
-}
-
-/// True for AU, GC and GU in either order (upper-case RNA letters).
-pub fn is_canonical(a: u8, b: u8) -> bool {
-    matches!((a, b), (b'A', b'U') | (b'U', b'A') | (b'G', b'C') | (b'C', b'G') | (b'G', b'U') | (b'U', b'G'))
-}
-
 impl PairRules {
     /// True where the letters and the distance of bases `i` and `j` let them pair, whatever the probability.
     pub fn allows(&self, sequence: &[u8], i: usize, j: usize) -> bool {
@@ -75,10 +52,6 @@ impl PairRules {
         let letters_pair = if self.canonical_only { is_canonical(a, b) } else { is_nucleotide(a) && is_nucleotide(b) };
         letters_pair && i.abs_diff(j) > self.min_loop
     }
-}
-
-fn is_nucleotide(letter: u8) -> bool {
-    matches!(letter, b'A' | b'C' | b'G' | b'U')
 }
 
 /// The pairs that may form, in the order of (i, j), one by one: what `--pairs` writes.
@@ -138,7 +111,7 @@ pub(super) fn collect_candidates(sequence: &[u8], probabilities: &PairMap, rules
 ///   the published code does with the Kuhn-Munkres algorithm on the whole L x L matrix. See `decode/assignment.rs` for
 ///   the shortcuts, which leave the optimum unchanged.
 /// - `Greedy` takes the most probable pair first, then the next whose two bases are free; ties by (i, j).
-/// - `Nested` maximises the summed probability over the sets of pairs that do not cross. See `decode/nested.rs`.
+/// - `Nested` maximises the summed probability over the sets of pairs that do not cross. See `structure/nested.rs`.
 ///
 /// # Panics
 /// When the map was made for another length than the sequence's.
@@ -150,15 +123,8 @@ pub fn decode(decoder: Decoder, sequence: &[u8], probabilities: &PairMap, rules:
         Decoder::Mfe => minimum_free_energy(sequence, EnergyParameters::turner2004()),
         Decoder::Assignment => assignment::partners(sequence.len(), &candidates()),
         Decoder::Greedy => greedy(sequence.len(), candidates()),
-        Decoder::Nested => nested::partners(sequence.len(), &candidates()),
+        Decoder::Nested => nested_partners(sequence.len(), &candidates()),
     }
-}
-
-/// The largest part of a structure that has no pseudoknots: as many of its pairs as can be kept so that no two cross.
-pub fn without_pseudoknots(partners: &[Option<usize>]) -> Vec<Option<usize>> {
-    let pairs = partners.iter().enumerate().filter_map(|(i, partner)| partner.filter(|&j| j > i).map(|j| (i, j)));
-    let candidates: Vec<Candidate> = pairs.map(|(i, j)| Candidate { i, j, probability: 1.0 }).collect();
-    nested::partners(partners.len(), &candidates)
 }
 
 /// Takes the candidates from the most probable to the least, each whose two bases are still free; ties by (i, j).

@@ -4,9 +4,8 @@
 //! 22:e90, 2006). The nested structure worth most comes first. Then pseudoknots: helices between bases that were left
 //! unpaired, as far as they are likely enough to be true.
 
-use super::base_pairs::{Candidate, PairRules, collect_candidates};
-use super::nested;
-use super::pair_map::PairMap;
+use super::base_pairs::{PairRules, collect_candidates};
+use crate::structure::{Candidate, PairMap, nested_partners};
 
 /// Fewest pairs of a helix that makes a pseudoknot.
 const PSEUDOKNOT_HELIX: usize = 3;
@@ -34,12 +33,12 @@ pub(super) fn partners(sequence: &[u8], probabilities: &PairMap, rules: PairRule
         unpaired[pair.j] -= pair.probability;
     }
     unpaired.iter_mut().for_each(|probability| *probability = probability.max(0.0));
-    let mut partners = nested::partners(sequence.len(), &worthwhile(&candidates, &unpaired, rules.gamma));
+    let mut partners = nested_partners(sequence.len(), &worthwhile(&candidates, &unpaired, rules.gamma));
     let free: Vec<Candidate> = candidates
         .into_iter()
         .filter(|pair| pair.probability > rules.threshold && partners[pair.i].is_none() && partners[pair.j].is_none())
         .collect();
-    for (i, j) in long_helices(&nested::partners(sequence.len(), &free)) {
+    for (i, j) in long_helices(&nested_partners(sequence.len(), &free)) {
         partners[i] = Some(j);
         partners[j] = Some(i);
     }

@@ -7,8 +7,6 @@ pub mod coding_calibration;
 mod expected_accuracy;
 pub mod genetic_code;
 pub mod hexamers;
-mod nested;
-pub mod pair_map;
 pub mod reading_frame;
 pub mod stretches;
 pub mod target_alignment;

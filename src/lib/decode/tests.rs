@@ -5,9 +5,9 @@ use proptest::prelude::*;
 
 use super::{
     assignment,
-    base_pairs::{Candidate, Decoder, PairRules, candidates, collect_candidates, decode, is_canonical},
-    pair_map::PairMap,
+    base_pairs::{Decoder, PairRules, candidates, collect_candidates, decode},
 };
+use crate::structure::{Candidate, PairMap, is_canonical};
 
 const DECODERS: [Decoder; 3] = [Decoder::Assignment, Decoder::Greedy, Decoder::Nested];
 

@@ -6,9 +6,9 @@ use std::fmt::Write;
 use super::axis::{number_step, numbered};
 use super::colour::{PROBABILITY, PSEUDOKNOT, legend};
 use super::svg::{GREY, PALE, Svg, number as short, shortened};
-use crate::decode::base_pairs::{Candidate, without_pseudoknots};
 use crate::format::number;
-use crate::format::structure::pairs;
+use crate::structure::pairs;
+use crate::structure::{Candidate, without_pseudoknots};
 
 const MARGIN: f64 = 24.0;
 /// Room for letters and numbers left of and above the matrix.

@@ -12,7 +12,7 @@
 
 use std::f64::consts::{PI, TAU};
 
-use crate::format::structure::pairs;
+use crate::structure::pairs;
 
 /// Distance of paired bases.
 pub const PAIR: f64 = 1.4;

@@ -7,8 +7,8 @@ use super::axis::{number_step, numbered};
 use super::colour::{PROBABILITY, PSEUDOKNOT, legend, stroke};
 use super::layout::{Point, planar_layout};
 use super::svg::{GREY, Svg, number, shortened};
-use crate::decode::base_pairs::without_pseudoknots;
-use crate::format::structure::pairs;
+use crate::structure::pairs;
+use crate::structure::without_pseudoknots;
 
 /// Space around everything.
 const MARGIN: f64 = 24.0;

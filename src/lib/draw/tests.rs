@@ -8,11 +8,11 @@ use super::heat_map::HeatMap;
 use super::layout::{PAIR, Point, planar_layout};
 use super::structure::StructurePicture;
 use super::svg::{escape, number, shortened};
-use crate::decode::base_pairs::Candidate;
 use crate::decode::coding::cds_windows;
 use crate::decode::reading_frame::{reading_frames, refine};
 use crate::format::dot_bracket::parse_structure_line;
-use crate::format::structure::pairs;
+use crate::structure::Candidate;
+use crate::structure::pairs;
 
 fn partners(line: &str) -> Vec<Option<usize>> {
     parse_structure_line(line.as_bytes()).unwrap()

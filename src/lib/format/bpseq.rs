@@ -5,11 +5,10 @@
 
 use std::io::{self, BufRead, Write};
 
-use super::{
-    lines::Lines,
-    structure::{Structure, rna_letter},
-};
+use super::lines::Lines;
 use crate::Result;
+use crate::sequence::alphabet::rna_letter;
+use crate::structure::Structure;
 
 /// Writes one record.
 ///

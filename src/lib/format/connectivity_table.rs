@@ -5,8 +5,9 @@
 
 use std::io::{self, BufRead, Write};
 
-use super::{bpseq::PartnerTable, lines::Lines, structure::Structure, title::record_id};
+use super::{bpseq::PartnerTable, lines::Lines, title::record_id};
 use crate::Result;
+use crate::structure::Structure;
 
 /// Writes one record.
 ///

@@ -7,13 +7,10 @@
 
 use std::io::{self, BufRead, Write};
 
-use super::{
-    lines::Lines,
-    structure::{Structure, pairs, rna_letter},
-    table,
-    title::record_id,
-};
+use super::{lines::Lines, table, title::record_id};
 use crate::Result;
+use crate::sequence::alphabet::rna_letter;
+use crate::structure::{Structure, pairs};
 
 /// The opening brackets in the order of use.
 const OPENING: &[u8; 30] = b"([{<ABCDEFGHIJKLMNOPQRSTUVWXYZ";
@@ -50,7 +47,7 @@ pub fn bracket_kinds(partners: &[Option<usize>]) -> Vec<usize> {
 /// guesses of a poor model may.
 pub fn drop_excess_levels(partners: &mut [Option<usize>]) -> usize {
     let kinds = bracket_kinds(partners);
-    let pairs: Vec<_> = super::structure::pairs(partners).collect();
+    let pairs: Vec<_> = crate::structure::pairs(partners).collect();
     let mut dropped = 0;
     for ((i, j), _) in pairs.into_iter().zip(kinds).filter(|&(_, kind)| kind >= OPENING.len()) {
         (partners[i], partners[j]) = (None, None);

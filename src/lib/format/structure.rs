@@ -1,49 +1,9 @@
-//! A secondary structure: who pairs with whom.
+//! The formats that structures are written in.
 
 use std::io::{self, Write};
 
 use super::{bpseq, connectivity_table, dot_bracket, table};
-
-/// A nucleotide sequence and the pairing partner of each of its bases.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Structure {
-    /// The record's id, without description.
-    pub id: String,
-    /// Upper-case RNA letters (ACGUN).
-    pub sequence: Vec<u8>,
-    /// 0-based partner of each base; symmetric, at most one partner per base. Same length as `sequence`.
-    pub partners: Vec<Option<usize>>,
-}
-
-impl Structure {
-    /// Number of bases.
-    pub fn length(&self) -> usize {
-        self.sequence.len()
-    }
-
-    /// The pairs (i, j), i < j, 0-based, in the order of i.
-    pub fn pairs(&self) -> impl Iterator<Item = (usize, usize)> + '_ {
-        pairs(&self.partners)
-    }
-
-    /// Whether no two pairs cross.
-    pub fn is_nested(&self) -> bool {
-        let mut open = Vec::new();
-        self.partners.iter().enumerate().all(|(base, partner)| match partner {
-            Some(partner) if *partner > base => {
-                open.push(*partner);
-                true
-            }
-            Some(_) => open.pop() == Some(base),
-            None => true,
-        })
-    }
-}
-
-/// The pairs (i, j), i < j, 0-based, in the order of i.
-pub fn pairs(partners: &[Option<usize>]) -> impl Iterator<Item = (usize, usize)> + '_ {
-    partners.iter().enumerate().filter_map(|(i, partner)| partner.filter(|&j| j > i).map(|j| (i, j)))
-}
+use crate::structure::Structure;
 
 /// What is said of a structure beside its pairs.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -93,16 +53,5 @@ impl StructureFormat {
             Self::Bpseq => bpseq::write(output, structure),
             Self::Tsv => table::write_structure(output, structure, energies),
         }
-    }
-}
-
-/// An upper-case RNA letter for a letter of a nucleotide sequence: T is U, IUPAC ambiguity letters are N. `None` for
-/// anything that is no such letter.
-pub(super) fn rna_letter(letter: u8) -> Option<u8> {
-    match letter.to_ascii_uppercase() {
-        known @ (b'A' | b'C' | b'G' | b'U') => Some(known),
-        b'T' => Some(b'U'),
-        b'N' | b'R' | b'Y' | b'S' | b'W' | b'K' | b'M' | b'B' | b'D' | b'H' | b'V' => Some(b'N'),
-        _ => None,
     }
 }

@@ -2,7 +2,8 @@
 
 use std::io::{self, BufRead, Cursor, Read};
 
-use super::{bpseq, connectivity_table, dot_bracket, lines::warn_of_further, structure::Structure, structure_table};
+use super::{bpseq, connectivity_table, dot_bracket, lines::warn_of_further, structure_table};
+use crate::structure::Structure;
 use crate::{Error, Result, sequence::other_text};
 
 /// Structures one after another, from any of the formats.

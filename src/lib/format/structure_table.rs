@@ -3,7 +3,8 @@
 
 use std::io::Read;
 
-use super::{dot_bracket::parse_structure_line, lines::fallback_id, named_columns::Table, structure::Structure};
+use super::{dot_bracket::parse_structure_line, lines::fallback_id, named_columns::Table};
+use crate::structure::Structure;
 use crate::{Result, sequence::normalise};
 
 /// The names of columns that hold structures.

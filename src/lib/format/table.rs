@@ -11,14 +11,11 @@
 
 use std::io::{self, Write};
 
-use super::{
-    dot_bracket, number,
-    structure::{Energies, Structure},
-};
+use super::{dot_bracket, number, structure::Energies};
 use crate::{
-    decode::{base_pairs::Candidate, coding::TranscriptLabel, reading_frame::ReadingFrame, target_site::SeedType},
-    homologs::Homolog,
+    decode::{coding::TranscriptLabel, reading_frame::ReadingFrame, target_site::SeedType},
     predict::coding::CodingPrediction,
+    structure::{Candidate, Structure},
 };
 
 /// Header row of the table of structures.
@@ -105,19 +102,19 @@ pub fn write_coding(
     output.write_all(&row)
 }
 
-/// Writes a row of the table of homologs: an RNA, the id of a known structure, and how they are alike.
+/// Writes a row of the table of homologs: an RNA, the id of a known structure, and how they are alike, in the order of the
+/// columns.
 ///
 /// # Errors
 /// Those of the output.
-pub fn write_homolog(output: &mut impl Write, id: &str, homolog: &Homolog) -> io::Result<()> {
-    write!(output, "{id}\t{}", homolog.id())?;
-    for part in [homolog.identity, homolog.aligned, homolog.covered] {
-        let mut text = vec![b'\t'];
-        number::append(&mut text, part);
-        output.write_all(&text)?;
+pub fn write_homolog(output: &mut impl Write, id: &str, homolog: &str, alike: [f32; 4]) -> io::Result<()> {
+    let mut row = format!("{id}\t{homolog}").into_bytes();
+    for part in alike {
+        row.push(b'\t');
+        number::append(&mut row, part);
     }
-    write!(output, "\t")?;
-    end_with_number(output, homolog.kept)
+    row.push(b'\n');
+    output.write_all(&row)
 }
 
 /// Writes a row of the table of target sites; without a probability where the site was not judged.

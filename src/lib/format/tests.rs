@@ -5,19 +5,19 @@ use proptest::prelude::*;
 use super::{
     bed, bpseq, connectivity_table,
     dot_bracket::{self, bracket_kinds, parse_structure_line, structure_line},
-    structure::{Structure, StructureFormat, pairs},
+    structure::StructureFormat,
     structure_reader, structure_table, table,
 };
 use crate::{
     Error, Result,
     decode::{
-        base_pairs::Candidate,
         coding::{CdsWindow, TranscriptLabel},
         reading_frame::ReadingFrame,
         target_site::SeedType,
     },
     predict::coding::CodingPrediction,
     sequence::Strand,
+    structure::{Candidate, Structure, pairs},
 };
 
 const FORMATS: [StructureFormat; 4] =

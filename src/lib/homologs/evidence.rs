@@ -3,7 +3,7 @@
 use rustc_hash::FxHashMap;
 
 use super::known::{Base, Homolog, NOTHING};
-use crate::decode::base_pairs::is_canonical;
+use crate::structure::is_canonical;
 
 /// Numbers per pair of bases.
 pub const HOMOLOG_FEATURES: usize = 17;

@@ -6,10 +6,10 @@ use std::sync::Arc;
 use super::alignment::{MATCH, align};
 use super::source::Source;
 use super::words::WordIndex;
-use crate::decode::base_pairs::is_canonical;
-use crate::format::structure::Structure;
 use crate::format::structure_reader;
 use crate::sequence::near_duplicates::near_identical;
+use crate::structure::Structure;
+use crate::structure::is_canonical;
 use crate::{Error, Result};
 
 /// Known structures that are aligned with a sequence: those that share most words. Twice as many changed nothing.
@@ -168,6 +168,11 @@ impl Homolog {
     /// The id of the known structure.
     pub fn id(&self) -> &str {
         &self.known.id
+    }
+
+    /// How alike the two are: identity, the aligned parts of the sequence and of the homolog, the part of its pairs that is kept.
+    pub fn alike(&self) -> [f32; 4] {
+        [self.identity, self.aligned, self.covered, self.kept]
     }
 
     /// The partner of each base of the sequence that it was aligned with, by its pairs that the sequence can form.

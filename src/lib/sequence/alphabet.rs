@@ -44,6 +44,14 @@ impl std::fmt::Display for BadLetter {
     }
 }
 
+/// The upper-case RNA letter (ACGUN) for a letter of a nucleotide sequence, `None` for anything that is no such letter.
+pub fn rna_letter(letter: u8) -> Option<u8> {
+    match NORMAL[letter as usize] {
+        LINE_END | NO_NUCLEOTIDE => None,
+        known => Some(known),
+    }
+}
+
 /// Replaces what `out` holds by the sequence in `raw`, normalised to the letters ACGUN; line ends are left out. Returns
 /// how many letters were IUPAC codes for several bases other than N.
 pub fn normalise_into(raw: &[u8], out: &mut Vec<u8>) -> Result<usize, BadLetter> {

@@ -7,7 +7,7 @@ use super::energies::{LONGEST_LOOP, SHORTEST_HAIRPIN, THERMAL_ENERGY};
 use super::parameters::*;
 use super::partition_function::{Ensemble, Factors, Problem};
 use super::structure::StructureLoops;
-use crate::decode::pair_map::PairMap;
+use crate::structure::PairMap;
 
 /// The conditional likelihood of a structure and its gradient.
 #[derive(Clone, Debug)]

@@ -1,7 +1,7 @@
 //! How much memory the partition function takes.
 
 use super::partition_function::LONGEST_SPAN;
-use crate::decode::pair_map::pairs_above;
+use crate::structure::pairs_above;
 
 /// Arrays of a number of 64 bits for each base and span that are held at once: four of inside sums, one of derivatives.
 const ARRAYS: u64 = 5;

@@ -11,7 +11,7 @@ use multiversion::multiversion;
 use super::energies::{LONGEST_LOOP, SHORTEST_HAIRPIN, THERMAL_ENERGY, turned};
 use super::loops::Bases;
 use super::parameters::*;
-use crate::decode::pair_map::PairMap;
+use crate::structure::PairMap;
 
 /// Most bases from the first to the last of a pair, both counted.
 pub const LONGEST_SPAN: usize = 1000;

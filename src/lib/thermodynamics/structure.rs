@@ -4,7 +4,7 @@ use super::energies::SHORTEST_HAIRPIN;
 use super::loops::Bases;
 use super::parameters::*;
 use super::partition_function::Factors;
-use crate::decode::base_pairs::{PairRules, without_pseudoknots};
+use crate::structure::{is_canonical, without_pseudoknots};
 
 /// What a structure is made of.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -71,8 +71,8 @@ impl StructureLoops {
 /// The free energy of a structure of a sequence of ACGUN by Turner 2004, kcal/mol. Only canonical pairs with at least three
 /// bases between them count, and of those that cross the most that do not.
 pub fn structure_energy(sequence: &[u8], partners: &[Option<usize>]) -> f64 {
-    let rules = PairRules { min_loop: SHORTEST_HAIRPIN, ..PairRules::default() };
-    let allowed = |(i, partner): (usize, &Option<usize>)| partner.filter(|&j| rules.allows(sequence, i, j));
+    let forms = |i: usize, j: usize| i.abs_diff(j) > SHORTEST_HAIRPIN && is_canonical(sequence[i], sequence[j]);
+    let allowed = |(i, partner): (usize, &Option<usize>)| partner.filter(|&j| forms(i, j));
     let partners = without_pseudoknots(&partners.iter().enumerate().map(allowed).collect::<Vec<_>>());
     StructureLoops::new(sequence, &partners).map_or(0.0, |loops| loops.free_energy(EnergyParameters::turner2004()))
 }

@@ -11,7 +11,8 @@ use rayon::prelude::*;
 use super::data::fold::FoldRecord;
 use super::random::{Purpose, generator};
 use crate::cli::numbers::{self, Range};
-use crate::decode::base_pairs::{PairRules, without_pseudoknots};
+use crate::decode::base_pairs::PairRules;
+use crate::structure::without_pseudoknots;
 use crate::thermodynamics::{Agreement, Corrections, EnergyParameters, Factors, Likelihood};
 use crate::{Error, Result};
 
@@ -193,7 +194,7 @@ impl Adam {
 mod tests {
     use super::*;
     use crate::format::dot_bracket::parse_structure_line;
-    use crate::format::structure::Structure;
+    use crate::structure::Structure;
 
     fn record(sequence: &str, brackets: &str) -> FoldRecord {
         let partners = parse_structure_line(brackets.as_bytes()).expect("brackets");

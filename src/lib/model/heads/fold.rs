@@ -10,12 +10,12 @@ use super::other_task;
 use super::published_fold::{PublishedFold, PublishedFoldInference};
 use crate::Result;
 use crate::decode::base_pairs::Decoder;
-use crate::decode::pair_map::PairMap;
 use crate::homologs::KnownStructures;
 use crate::model::builder::{Builder, read};
 use crate::model::ops::math::sigmoid;
 use crate::model::ops::rows::select_rows;
 use crate::model::{HeadConfig, ModelConfig, Parameters};
+use crate::structure::PairMap;
 
 /// A fold head of either kind.
 #[derive(Clone, Debug)]

@@ -19,7 +19,6 @@ use serde::{Deserialize, Serialize};
 use super::helix_pairs::{BYTES_PER_PAIR, Facts, HelixPairs, most_pairs, pair_features};
 use super::residual_block::ResidualBlock;
 use super::{WithBias, constant, norm};
-use crate::decode::pair_map::{PairMap, pairs_above};
 use crate::model::builder::{Builder, fan_in};
 use crate::model::config::default_norm_epsilon;
 use crate::model::ops::bias::add_bias_relu;
@@ -28,6 +27,7 @@ use crate::model::ops::pair_convolution::pair_convolution;
 use crate::model::ops::pair_list::{Neighbours, PairList};
 use crate::model::ops::rms_norm::rms_norm;
 use crate::model::ops::rows::{select_rows, sum_rows};
+use crate::structure::{PairMap, pairs_above};
 use crate::{Result, memory};
 
 /// Dilation of each block, repeated where there are more blocks.

@@ -246,7 +246,7 @@ fn letter_features(sequence: &[u8], i: usize, j: usize, row: &mut [f32]) {
 mod tests {
     use super::*;
     use crate::format::dot_bracket::parse_structure_line;
-    use crate::format::structure::Structure;
+    use crate::structure::Structure;
 
     #[test]
     fn pairs_are_those_that_could_stack() {

@@ -30,8 +30,8 @@ pub fn network_weight(facts: &Facts) -> f32 {
 mod tests {
     use super::*;
     use crate::format::dot_bracket::parse_structure_line;
-    use crate::format::structure::Structure;
     use crate::homologs::KnownStructures;
+    use crate::structure::Structure;
 
     #[test]
     fn the_network_is_believed_where_a_homolog_is_known() {

@@ -16,13 +16,13 @@ use serde::{Deserialize, Serialize};
 
 use super::WithBias;
 use crate::Result;
-use crate::decode::pair_map::{PairMap, pairs_above};
 use crate::model::builder::Builder;
 use crate::model::ops::bias::add_bias_relu as add_bias_relu_op;
 use crate::model::ops::convolution::convolution_2d;
 use crate::model::ops::gemm::{Matrix, product};
 use crate::model::ops::linear::{linear, linear_with_bias};
 use crate::model::ops::recompute::{Part, recomputed};
+use crate::structure::{PairMap, pairs_above};
 
 /// The sizes of the head.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -7,10 +7,10 @@ use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 
 use super::Records;
-use crate::format::structure::Structure;
 use crate::format::structure_reader;
 use crate::model::heads::helix_pairs::Facts;
 use crate::sequence::{InputFile, near_duplicates, open_text};
+use crate::structure::Structure;
 use crate::train::config::SplitBy;
 use crate::{Error, Result};
 

@@ -13,7 +13,7 @@
 
 use multiversion::multiversion;
 
-use super::base_pairs::Candidate;
+use super::{Candidate, pairs};
 
 /// The best sums, one row per opening base; what lies left of a row's first closing base is not stored.
 struct Table {
@@ -48,7 +48,7 @@ impl Table {
 }
 
 /// The partner of each base in the best nested structure; among equal ones a fixed choice.
-pub(super) fn partners(length: usize, candidates: &[Candidate]) -> Vec<Option<usize>> {
+pub(crate) fn partners(length: usize, candidates: &[Candidate]) -> Vec<Option<usize>> {
     let mut opening: Vec<usize> = candidates.iter().map(|candidate| candidate.i).collect();
     opening.dedup();
     let mut closing: Vec<usize> = candidates.iter().map(|candidate| candidate.j).collect();
@@ -154,4 +154,10 @@ impl Numbered {
             weight: candidate.weight(),
         }
     }
+}
+
+/// The largest part of a structure that has no pseudoknots: as many of its pairs as can be kept so that no two cross.
+pub fn without_pseudoknots(partners: &[Option<usize>]) -> Vec<Option<usize>> {
+    let candidates: Vec<Candidate> = pairs(partners).map(|(i, j)| Candidate { i, j, probability: 1.0 }).collect();
+    self::partners(partners.len(), &candidates)
 }
