@@ -18,7 +18,7 @@ use rnaret::{Error, Result};
 
 /// Turn RNAs into vectors: what the language model makes of them
 ///
-/// Reads FASTA, FASTQ or the TSV of rna-kmerize. One vector per record (the mean over its nucleotides, or the [CLS] token's), or one per nucleotide: exactly as many as
+/// Reads FASTA, FASTQ or the TSV of rna-kmerize. One vector per record (the mean over its nucleotides, or the `[CLS]` token's), or one per nucleotide: exactly as many as
 /// the record has, without special tokens. The numbers are the features that all rnaret heads read: the last layer's
 /// output before the final norm.
 #[derive(clap::Parser)]
@@ -67,7 +67,7 @@ const EXAMPLES: &str = "Examples:
 enum Pool {
     /// Mean over the nucleotides
     Mean,
-    /// The [CLS] token, put before the first nucleotide
+    /// The `[CLS]` token, put before the first nucleotide
     Cls,
     /// One vector per nucleotide
     None,

@@ -4,7 +4,7 @@
 //!
 //! - [`sequence`]: records in, the alphabet, the k-mer tokenizer, masking;
 //! - [`structure`]: secondary structures, pair maps, and which letters pair;
-//! - [`format`]: what goes out and comes back: dot-bracket, CT, BPSEQ, BED, TSV, embeddings;
+//! - [`mod@format`]: what goes out and comes back: dot-bracket, CT, BPSEQ, BED, TSV, embeddings;
 //! - [`homologs`]: known structures of related RNAs, and what they say about a sequence;
 //! - [`memory`]: what the process may take, and work that is cut where it does not fit;
 //! - [`model`]: the bidirectional retentive encoder and its heads;

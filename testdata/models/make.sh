@@ -13,10 +13,10 @@ gzip -dc testdata/rna_classes.fa.gz | awk -v folder="$folder" '
 awk -v OFS='\t' 'BEGIN { print "id", "seq", "labels" }
     /^>/ { id = substr($1, 2); getline sequence; getline structure; gsub(/[][{}<>]/, ".", structure); print id, sequence, structure }' \
     testdata/structures/known.dbn > "$folder/labels.tsv"
-size="--layers 1 --embed-dim 16 --value-dim 16 --ffn-dim 16 --heads 2 --head-blocks 1 --head-width 8 --validation-fraction 0"
-rnaret-train classify "$folder/classes.tsv" --run "$folder/classes" $size --steps 300 -q
-rnaret-train regress "$folder/values.tsv" --run "$folder/values" --columns GC,length $size --steps 300 -q
-rnaret-train label "$folder/labels.tsv" --run "$folder/labels" $size --epochs 0 --steps 100 -q
+size=(--layers 1 --embed-dim 16 --value-dim 16 --ffn-dim 16 --heads 2 --head-blocks 1 --head-width 8 --validation-fraction 0)
+rnaret-train classify "$folder/classes.tsv" --run "$folder/classes" "${size[@]}" --steps 300 -q
+rnaret-train regress "$folder/values.tsv" --run "$folder/values" --columns GC,length "${size[@]}" --steps 300 -q
+rnaret-train label "$folder/labels.tsv" --run "$folder/labels" "${size[@]}" --epochs 0 --steps 100 -q
 for name in classes values labels; do
     rnaret-train import -q "$folder/$name/model.safetensors" -o "testdata/models/$name.safetensors"
 done

@@ -1,4 +1,4 @@
-//! The genetic codes of NCBI (`gc.prt`, https://www.ncbi.nlm.nih.gov/Taxonomy/Utils/wprintgc.cgi) on RNA letters: what
+//! The genetic codes of NCBI (`gc.prt`, <https://www.ncbi.nlm.nih.gov/Taxonomy/Utils/wprintgc.cgi>) on RNA letters: what
 //! each codon means, and which codons begin and end a coding sequence.
 
 use crate::{Error, Result};

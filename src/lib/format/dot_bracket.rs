@@ -122,7 +122,7 @@ pub fn write(output: &mut impl Write, structure: &Structure) -> io::Result<()> {
 /// The same, with a free energy in kcal/mol after the structure as RNAfold writes it: ` (-12.30)`.
 ///
 /// # Errors
-/// As [`write`].
+/// As [`write()`].
 pub fn write_with_energy(output: &mut impl Write, structure: &Structure, energy: Option<f64>) -> io::Result<()> {
     let line = structure_line(&structure.id, &structure.partners)?;
     writeln!(output, ">{}", structure.id)?;

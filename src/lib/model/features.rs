@@ -79,7 +79,7 @@ impl Features {
         }
     }
 
-    /// A row for each input as a whole, [inputs, width]: the [CLS] token's, where the encoder put one.
+    /// A row for each input as a whole, [inputs, width]: the `[CLS]` token's, where the encoder put one.
     ///
     /// # Errors
     /// Where it put none.

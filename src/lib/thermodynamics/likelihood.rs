@@ -23,7 +23,7 @@ const NEGLIGIBLE: f64 = 1e-6;
 
 impl Likelihood {
     /// Of a nested structure of a sequence of ACGUN under a parameter set. `None` where it is none that the model has: see
-    /// [`StructureLoops::new`], and no interior loop has more than [`LONGEST_LOOP`] unpaired bases.
+    /// [`StructureLoops::new`], and no interior loop has more than `LONGEST_LOOP` unpaired bases.
     pub fn new(
         sequence: &[u8],
         partners: &[Option<usize>],

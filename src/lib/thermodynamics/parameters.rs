@@ -156,7 +156,7 @@ fn tables() -> [(&'static str, usize, usize); 22] {
     ]
 }
 
-/// A parameter set: [`PARAMETERS`] free energies in kcal/mol.
+/// A parameter set: `PARAMETERS` free energies in kcal/mol.
 #[derive(Clone, Debug, PartialEq)]
 pub struct EnergyParameters {
     values: Vec<f64>,
@@ -182,7 +182,7 @@ impl EnergyParameters {
     /// A set of these values.
     ///
     /// # Panics
-    /// Where there are not [`PARAMETERS`].
+    /// Where there are not `PARAMETERS`.
     pub fn new(values: Vec<f64>) -> Self {
         assert_eq!(values.len(), PARAMETERS);
         Self { values }

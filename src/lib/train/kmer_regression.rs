@@ -1,6 +1,6 @@
 //! Logistic regression on the k-mer frequencies of a sequence: what its composition alone says about its class.
 //!
-//! The frequencies of all k-mers up to [`LONGEST`] are brought to mean 0 and variance 1 over the training sequences. The
+//! The frequencies of all k-mers up to `LONGEST` are brought to mean 0 and variance 1 over the training sequences. The
 //! weights minimise the summed log loss plus half their squared length (the intercept goes free), which is scikit-learn's
 //! `LogisticRegression` with C = 1 behind its `StandardScaler`. The minimum is unique and Newton's method finds it, so the
 //! result depends on nothing but the data.
@@ -33,7 +33,7 @@ pub struct KmerRegression {
     weights: Vec<f64>,
 }
 
-/// Frequency of every k-mer of k = 1 to [`LONGEST`] among those of its length that hold only A, C, G and U; A before C
+/// Frequency of every k-mer of k = 1 to `LONGEST` among those of its length that hold only A, C, G and U; A before C
 /// before G before U, short ones first.
 pub fn kmer_frequencies(sequence: &[u8]) -> Vec<f64> {
     let mut frequencies = Vec::with_capacity(FEATURES);

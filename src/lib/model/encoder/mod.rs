@@ -36,7 +36,7 @@ pub trait Encode {
     /// As [`Encode::forward`].
     fn features(&self, inputs: &[Input]) -> Result<Features>;
 
-    /// A row for each input as a whole, [inputs, width]: that of a [CLS] token before its first. Without a gradient.
+    /// A row for each input as a whole, [inputs, width]: that of a `[CLS]` token before its first. Without a gradient.
     ///
     /// # Errors
     /// As [`Encode::forward`].

@@ -78,9 +78,9 @@ struct FramesHead {
 
 /// What the head says of packed sequences, before the sigmoid.
 pub struct CodingLogits {
-    /// One number per base, [tokens].
+    /// One number per base, `[tokens]`.
     pub bases: Tensor,
-    /// One number per sequence, [sequences]; the published head has none.
+    /// One number per sequence, `[sequences]`; the published head has none.
     pub transcripts: Option<Tensor>,
 }
 

@@ -211,7 +211,7 @@ impl DiagonalsHead {
         4 * at_a_time
     }
 
-    /// The logits for inference, [pairs][2] end to end, by all threads of the current rayon pool.
+    /// The logits for inference, `[pairs][2]` end to end, by all threads of the current rayon pool.
     ///
     /// # Errors
     /// As [`DiagonalsHead::forward`].

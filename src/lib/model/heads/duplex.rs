@@ -1,7 +1,7 @@
 //! A mirtarget head that looks at the duplex: residual convolutions over the map of miRNA positions x site positions.
 //!
 //! A cell of the map starts as the sum of what its two bases say (miRNA and site projected apart) and of
-//! [`DUPLEX_FEATURES`] that follow from the letters: which pair they make, how long the helix around it is, how likely
+//! `DUPLEX_FEATURES` numbers that follow from the letters: which pair they make, how long the helix around it is, how likely
 //! the pair is by free energy, and how far it lies from the ends. Residual blocks of [RMSNorm, 3x3 convolution, ReLU, 1x1]
 //! follow. Mean and largest values of the map, and the mean features of either sequence, decide.
 
@@ -138,7 +138,7 @@ impl DuplexHead {
         4 * at_a_time * (14 * self.norm.elem_count() as u64 + 3 * DUPLEX_FEATURES as u64)
     }
 
-    /// The logits for inference, [pairs][2] end to end, by all threads of the current rayon pool.
+    /// The logits for inference, `[pairs][2]` end to end, by all threads of the current rayon pool.
     ///
     /// # Errors
     /// As [`DuplexHead::forward`].

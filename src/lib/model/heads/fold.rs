@@ -111,7 +111,7 @@ impl FoldHead {
 
 /// What a head says of some pairs of a sequence; the others cannot form.
 pub struct PairLogits {
-    /// One logit per pair, [pairs].
+    /// One logit per pair, `[pairs]`.
     pub logits: Tensor,
     /// The pairs (i, j), i < j.
     pub pairs: Vec<(usize, usize)>,

@@ -163,7 +163,7 @@ impl HelixHead {
         }
     }
 
-    /// Logits of the helix pairs, [pairs], from the features [L, d] of a sequence. Differentiable.
+    /// Logits of the helix pairs, `[pairs]`, from the features `[L, d]` of a sequence. Differentiable.
     ///
     /// # Errors
     /// Where a tensor operation fails.

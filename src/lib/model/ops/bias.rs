@@ -13,7 +13,7 @@ use crate::model::cuda::on_gpu;
 #[cfg(any(feature = "cuda", test))]
 use crate::model::cuda::{Input, Machine, Number, blocks, name_of};
 
-/// `input` [rows, width] plus `bias` [width].
+/// `input` [rows, width] plus `bias` `[width]`.
 ///
 /// # Errors
 /// Where the shapes do not fit each other.
@@ -21,7 +21,7 @@ pub fn add_bias(input: &Tensor, bias: &Tensor) -> Result<Tensor> {
     input.contiguous()?.apply_op2(bias, AddBias { relu: false })
 }
 
-/// ReLU(`input` [rows, width] plus `bias` [width]).
+/// ReLU(`input` [rows, width] plus `bias` `[width]`).
 ///
 /// # Errors
 /// Where the shapes do not fit each other.

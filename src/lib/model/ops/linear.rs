@@ -22,7 +22,7 @@ pub fn linear(input: &Tensor, weight: &Tensor) -> Result<Tensor> {
     input.contiguous()?.apply_op2(&weight.contiguous()?, product)
 }
 
-/// As [`linear`], plus a bias [out].
+/// As [`linear`], plus a bias `[out]`.
 ///
 /// # Errors
 /// As [`linear`].
