@@ -641,6 +641,103 @@ fn the_config_of_a_run_repeats_its_inputs() {
     assert!(message.contains("no training data"), "{message}");
 }
 
+/// What a settings file names is read, and so is nothing that the run may write over.
+#[test]
+fn the_inputs_of_a_settings_file_are_no_outputs() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let (data, _) = toy_data("classify", folder.path());
+    let run_folder = folder.path().join("run");
+    fs::create_dir(&run_folder).expect("a folder");
+    let precious = run_folder.join("best.safetensors");
+    fs::write(&precious, "precious").expect("a file");
+    let config = folder.path().join("settings.toml");
+    for inputs in [
+        format!("data = [{:?}, {:?}]", text(&data), text(&precious)),
+        format!("data = [{:?}]\nvalidation = {:?}", text(&data), text(&precious)),
+        format!("data = [{:?}]\nmodel = {:?}", text(&data), text(&precious)),
+    ] {
+        fs::write(&config, format!("steps = 1\n[inputs]\n{inputs}\n")).expect("a file");
+        let message = refused(&["classify", "--config", text(&config), "--run", text(&run_folder)], 2);
+        assert!(message.contains("best.safetensors is an input too"), "{message}");
+    }
+    // Flags go before the file: its data are not read then.
+    let own = format!("steps = 1\n[inputs]\ndata = [\"-\", {:?}]\n", text(&precious));
+    fs::write(&config, own).expect("a file");
+    let output = trainer(&["-q", "classify", text(&data), "--config", text(&config), "--run", text(&run_folder)])
+        .args(TINY)
+        .output()
+        .expect("the program starts");
+    let message = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(!message.contains("is an input too"), "{message}");
+}
+
+/// Training has no --on-error: a run on fewer records would be another run.
+#[test]
+fn a_bad_record_ends_training_and_is_named() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let run_folder = folder.path().join("run");
+    for (task, name, rows, wanted) in [
+        ("pretrain", "bad.fa", ">good\nACGUACGUACGU\n>broken\nACGU*ACGUACGU\n", ["bad.fa", "broken", "5"]),
+        ("fold", "bad.dbn", ">good\nGGGAAACCC\n(((...)))\n>broken\nGGGAAACCC\n(((...)).\n", ["bad.dbn", "broken", "1"]),
+        (
+            "classify",
+            "bad.tsv",
+            "id\tseq\tlabel\ngood\tACGU\ta\nbroken\tAC!U\tb\n",
+            ["bad.tsv", "broken", "position 3"],
+        ),
+    ] {
+        let data = folder.path().join(name);
+        fs::write(&data, rows).expect("a file");
+        let message = refused(&[task, text(&data), "--run", text(&run_folder)], 1);
+        assert!(wanted.iter().all(|part| message.contains(part)), "{task}: {message}");
+    }
+}
+
+/// A subcommand shows and takes the settings of its task alone, with the defaults of the task.
+#[test]
+fn each_task_has_its_own_settings() {
+    let help = |arguments: &[&str]| {
+        let text = run(&[arguments, &["--help"]].concat());
+        text.split_ascii_whitespace().collect::<Vec<_>>().join(" ")
+    };
+    for (task, shown, hidden) in [
+        (
+            "pretrain",
+            ["--mask-rate <X> Part of the tokens that is masked [default: 0.15]", "--shuffle-records"],
+            "--trim",
+        ),
+        (
+            "fold",
+            ["--positive-weight <X> Weight of paired bases in the loss [default: 10.0]", "--known-structures"],
+            "--trim",
+        ),
+        ("coding", ["--fragment-length", "[default: 200]"], "--known-structures"),
+        (
+            "mirtarget",
+            ["--trim", "Part of the letters that is replaced by N in training [default: 0.0]"],
+            "--annotation",
+        ),
+        ("classify", ["--columns", "Peak learning rate [default: 0.0005]"], "--mask-rate"),
+        ("evaluate", ["--held-out", "--min-loop"], "--learning-rate"),
+        ("calibrate", ["--split-by", "--annotation"], "--steps"),
+    ] {
+        let text = help(&[task]);
+        assert!(shown.iter().all(|part| text.contains(part)), "{task}: {text}");
+        assert!(!text.contains(hidden), "{task}: {hidden}");
+    }
+    for (arguments, flag) in [
+        (["fold", "x", "--run", "y", "--trim", "1"], "--trim"),
+        (["fold", "x", "--run", "y", "--on-error", "skip"], "--on-error"),
+        (["evaluate", "x", "--task", "fold", "--learning-rate", "1"], "--learning-rate"),
+    ] {
+        let output = trainer(&arguments).output().expect("it starts");
+        let text = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.code() == Some(2) && text.contains(&format!("unexpected argument '{flag}'")), "{text}");
+    }
+    let message = refused(&["evaluate", "--task", "mirtarget", "--min-loop", "3", "data"], 2);
+    assert!(message.contains("--min-loop: mirtarget has no such setting"), "{message}");
+}
+
 /// Replaces what a checkpoint says beside its tensors.
 fn rewrite_checkpoint(path: &Path, change: impl FnOnce(&mut serde_json::Value)) {
     let bytes = fs::read(path).expect("a checkpoint");
@@ -730,24 +827,4 @@ fn a_checkpoint_without_a_tensor_is_refused_with_status_1() {
     let message = refused(&arguments("mirtarget", &data, &run_folder, &own, "5", "1"), 1);
     assert!(message.contains("lacks") && message.contains(name.trim_start_matches("weights/")), "{message}");
     assert!(contents(&run_folder) == before);
-}
-
-/// A subcommand shows the settings of its task with their defaults, and takes no others.
-#[test]
-fn help_is_about_the_task() {
-    let fold = run(&["fold", "--help"]);
-    assert!(fold.contains("--positive-weight") && fold.contains("[default: 10.0]"), "{fold}");
-    assert!(!fold.contains("--trim") && !fold.contains("--annotation"), "{fold}");
-    assert!(run(&["coding", "--help"]).contains("--annotation"));
-    assert!(run(&["label", "--help"]).contains("--columns"));
-    let evaluate = run(&["evaluate", "--help"]);
-    assert!(evaluate.contains("--split-by") && !evaluate.contains("--learning-rate"), "{evaluate}");
-    for (arguments, flag) in [
-        (["fold", "x", "--run", "y", "--trim", "1"], "--trim"),
-        (["evaluate", "x", "--task", "fold", "--learning-rate", "1"], "--learning-rate"),
-    ] {
-        let output = trainer(&arguments).output().expect("it starts");
-        let text = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert!(output.status.code() == Some(2) && text.contains(flag) && text.contains("no such setting"), "{text}");
-    }
 }

@@ -240,11 +240,10 @@ impl Command {
         if self.tool == "rnaret-train" { self.arguments[0] } else { "" }
     }
 
-    /// Whether it takes the same options as a subcommand: all training does.
+    /// Whether it takes the same options as a subcommand: all training on labels from tables does.
     pub fn takes_the_options_of(&self, subcommand: &str) -> bool {
-        let training =
-            |name: &str| ["pretrain", "fold", "coding", "mirtarget", "classify", "regress", "label"].contains(&name);
-        self.subcommand() == subcommand || training(self.subcommand()) && training(subcommand)
+        let labelled = |name: &str| ["classify", "regress", "label"].contains(&name);
+        self.subcommand() == subcommand || labelled(self.subcommand()) && labelled(subcommand)
     }
 
     /// The input that can come by standard input: any but weights and settings.

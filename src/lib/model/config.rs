@@ -45,6 +45,12 @@ pub enum Task {
     Label,
 }
 
+impl Task {
+    /// Every task.
+    pub const ALL: [Self; 7] =
+        [Self::Pretrain, Self::Fold, Self::Coding, Self::Mirtarget, Self::Classify, Self::Regress, Self::Label];
+}
+
 impl std::fmt::Display for Task {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
@@ -441,9 +447,7 @@ mod tests {
     fn a_configuration_is_read_back_whatever_its_head() {
         use clap::ValueEnum;
         let kinds = HeadKind::value_variants();
-        for task in
-            [Task::Pretrain, Task::Fold, Task::Coding, Task::Mirtarget, Task::Classify, Task::Regress, Task::Label]
-        {
+        for task in Task::ALL {
             for head in kinds.iter().filter_map(|kind| HeadConfig::new(task, *kind, 3, 24).ok()) {
                 let config = ModelConfig { head, ..ModelConfig::published(task, 3) };
                 let json = serde_json::to_value(&config).unwrap();

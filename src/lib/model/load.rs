@@ -12,9 +12,9 @@ use super::encoder::{Encode, Encoder};
 use super::features::Input;
 use super::parameters::Parameters;
 use super::weights::Weights;
+use crate::Result;
 use crate::cli::{self, DeviceArgs};
 use crate::sequence::Record;
-use crate::{Error, Result};
 
 /// Weights and encoder of one model.
 pub struct Model {
@@ -33,11 +33,7 @@ impl Model {
     /// Where the file is no model, or one for another task; where the device cannot be had.
     pub fn load(path: Option<&Path>, task: Task, device: DeviceArgs) -> Result<Self> {
         let model = Self::load_any(path, task, device)?;
-        let holds = model.weights.config.task();
-        if holds != task {
-            let message = format!("holds a {holds} model where a {task} model is needed");
-            return Err(Error::weights(&model.weights.source, message));
-        }
+        model.weights.check_task(task)?;
         Ok(model)
     }
 

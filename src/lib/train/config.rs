@@ -1,4 +1,4 @@
-//! Every hyperparameter of a run: published defaults, then the file of `--config`, then the flags.
+//! What a run is made of: settings, sizes and inputs, by published values, then the file of `--config`, then the flags.
 
 use std::path::{Path, PathBuf};
 
@@ -6,6 +6,8 @@ use clap::builder::ValueParser;
 use serde::{Deserialize, Serialize};
 
 use super::schedule::Schedule;
+use super::settings::{Value, settings, to_table};
+use super::tasks::{Setup, TrainingTask};
 use crate::cli::numbers::{self, Range};
 use crate::homologs::Source;
 use crate::model::heads::coding::PublishedCodingConfig;
@@ -30,273 +32,73 @@ pub enum SplitBy {
     Mirna,
 }
 
-/// The type of a hyperparameter: what its flag takes. The range of each is [`TrainConfig::validate`]'s.
-trait Setting {
-    fn parser() -> ValueParser;
-}
-
-impl Setting for u64 {
-    fn parser() -> ValueParser {
-        ValueParser::new(numbers::parser::<u64>(Range::AT_LEAST_0))
-    }
-}
-
-impl Setting for usize {
-    fn parser() -> ValueParser {
-        ValueParser::new(numbers::parser::<usize>(Range::AT_LEAST_0))
-    }
-}
-
-impl Setting for f64 {
-    fn parser() -> ValueParser {
-        ValueParser::new(numbers::parser::<f64>(Range::AT_LEAST_0))
-    }
-}
-
-impl Setting for bool {
-    fn parser() -> ValueParser {
-        ValueParser::bool()
-    }
-}
-
-impl Setting for String {
-    fn parser() -> ValueParser {
-        ValueParser::string()
-    }
-}
-
-impl Setting for SplitBy {
-    fn parser() -> ValueParser {
+impl Value for SplitBy {
+    fn parser(_: Range) -> ValueParser {
         clap::builder::EnumValueParser::<Self>::new().into()
     }
 }
 
-/// Declares the hyperparameters once: the resolved struct, the optional flags, and how the flags override it.
-macro_rules! hyperparameters {
-    ($($(#[$doc:meta])* $name:ident: $type:ty,)*) => {
-        /// The resolved hyperparameters of one run. The run folder keeps them in `config.toml`.
-        #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-        #[serde(rename_all = "kebab-case", deny_unknown_fields)]
-        pub struct TrainConfig {
-            $($(#[$doc])* pub $name: $type,)*
-        }
-
-        /// The same hyperparameters as flags and as the keys of `--config FILE` (TOML); what is not given keeps its
-        /// default.
-        #[derive(Clone, Debug, Default, PartialEq, clap::Args, Deserialize)]
-        #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
-        pub struct Hyperparameters {
-            $(
-                $(#[$doc])*
-                #[arg(long, value_name = "X", help_heading = "Hyperparameters", value_parser = <$type>::parser())]
-                pub $name: Option<$type>,
-            )*
-        }
-
-        impl Hyperparameters {
-            /// Replaces in `config` what is given here.
-            fn apply(&self, config: &mut TrainConfig) {
-                $(if let Some(value) = &self.$name { config.$name = value.clone(); })*
-            }
-        }
-    };
-}
-
-hyperparameters! {
-    /// Seed of everything random.
-    seed: u64,
-    /// Update steps after which the run ends; 0: --epochs ends it.
-    steps: u64,
-    /// Passes over the data after which the run ends, where --steps is 0. Standard input is one pass.
-    epochs: u64,
-    /// Most records in the batch of one step.
-    batch_records: usize,
-    /// Most tokens in the batch of one step (a longer record makes a batch of its own).
-    batch_tokens: usize,
-    /// Most tokens that one thread works on at a time: a batch is cut into such parts, whose gradients are summed.
-    micro_tokens: usize,
-    /// Longest record in nucleotides: longer ones are cropped at random (pretrain, coding) or left out (fold).
-    max_length: usize,
-    /// Shortest record in nucleotides: shorter ones are left out.
-    min_length: usize,
-    /// Peak learning rate.
-    learning_rate: f64,
-    /// Learning rate at the end of each cosine cycle.
-    min_learning_rate: f64,
-    /// Steps of one cosine cycle; the rate then restarts at its peak.
-    cycle_steps: u64,
-    /// Steps of linear warm-up before the first cycle.
-    warmup_steps: u64,
-    /// Decoupled weight decay of AdamW (not on norms, biases and embeddings).
-    weight_decay: f64,
-    /// Decay of AdamW's first moment.
-    beta1: f64,
-    /// Decay of AdamW's second moment.
-    beta2: f64,
-    /// Epsilon of AdamW.
-    epsilon: f64,
-    /// Largest global norm of the gradient; 0 for no clipping.
-    clip_norm: f64,
-    /// Dropout during training.
-    dropout: f64,
-    /// Decay of the moving average of the weights that is kept as the result; 0 for none.
-    ema_decay: f64,
-    /// Part of the tokens that is masked (pretrain), or of the letters that is replaced by N in training (mirtarget).
-    mask_rate: f64,
-    /// Most bases that a site loses at either end in training; those below 30 bases stay whole (mirtarget).
-    trim: usize,
-    /// Weight of paired bases in the loss (fold).
-    positive_weight: f64,
-    /// Fewest unpaired bases in a hairpin loop, as in rnaret-fold (fold).
-    min_loop: usize,
-    /// Part of the transcripts that is replaced by a random fragment, cut at the 5' end, the 3' end or both (coding).
-    fragments: f64,
-    /// Length of the shortest fragment in nucleotides (coding).
-    fragment_length: usize,
-    /// Part of the mRNAs that is replaced by a sequence which codes for nothing: the other strand, the sequence
-    /// backwards, or a random order of its dinucleotides (coding).
-    decoys: f64,
-    /// Part of the letters that is replaced by runs of N in training (coding).
-    gaps: f64,
-    /// Whether the transcripts of the rarer label of each species come as often as those of the other (coding).
-    balance: bool,
-    /// Weight of the loss of whole records beside the loss of bases (coding).
-    record_weight: f64,
-    /// Columns of the table that hold the labels, parted by commas; by default label or class (classify), value (regress),
-    /// labels (label).
-    columns: String,
-    /// Part of the groups that is held out for validation; 0 for none.
-    validation_fraction: f64,
-    /// What may not be torn apart between training and validation.
-    split_by: SplitBy,
-    /// Validate every so many steps; 0: at the end only.
-    validate_every: u64,
-    /// Most records that a validation reads; 0 for all.
-    validation_records: usize,
-    /// Stop after so many validations without improvement; 0: never.
-    patience: u64,
-    /// Write a checkpoint every so many steps.
-    checkpoint_every: u64,
-    /// Number of checkpoints kept.
-    checkpoints_kept: usize,
-    /// Write a row of metrics.tsv every so many steps.
-    log_every: u64,
-    /// Records held in memory for shuffling when training from standard input.
-    shuffle_records: usize,
+settings! {
+    /// The settings that all tasks have. Their defaults are those of pretraining; a task says what it has other values for.
+    pub struct TrainConfig, flags TrainFlags under "Training" {
+        /// Seed of everything random.
+        seed: u64 = 0, in AT_LEAST_0;
+        /// Update steps after which the run ends; 0: --epochs ends it.
+        steps: u64 = 0, in AT_LEAST_0;
+        /// Passes over the data after which the run ends, where --steps is 0. Standard input is one pass.
+        epochs: u64 = 1, in AT_LEAST_0;
+        /// Most records in the batch of one step.
+        batch_records: usize = 256, in AT_LEAST_1;
+        /// Most tokens in the batch of one step (a longer record makes a batch of its own).
+        batch_tokens: usize = 32_768, in AT_LEAST_1;
+        /// Most tokens that one thread works on at a time: a batch is cut into such parts, whose gradients are summed.
+        micro_tokens: usize = 4_096, in AT_LEAST_1;
+        /// Longest record in nucleotides: longer ones are cropped at random (pretrain, coding) or left out.
+        max_length: usize = 1_024, in AT_LEAST_1;
+        /// Shortest record in nucleotides: shorter ones are left out.
+        min_length: usize = 10, in AT_LEAST_0;
+        /// Peak learning rate.
+        learning_rate: f64 = 1e-4, in AT_LEAST_0;
+        /// Learning rate at the end of each cosine cycle.
+        min_learning_rate: f64 = 1e-5, in AT_LEAST_0;
+        /// Steps of one cosine cycle; the rate then restarts at its peak.
+        cycle_steps: u64 = 50_000, in AT_LEAST_1;
+        /// Steps of linear warm-up before the first cycle.
+        warmup_steps: u64 = 0, in AT_LEAST_0;
+        /// Decoupled weight decay of AdamW (not on norms, biases and embeddings).
+        weight_decay: f64 = 0.01, in AT_LEAST_0;
+        /// Decay of AdamW's first moment.
+        beta1: f64 = 0.9, in BELOW_1;
+        /// Decay of AdamW's second moment.
+        beta2: f64 = 0.999, in BELOW_1;
+        /// Epsilon of AdamW.
+        epsilon: f64 = 1e-8, in AT_LEAST_0;
+        /// Largest global norm of the gradient; 0 for no clipping.
+        clip_norm: f64 = 1.0, in AT_LEAST_0;
+        /// Dropout during training.
+        dropout: f64 = 0.2, in BELOW_1;
+        /// Decay of the moving average of the weights that is kept as the result; 0 for none.
+        ema_decay: f64 = 0.0, in BELOW_1;
+        /// Part of the groups that is held out for validation; 0 for none.
+        validation_fraction: f64 = 0.05, in BELOW_1;
+        /// What may not be torn apart between training and validation.
+        split_by: SplitBy = SplitBy::Record, in AT_LEAST_0;
+        /// Validate every so many steps; 0: at the end only.
+        validate_every: u64 = 1_000, in AT_LEAST_0;
+        /// Most records that a validation reads; 0 for all.
+        validation_records: usize = 2_000, in AT_LEAST_0;
+        /// Stop after so many validations without improvement; 0: never.
+        patience: u64 = 0, in AT_LEAST_0;
+        /// Write a checkpoint every so many steps.
+        checkpoint_every: u64 = 500, in AT_LEAST_1;
+        /// Number of checkpoints kept.
+        checkpoints_kept: usize = 2, in AT_LEAST_1;
+        /// Write a row of metrics.tsv every so many steps.
+        log_every: u64 = 10, in AT_LEAST_1;
+    }
 }
 
 impl TrainConfig {
-    /// The published values for a task (RNAret, Methods), and sensible ones where the paper gives none.
-    pub fn published(task: Task) -> Self {
-        let common = Self {
-            seed: 0,
-            steps: 0,
-            epochs: 1,
-            batch_records: 256,
-            batch_tokens: 32_768,
-            micro_tokens: 4_096,
-            max_length: 1_024,
-            min_length: 10,
-            learning_rate: 1e-4,
-            min_learning_rate: 1e-5,
-            cycle_steps: 50_000,
-            warmup_steps: 0,
-            weight_decay: 0.01,
-            beta1: 0.9,
-            beta2: 0.999,
-            epsilon: 1e-8,
-            clip_norm: 1.0,
-            dropout: 0.2,
-            ema_decay: 0.0,
-            mask_rate: 0.15,
-            trim: 0,
-            positive_weight: 10.0,
-            min_loop: 3,
-            fragments: 0.0,
-            fragment_length: 200,
-            decoys: 0.0,
-            gaps: 0.0,
-            balance: false,
-            record_weight: 0.0,
-            columns: String::new(),
-            validation_fraction: 0.05,
-            split_by: SplitBy::Record,
-            validate_every: 1_000,
-            validation_records: 2_000,
-            patience: 0,
-            checkpoint_every: 500,
-            checkpoints_kept: 2,
-            log_every: 10,
-            shuffle_records: 16_384,
-        };
-        match task {
-            Task::Pretrain => common,
-            Task::Fold => Self {
-                epochs: 20,
-                batch_records: 4,
-                micro_tokens: 1,
-                max_length: 600,
-                learning_rate: 1e-5,
-                min_learning_rate: 1e-6,
-                split_by: SplitBy::Cluster,
-                validation_records: 0,
-                ..common
-            },
-            Task::Coding => Self {
-                epochs: 10,
-                batch_records: 16,
-                max_length: 3_000,
-                min_length: 30,
-                learning_rate: 5e-5,
-                min_learning_rate: 5e-6,
-                split_by: SplitBy::Locus,
-                ..common
-            },
-            Task::Classify | Task::Regress | Task::Label => Self {
-                epochs: 20,
-                batch_records: 32,
-                max_length: 3_000,
-                learning_rate: 5e-4,
-                min_learning_rate: 5e-5,
-                dropout: 0.1,
-                split_by: SplitBy::Cluster,
-                validation_records: 0,
-                ..common
-            },
-            Task::Mirtarget => Self {
-                epochs: 20,
-                batch_records: 64,
-                min_length: 6,
-                mask_rate: 0.0,
-                learning_rate: 1e-5,
-                min_learning_rate: 1e-6,
-                split_by: SplitBy::Pair,
-                validation_records: 0,
-                ..common
-            },
-        }
-    }
-
-    /// The published values of the task, overridden by those of a file and then by flags.
-    ///
-    /// # Errors
-    /// Where values contradict each other.
-    pub fn resolve(task: Task, file: &Hyperparameters, flags: &Hyperparameters) -> Result<Self> {
-        let mut config = Self::published(task);
-        file.apply(&mut config);
-        flags.apply(&mut config);
-        config.validate()?;
-        Ok(config)
-    }
-
-    /// All values as TOML.
-    ///
-    /// # Errors
-    /// Where a value has no place in TOML.
-    pub fn to_toml(&self) -> Result<String> {
-        to_toml(self)
-    }
-
     /// The learning-rate schedule.
     pub fn schedule(&self) -> Schedule {
         Schedule {
@@ -307,62 +109,72 @@ impl TrainConfig {
         }
     }
 
-    fn validate(&self) -> Result<()> {
-        let wrong = |message: String| Err(Error::Usage(message));
-        let below_1 = [
-            ("dropout", self.dropout),
-            ("ema-decay", self.ema_decay),
-            ("validation-fraction", self.validation_fraction),
-            ("beta1", self.beta1),
-            ("beta2", self.beta2),
-        ];
-        let shares = [
-            ("mask-rate", self.mask_rate),
-            ("fragments", self.fragments),
-            ("decoys", self.decoys),
-            ("gaps", self.gaps),
-        ];
-        let at_least_0 = [
-            ("learning-rate", self.learning_rate),
-            ("min-learning-rate", self.min_learning_rate),
-            ("weight-decay", self.weight_decay),
-            ("clip-norm", self.clip_norm),
-            ("positive-weight", self.positive_weight),
-            ("record-weight", self.record_weight),
-            ("epsilon", self.epsilon),
-        ];
-        let sizes = [
-            ("batch-records", self.batch_records as f64),
-            ("batch-tokens", self.batch_tokens as f64),
-            ("micro-tokens", self.micro_tokens as f64),
-            ("max-length", self.max_length as f64),
-            ("cycle-steps", self.cycle_steps as f64),
-            ("checkpoint-every", self.checkpoint_every as f64),
-            ("checkpoints-kept", self.checkpoints_kept as f64),
-            ("log-every", self.log_every as f64),
-            ("fragment-length", self.fragment_length as f64),
-            ("shuffle-records", self.shuffle_records as f64),
-        ];
-        for (range, settings) in [
-            (Range::BELOW_1, &below_1[..]),
-            (Range::FROM_0_TO_1, &shares[..]),
-            (Range::AT_LEAST_0, &at_least_0[..]),
-            (Range::AT_LEAST_1, &sizes[..]),
-        ] {
-            for &(name, value) in settings {
-                if !range.contains(value) {
-                    return wrong(format!("--{name} {value}: give a number {range}"));
-                }
-            }
-        }
+    /// Checks what no value alone can tell.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] where values contradict each other.
+    pub fn check_together(&self) -> Result<()> {
         if self.steps == 0 && self.epochs == 0 {
-            return wrong("--steps 0 with --epochs 0 would never end: give one of them".into());
+            return Err(Error::Usage("--steps 0 with --epochs 0 would never end: give one of them".into()));
         }
         if self.min_length > self.max_length {
-            return wrong(format!("--min-length {} is above --max-length {}", self.min_length, self.max_length));
+            let (least, most) = (self.min_length, self.max_length);
+            return Err(Error::Usage(format!("--min-length {least} is above --max-length {most}")));
         }
         Ok(())
     }
+}
+
+/// The settings that an evaluation has: how data are read and held out. Whatever the task, they are as in its training
+/// where they are not given.
+#[derive(Clone, Debug, Default, clap::Args, Serialize)]
+#[serde(rename_all = "kebab-case")]
+#[command(next_help_heading = "Records")]
+pub struct HeldOutFlags {
+    /// Seed of the run whose held-out records are meant.
+    #[arg(long, value_name = "X", value_parser = u64::parser(Range::AT_LEAST_0))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    seed: Option<u64>,
+
+    /// Part of the groups that is held out.
+    #[arg(long, value_name = "X", value_parser = f64::parser(Range::BELOW_1))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    validation_fraction: Option<f64>,
+
+    /// What is not torn apart between training and validation.
+    #[arg(long, value_name = "X", value_enum)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    split_by: Option<SplitBy>,
+
+    /// Most records that are read (pretrain); 0 for all.
+    #[arg(long, value_name = "X", value_parser = usize::parser(Range::AT_LEAST_0))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    validation_records: Option<usize>,
+
+    /// Longest window in nucleotides: longer records are cropped (pretrain).
+    #[arg(long, value_name = "X", value_parser = usize::parser(Range::AT_LEAST_1))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_length: Option<usize>,
+
+    /// Shortest record in nucleotides: shorter ones are left out (pretrain).
+    #[arg(long, value_name = "X", value_parser = usize::parser(Range::AT_LEAST_0))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    min_length: Option<usize>,
+
+    /// Part of the tokens that is masked (pretrain).
+    #[arg(long, value_name = "X", value_parser = f64::parser(Range::FROM_0_TO_1))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mask_rate: Option<f64>,
+
+    /// Fewest unpaired bases in a hairpin loop (fold).
+    #[arg(long, value_name = "X", value_parser = usize::parser(Range::AT_LEAST_0))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    min_loop: Option<usize>,
+
+    /// Columns of the table that hold the labels, parted by commas (classify, regress, label).
+    #[arg(long, value_name = "X")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    columns: Option<String>,
 }
 
 /// The sizes of a model, as flags and as the table `[model]` of `--config FILE`. What is not given is as published, or
@@ -514,6 +326,24 @@ impl Inputs {
         }
     }
 
+    /// All of them that are files, or may be.
+    pub fn files(&self) -> impl Iterator<Item = &Path> {
+        let Self { data, validation, annotation, known_structures, model } = self;
+        let others = [validation, annotation, model].into_iter().flatten();
+        data.iter().chain(others).map(PathBuf::as_path).chain(known_structures.iter().filter_map(Source::file))
+    }
+
+    /// Those that count where `flags` are given too.
+    pub fn beside(self, flags: &Self) -> Self {
+        Self {
+            data: if flags.data.is_empty() { self.data } else { Vec::new() },
+            validation: self.validation.filter(|_| flags.validation.is_none()),
+            annotation: self.annotation.filter(|_| flags.annotation.is_none()),
+            known_structures: if flags.known_structures.is_empty() { self.known_structures } else { Vec::new() },
+            model: self.model.filter(|_| flags.model.is_none()),
+        }
+    }
+
     fn absolute(self) -> Self {
         // Standard input and the names of built-in models are no files.
         let absolute = |path: PathBuf| match path.exists() {
@@ -534,22 +364,38 @@ impl Inputs {
     }
 }
 
-/// The TOML file of `--config`: hyperparameters, sizes and inputs, or some of them. A run's `config.toml` has all.
+/// The TOML file of `--config`: settings, sizes and inputs, or some of them. A run's `config.toml` has all.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ConfigFile {
-    /// The keys outside tables.
-    pub hyperparameters: Hyperparameters,
+    /// The keys outside tables are settings that all tasks have, and a table of a task's name has those of the task.
+    pub settings: toml::Table,
     /// The table `[model]`.
     pub sizes: Sizes,
     /// The table `[inputs]`.
     pub inputs: Inputs,
 }
 
+/// The settings of single tasks, which earlier versions wrote outside tables, those of all tasks whatever the run's.
+pub(super) const ONCE_COMMON: [&str; 12] = [
+    "balance",
+    "columns",
+    "decoys",
+    "fragment-length",
+    "fragments",
+    "gaps",
+    "mask-rate",
+    "min-loop",
+    "positive-weight",
+    "record-weight",
+    "shuffle-records",
+    "trim",
+];
+
 impl ConfigFile {
     /// Reads a file.
     ///
     /// # Errors
-    /// Where the file cannot be read, or holds a key that is none.
+    /// Where the file cannot be read, or sizes or inputs have a key that is none.
     pub fn read(path: &Path) -> Result<Self> {
         let text = std::fs::read_to_string(path).map_err(|source| Error::read(path, source))?;
         let wrong = |error: toml::de::Error| Error::Input {
@@ -569,18 +415,41 @@ impl ConfigFile {
             })
         };
         let (sizes, inputs) = (take("model"), take("inputs"));
-        Ok(Self {
-            sizes: sizes.try_into().map_err(wrong)?,
-            inputs: inputs.try_into().map_err(wrong)?,
-            hyperparameters: table.try_into().map_err(wrong)?,
-        })
+        Ok(Self { sizes: sizes.try_into().map_err(wrong)?, inputs: inputs.try_into().map_err(wrong)?, settings: table })
+    }
+
+    /// The settings that all tasks have, and those of one. The tables of other tasks are passed over, so that one file may
+    /// serve several.
+    ///
+    /// # Errors
+    /// Where the name of a task is no table.
+    pub fn settings_of<T: TrainingTask>(&self) -> Result<(toml::Table, toml::Table)> {
+        let mut common = self.settings.clone();
+        let mut own = toml::Table::new();
+        for task in Task::ALL {
+            match common.remove(&task.to_string()) {
+                Some(toml::Value::Table(table)) if task == T::TASK => own = table,
+                Some(toml::Value::Table(_)) | None => {}
+                Some(_) => return Err(Error::Usage(format!("{task} is a table of settings: [{task}]"))),
+            }
+        }
+        let known = to_table(&T::Settings::default())?;
+        for key in ONCE_COMMON {
+            if let Some(value) = common.remove(key)
+                && known.contains_key(key)
+            {
+                own.entry(key).or_insert(value);
+            }
+        }
+        Ok((common, own))
     }
 
     /// The text of a run's `config.toml`, which [`ConfigFile::read`] reads.
     ///
     /// # Errors
     /// Where a value has no place in TOML.
-    pub fn write(config: &TrainConfig, model: &ModelConfig, inputs: Inputs) -> Result<String> {
+    pub fn write<T: TrainingTask>(setup: &Setup<T::Settings>) -> Result<String> {
+        let Setup { inputs, config, settings, model } = setup;
         let EncoderConfig::Retention(encoder) = &model.encoder;
         let (blocks, width) = model.head.sizes();
         let sizes = Sizes {
@@ -598,8 +467,12 @@ impl ConfigFile {
                 _ => None,
             },
         };
-        let (config, sizes, inputs) = (to_toml(config)?, to_toml(&sizes)?, to_toml(&inputs.absolute())?);
-        Ok(format!("{config}\n[model]\n{sizes}\n[inputs]\n{inputs}"))
+        let own = match to_toml(settings)? {
+            text if text.is_empty() => text,
+            text => format!("\n[{}]\n{text}", T::TASK),
+        };
+        let (config, sizes, inputs) = (to_toml(config)?, to_toml(&sizes)?, to_toml(&inputs.clone().absolute())?);
+        Ok(format!("{config}{own}\n[model]\n{sizes}\n[inputs]\n{inputs}"))
     }
 }
 
@@ -610,56 +483,105 @@ fn to_toml(value: &impl Serialize) -> Result<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::train::settings::{Settings, resolve};
+    use crate::train::tasks::{CodingTask, FoldTask, MirtargetTask, PretrainTask};
+
+    /// The settings of a task by a file alone.
+    fn by_file<T: TrainingTask>(file: &ConfigFile) -> (TrainConfig, T::Settings) {
+        let (common, own) = file.settings_of::<T>().expect("tables");
+        let config = resolve(&T::defaults(), &[&common]).expect("valid settings");
+        (config, resolve(&T::Settings::default(), &[&own]).expect("valid settings"))
+    }
 
     #[test]
     fn flags_override_the_file_and_the_file_the_published_values() {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let path = folder.path().join("run.toml");
-        std::fs::write(&path, "learning-rate = 0.5\nsteps = 7\nsplit-by = \"family\"\n[model]\nlayers = 3\n")
-            .expect("a file is written");
-        let flags = Hyperparameters { steps: Some(9), ..Default::default() };
-        let ConfigFile { hyperparameters: file, sizes, .. } = ConfigFile::read(&path).expect("a valid file");
-        assert_eq!(sizes, Sizes { layers: Some(3), ..Default::default() });
-        let config = TrainConfig::resolve(Task::Fold, &file, &flags).expect("a valid configuration");
-        let expected = TrainConfig {
-            learning_rate: 0.5,
-            steps: 9,
-            split_by: SplitBy::Family,
-            ..TrainConfig::published(Task::Fold)
-        };
+        let text = "learning-rate = 0.5\nsteps = 7\nsplit-by = \"family\"\n[fold]\nmin-loop = 4\n[model]\nlayers = 3\n";
+        std::fs::write(&path, text).expect("a file is written");
+        let flags = to_table(&TrainFlags { steps: Some(9), ..Default::default() }).expect("a table");
+        let file = ConfigFile::read(&path).expect("a valid file");
+        assert_eq!(file.sizes, Sizes { layers: Some(3), ..Default::default() });
+        let (common, own) = file.settings_of::<FoldTask>().expect("tables");
+        let config = resolve(&FoldTask::defaults(), &[&common, &flags]).expect("a valid configuration");
+        let expected = TrainConfig { learning_rate: 0.5, steps: 9, split_by: SplitBy::Family, ..FoldTask::defaults() };
         assert_eq!(config, expected);
+        let settings = resolve(&Default::default(), &[&own]).expect("valid settings");
 
-        let model = sizes.model(Task::Fold, None).expect("a valid model");
-        let data = Inputs {
+        let model = file.sizes.model(Task::Fold, None).expect("a valid model");
+        let inputs = Inputs {
             data: vec![path.clone(), "-".into()],
             known_structures: vec![Source::BuiltIn, Source::File(path.clone())],
             model: Some("pretrain-k5".into()),
             ..Default::default()
         };
-        let text = ConfigFile::write(&config, &model, data.clone()).expect("TOML");
+        let setup = Setup { inputs, config, settings, model };
+        let text = ConfigFile::write::<FoldTask>(&setup).expect("TOML");
         std::fs::write(&path, text).expect("a file is written");
-        let ConfigFile { hyperparameters: file, sizes, inputs } = ConfigFile::read(&path).expect("it is read");
-        assert_eq!(inputs, data);
-        let read = TrainConfig::resolve(Task::Coding, &file, &Hyperparameters::default()).expect("it is valid");
-        assert_eq!(read, config, "config.toml holds every value, so the task's defaults do not matter");
-        assert_eq!(sizes.model(Task::Fold, None).expect("a valid model"), model);
+        let file = ConfigFile::read(&path).expect("it is read");
+        assert_eq!(file.inputs, setup.inputs);
+        assert_eq!(by_file::<FoldTask>(&file), (setup.config.clone(), setup.settings));
+        let (config, _) = by_file::<CodingTask>(&file);
+        assert_eq!(config, setup.config, "config.toml holds every value, so the task's defaults do not matter");
+        assert_eq!(file.sizes.model(Task::Fold, None).expect("a valid model"), setup.model);
+    }
+
+    /// Once all settings of all tasks stood outside tables.
+    #[test]
+    fn settings_of_earlier_versions_find_their_place() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let path = folder.path().join("config.toml");
+        let mut text = "seed = 3\nmask-rate = 0.25\ntrim = 4\npositive-weight = 2.5\nmin-loop = 3\nfragments = 0.5\n"
+            .to_owned()
+            + "fragment-length = 100\ndecoys = 0.0\ngaps = 0.0\nbalance = true\nrecord-weight = 1.0\ncolumns = \"\"\n"
+            + "shuffle-records = 7\n";
+        std::fs::write(&path, &text).expect("a file is written");
+        let file = ConfigFile::read(&path).expect("it is read");
+        let (config, fold) = by_file::<FoldTask>(&file);
+        assert_eq!((config.seed, fold.positive_weight), (3, 2.5));
+        let (_, pretrain) = by_file::<PretrainTask>(&file);
+        assert_eq!((pretrain.mask_rate, pretrain.shuffle_records), (0.25, 7));
+        let (_, mirtarget) = by_file::<MirtargetTask>(&file);
+        assert_eq!((mirtarget.mask_rate, mirtarget.trim), (0.25, 4));
+        let (_, coding) = by_file::<CodingTask>(&file);
+        assert!(coding.balance && coding.fragments == 0.5 && coding.fragment_length == 100);
+        // The table of the task has the last word.
+        text += "[mirtarget]\ntrim = 5\n";
+        std::fs::write(&path, &text).expect("a file is written");
+        assert_eq!(by_file::<MirtargetTask>(&ConfigFile::read(&path).expect("it is read")).1.trim, 5);
     }
 
     #[test]
     fn an_unknown_key_and_a_value_out_of_range_are_named() {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let path = folder.path().join("run.toml");
-        for (text, key) in
-            [("learning_rte = 0.5\n", "learning_rte"), ("[model]\nlayer = 3\n", "layer"), ("model = 3\n", "model")]
-        {
+        let error = |text: &str| {
             std::fs::write(&path, text).expect("a file is written");
-            let error = ConfigFile::read(&path).expect_err("a typo");
-            assert!(error.to_string().contains(key), "{error}");
+            let read = ConfigFile::read(&path).and_then(|file| {
+                let (common, own) = file.settings_of::<FoldTask>()?;
+                let config: TrainConfig = resolve(&FoldTask::defaults(), &[&common])?;
+                config.check_together()?;
+                resolve(&<FoldTask as TrainingTask>::Settings::default(), &[&own])
+            });
+            read.expect_err("a mistake").to_string()
+        };
+        for (text, key) in [
+            ("learning_rte = 0.5\n", "learning_rte"),
+            ("[model]\nlayer = 3\n", "layer"),
+            ("model = 3\n", "model"),
+            ("[fold]\ntrim = 3\n", "trim"),
+            ("[folt]\nmin-loop = 3\n", "folt"),
+            ("fold = 3\n", "fold"),
+            ("dropout = 1.0\n", "--dropout"),
+            ("batch-records = 0\n", "--batch-records"),
+            ("[fold]\npositive-weight = -1.0\n", "--positive-weight"),
+            ("min-length = 700\n", "--min-length 700"),
+            ("epochs = 0\n", "--epochs 0"),
+        ] {
+            let error = error(text);
+            assert!(error.contains(key), "{error}");
         }
-        let none = Hyperparameters::default();
-        let flags = Hyperparameters { dropout: Some(1.0), ..Default::default() };
-        let error = TrainConfig::resolve(Task::Fold, &none, &flags).expect_err("dropout of everything");
-        assert!(error.to_string().contains("--dropout"), "{error}");
+        TrainConfig::default().check().expect("the defaults are within their ranges");
     }
 
     #[test]
@@ -677,12 +599,13 @@ mod tests {
 
     #[test]
     fn published_values_are_the_papers() {
-        let pretrain = TrainConfig::published(Task::Pretrain);
+        let pretrain = PretrainTask::defaults();
         assert_eq!((pretrain.learning_rate, pretrain.min_learning_rate, pretrain.cycle_steps), (1e-4, 1e-5, 50_000));
-        assert_eq!((pretrain.dropout, pretrain.mask_rate), (0.2, 0.15));
-        let fold = TrainConfig::published(Task::Fold);
-        assert_eq!((fold.learning_rate, fold.positive_weight), (1e-5, 10.0));
-        assert_eq!(TrainConfig::published(Task::Coding).learning_rate, 5e-5);
-        assert_eq!(TrainConfig::published(Task::Mirtarget).learning_rate, 1e-5);
+        let masked = <PretrainTask as TrainingTask>::Settings::default().mask_rate;
+        assert_eq!((pretrain.dropout, masked), (0.2, 0.15));
+        let positive = <FoldTask as TrainingTask>::Settings::default().positive_weight;
+        assert_eq!((FoldTask::defaults().learning_rate, positive), (1e-5, 10.0));
+        assert_eq!(CodingTask::defaults().learning_rate, 5e-5);
+        assert_eq!(MirtargetTask::defaults().learning_rate, 1e-5);
     }
 }

@@ -12,7 +12,8 @@ use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
 use super::checkpoint::write_atomically;
-use super::config::TrainConfig;
+use super::config::{ONCE_COMMON, TrainConfig};
+use super::settings::Settings;
 use crate::model::ModelConfig;
 use crate::{Error, Result};
 
@@ -35,7 +36,7 @@ pub const FILES: [&str; 6] = [MODEL, BEST, CONFIG, METRICS, INPUTS, LOCK];
 /// The folder of the checkpoints in a run folder.
 pub const CHECKPOINTS: &str = "checkpoints";
 
-/// Hyperparameters that may change without making another run: how long it is, and how often it logs and saves.
+/// Settings that may change without making another run: how long it is, and how often it logs and saves.
 const MAY_CHANGE: [&str; 6] = ["steps", "epochs", "patience", "log-every", "checkpoint-every", "checkpoints-kept"];
 
 /// A file whose content decides what comes out of a run.
@@ -83,7 +84,7 @@ impl InputRecord {
 /// What a run is made of: the same record gives the same weights.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RunRecord {
-    /// Every hyperparameter.
+    /// Every setting, of all tasks and of this one.
     training: Map<String, Value>,
     /// Every size of the model.
     model: Value,
@@ -97,12 +98,12 @@ const UNKNOWN_ROLE: &str = "data";
 pub const START: &str = "weights to start from";
 
 impl RunRecord {
-    /// The record of a run.
+    /// The record of a run with these settings (see [`recorded_settings`]).
     ///
     /// # Errors
     /// Where a number has no place in JSON.
-    pub fn new(config: &TrainConfig, model: &ModelConfig, inputs: Vec<InputRecord>) -> Result<Self> {
-        Ok(Self { training: fields(config)?, model: Value::Object(fields(model)?), inputs })
+    pub fn new(training: Map<String, Value>, model: &ModelConfig, inputs: Vec<InputRecord>) -> Result<Self> {
+        Ok(Self { training, model: Value::Object(fields(model)?), inputs })
     }
 
     /// The record as JSON.
@@ -114,16 +115,17 @@ impl RunRecord {
     }
 
     /// How `self`, which is asked for, differs from `recorded`: a sentence a field, with the value there and here. A
-    /// hyperparameter that the record does not know, being older, had its default.
+    /// setting that the record does not know, being older, had its default.
     ///
     /// # Errors
     /// Where a record has no place in JSON.
-    pub fn differences(&self, recorded: &Self, defaults: &TrainConfig) -> Result<Vec<String>> {
+    pub fn differences(&self, recorded: &Self, defaults: &Map<String, Value>) -> Result<Vec<String>> {
         // Both sides as they are after they were read from JSON.
         let text = serde_json::to_string(self).map_err(no_json)?;
         let asked: Self = serde_json::from_str(&text).map_err(no_json)?;
-        let defaults = flat(&fields(defaults)?);
-        let (training, recorded_training) = (flat(&asked.training), flat(&recorded.training));
+        let (training, mut recorded_training) = (asked.training, recorded.training.clone());
+        // Earlier versions recorded the settings of other tasks too.
+        recorded_training.retain(|name, _| training.contains_key(name) || !ONCE_COMMON.contains(&name.as_str()));
         let mut differences = Vec::new();
         let mut compare = |name: String, there: Option<&Value>, here: Option<&Value>| {
             let word = |value: Option<&Value>| match value {
@@ -153,6 +155,17 @@ impl RunRecord {
         differences.extend(different_inputs(&recorded.inputs, &asked.inputs));
         Ok(differences)
     }
+}
+
+/// The settings of a run as its record has them: those that all tasks have and those of the task, side by side, under the
+/// names of their flags.
+///
+/// # Errors
+/// Where a number has no place in JSON.
+pub fn recorded_settings(config: &TrainConfig, of_task: &impl Settings) -> Result<Map<String, Value>> {
+    let mut settings = fields(config)?;
+    settings.extend(fields(of_task)?);
+    Ok(settings)
 }
 
 /// The names in either of two maps.
@@ -272,7 +285,7 @@ impl RunFolder {
     ///
     /// # Errors
     /// [`Error::Usage`] names what differs.
-    pub fn compare(&self, asked: &RunRecord, defaults: &TrainConfig, checkpoint: Option<&Value>) -> Result<()> {
+    pub fn compare(&self, asked: &RunRecord, defaults: &Map<String, Value>, checkpoint: Option<&Value>) -> Result<()> {
         let recorded = match checkpoint {
             Some(value) if !value.is_null() => Some(RunRecord::deserialize(value).map_err(no_json)?),
             Some(_) => self.record()?,
@@ -349,7 +362,7 @@ impl RunFolder {
             let text = fs::read_to_string(&config).map_err(|source| Error::read(&config, source))?;
             let mut settings: Map<String, Value> =
                 toml::from_str(&text).map_err(|error| damaged(error.message().to_string()))?;
-            settings.remove("model");
+            settings.retain(|_, value| !value.is_object());
             let data = about.pointer("/provenance/data_sha256").and_then(Value::as_object).cloned().unwrap_or_default();
             let mut inputs: Vec<Value> = data
                 .into_iter()
@@ -368,30 +381,38 @@ impl RunFolder {
 mod tests {
     use super::*;
     use crate::model::Task;
+    use crate::train::tasks::{FoldTask, TrainingTask};
 
-    fn record(change: impl FnOnce(&mut TrainConfig), data: &str) -> RunRecord {
-        let mut config = TrainConfig::published(Task::Fold);
-        change(&mut config);
+    type FoldSettings = <FoldTask as TrainingTask>::Settings;
+
+    fn defaults() -> Map<String, Value> {
+        recorded_settings(&FoldTask::defaults(), &FoldSettings::default()).expect("settings")
+    }
+
+    fn record(change: impl FnOnce(&mut TrainConfig, &mut FoldSettings), data: &str) -> RunRecord {
+        let (mut config, mut settings) = (FoldTask::defaults(), FoldSettings::default());
+        change(&mut config, &mut settings);
+        let settings = recorded_settings(&config, &settings).expect("settings");
         let model = ModelConfig::published(Task::Fold, 1);
         let input = |role: &str, sha256: &str| InputRecord {
             role: role.into(),
             name: "data.fa".into(),
             sha256: Some(sha256.into()),
         };
-        RunRecord::new(&config, &model, vec![input("training data", data), input(START, "w")]).expect("a record")
+        RunRecord::new(settings, &model, vec![input("training data", data), input(START, "w")]).expect("a record")
     }
 
     fn differences(asked: &RunRecord, recorded: &RunRecord) -> Vec<String> {
-        asked.differences(recorded, &TrainConfig::published(Task::Fold)).expect("records")
+        asked.differences(recorded, &defaults()).expect("records")
     }
 
     #[test]
     fn what_differs_is_named_with_both_values() {
-        let recorded = record(|_| (), "0123456789abcdef");
+        let recorded = record(|_, _| (), "0123456789abcdef");
         assert!(differences(&recorded, &recorded).is_empty());
-        let longer = record(|config| (config.steps, config.patience) = (7, 2), "0123456789abcdef");
+        let longer = record(|config, _| (config.steps, config.patience) = (7, 2), "0123456789abcdef");
         assert!(differences(&longer, &recorded).is_empty(), "a run may be made longer");
-        let other = record(|config| config.learning_rate = 0.1, "fedcba9876543210");
+        let other = record(|config, _| config.learning_rate = 0.1, "fedcba9876543210");
         assert_eq!(
             differences(&other, &recorded),
             [
@@ -408,14 +429,14 @@ mod tests {
     }
 
     #[test]
-    fn a_new_hyperparameter_had_its_default_and_other_numbers_stay_exact() {
-        let asked = record(|config| config.learning_rate = 0.1 + 0.2, "d");
+    fn a_new_setting_had_its_default_and_other_numbers_stay_exact() {
+        let asked = record(|config, _| config.learning_rate = 0.1 + 0.2, "d");
         let text = serde_json::to_string(&asked).expect("JSON");
         let mut recorded: RunRecord = serde_json::from_str(&text).expect("a record");
         assert!(differences(&asked, &recorded).is_empty());
         recorded.training.remove("positive-weight");
         assert!(differences(&asked, &recorded).is_empty());
-        let asked = record(|config| (config.learning_rate, config.positive_weight) = (0.1 + 0.2, 2.0), "d");
+        let asked = record(|config, settings| (config.learning_rate, settings.positive_weight) = (0.1 + 0.2, 2.0), "d");
         assert_eq!(differences(&asked, &recorded), ["--positive-weight is 10.0 there and 2.0 here"]);
     }
 
@@ -435,28 +456,29 @@ mod tests {
     fn a_folder_of_version_1_is_compared_too() {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let run = RunFolder::lock(folder.path()).expect("a folder");
-        let config = TrainConfig::published(Task::Fold);
         let model = json!({
             "task": "fold", "k": 1, "embed_dim": 384, "value_dim": 512, "ffn_dim": 512, "layers": 8, "heads": 4,
             "norm_epsilon": 1e-6, "head": "published", "head_blocks": 16, "head_width": 128, "skip_head_blocks": false
         });
-        let settings = config.to_toml().expect("TOML") + "\n[model]\nk = 1\n";
+        let mut settings: toml::Table = toml::Table::try_from(defaults()).expect("TOML");
+        settings.insert("trim".into(), 0.into());
+        let settings = settings.to_string() + "\n[model]\nk = 1\n";
         let about = json!({
             "provenance": { "data_sha256": { "x.fa": "d" }, "started_from_sha256": "w", "seed": 0 }, "model": model
         });
         fs::write(folder.path().join(CONFIG), settings).expect("written");
         fs::write(folder.path().join(INPUTS), about.to_string()).expect("written");
-        let defaults = TrainConfig::published(Task::Fold);
-        run.compare(&record(|_| (), "d"), &defaults, Some(&Value::Null)).expect("the same run");
-        let other = run.compare(&record(|config| config.seed = 1, "e"), &defaults, Some(&Value::Null));
+        let defaults = defaults();
+        run.compare(&record(|_, _| (), "d"), &defaults, Some(&Value::Null)).expect("the same run");
+        let other = run.compare(&record(|config, _| config.seed = 1, "e"), &defaults, Some(&Value::Null));
         let message = other.expect_err("another run").to_string();
         for part in ["--seed is 0 there and 1 here", "data: x.fa (SHA-256 d…) there and data.fa (SHA-256 e…) here"]
         {
             assert!(message.contains(part), "{message}");
         }
         // Nothing is here that would be lost.
-        run.compare(&record(|config| config.seed = 1, "e"), &defaults, None).expect("a new run");
+        run.compare(&record(|config, _| config.seed = 1, "e"), &defaults, None).expect("a new run");
         fs::write(folder.path().join(BEST), "weights").expect("written");
-        assert!(run.compare(&record(|config| config.seed = 1, "e"), &defaults, None).is_err());
+        assert!(run.compare(&record(|config, _| config.seed = 1, "e"), &defaults, None).is_err());
     }
 }

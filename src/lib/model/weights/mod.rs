@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 use candle_core::{CpuStorage, Storage as TensorStorage, Tensor};
 
-use super::config::{HeadConfig, ModelConfig};
+use super::config::{HeadConfig, ModelConfig, Task};
 use super::heads::outputs::Outputs;
 use super::parameters::{LANGUAGE_MODEL, Parameters, shapes};
 use crate::decode::coding_calibration::CodingCalibration;
@@ -37,6 +37,35 @@ pub struct Weights {
     pub source: PathBuf,
     /// SHA-256 of the file's bytes.
     pub checksum: String,
+}
+
+impl Weights {
+    /// Refuses weights that were trained for another task.
+    ///
+    /// # Errors
+    /// [`Error::Weights`] names both tasks.
+    pub fn check_task(&self, task: Task) -> Result<()> {
+        let holds = self.config.task();
+        match holds == task {
+            true => Ok(()),
+            false => Err(Error::weights(&self.source, format!("holds a {holds} model where a {task} model is needed"))),
+        }
+    }
+
+    /// The mean of these weights and others of a model of the same shape, which was trained further or apart from it.
+    ///
+    /// # Errors
+    /// Where the model is of another shape.
+    pub fn mean_with(mut self, other: &Self) -> Result<Self> {
+        if other.config != self.config {
+            return Err(Error::weights(&other.source, "not a model of the same shape"));
+        }
+        for (name, tensor) in &mut self.parameters {
+            *tensor = ((&*tensor + &other.parameters[name])? / 2.0)?;
+        }
+        let provenance = serde_json::json!({ "mean_of_sha256": [self.checksum, other.checksum] });
+        Ok(Self { provenance, calibration: None, ..self })
+    }
 }
 
 /// Reads weights from `path`: safetensors of our own, or a PyTorch file with the published names (a bare backbone, or

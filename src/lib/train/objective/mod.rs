@@ -11,6 +11,7 @@ use candle_core::Tensor;
 
 use super::data::Records;
 use super::signals::Interrupt;
+use crate::format::number;
 use crate::model::ops::dropout::Dropout;
 use crate::model::{Input, ModelConfig, Parameters};
 use crate::{Error, Result};
@@ -38,6 +39,40 @@ pub struct Report {
     pub rows: Vec<String>,
     /// The same figures for parts of the records by name, as for each species; perhaps none.
     pub groups: Vec<(String, Vec<(&'static str, f64)>)>,
+}
+
+impl Report {
+    /// The figures as a table, a row each, beside those of simple rules, which have names.
+    pub fn table(&self, rules: &[(&str, Self)]) -> String {
+        let names: String = rules.iter().map(|(name, _)| format!("\t{name}")).collect();
+        let mut text = format!("figure\tmodel{names}\n");
+        let mut add = |figures: &[(&str, f64)], of: &str, rules: &[&[(&str, f64)]]| {
+            for &(name, value) in figures {
+                text.push_str(&format!("{name}{of}\t{}", number::format(value)));
+                for rule in rules {
+                    let other = rule.iter().find(|(other, _)| *other == name);
+                    let other = other.map_or("NA".into(), |&(_, value)| number::format(value));
+                    text.push_str(&format!("\t{other}"));
+                }
+                text.push('\n');
+            }
+        };
+        let overall: Vec<&[(&str, f64)]> = rules.iter().map(|(_, rule)| rule.figures.as_slice()).collect();
+        add(&self.figures, "", &overall);
+        for (group, figures) in &self.groups {
+            let same = |report: &'_ Self| report.groups.iter().position(|(other, _)| other == group);
+            let of_group: Vec<&[(&str, f64)]> =
+                rules.iter().map(|(_, rule)| same(rule).map_or(&[][..], |at| rule.groups[at].1.as_slice())).collect();
+            add(figures, &format!(":{group}"), &of_group);
+        }
+        text.push_str(&format!("records\t{}{}\n", self.rows.len(), "\tNA".repeat(rules.len())));
+        text
+    }
+
+    /// The table with a row per record.
+    pub fn record_table(&self) -> String {
+        std::iter::once(self.header).chain(self.rows.iter().map(String::as_str)).map(|row| format!("{row}\n")).collect()
+    }
 }
 
 /// A task.

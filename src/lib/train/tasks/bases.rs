@@ -1,7 +1,8 @@
 //! Classes and values of nucleotides: `rnaret-train label`.
 
-use super::labelled::LabelledTask;
+use super::labelled::{LabelKind, Labelled};
 use crate::Result;
+use crate::model::Task;
 use crate::model::heads::bases::BasesHead;
 use crate::model::heads::general::Part;
 use crate::model::heads::outputs::Outputs;
@@ -10,9 +11,13 @@ use crate::train::data::labelled::{LabelledExample, LabelledRow, are_numbers, ou
 use crate::train::objective::general::Answers;
 
 /// A class, or one or several values, for each nucleotide.
-pub enum Label {}
+pub type LabelTask = Labelled<OfBases>;
 
-impl LabelledTask for Label {
+/// What [`LabelTask`] labels.
+pub enum OfBases {}
+
+impl LabelKind for OfBases {
+    const TASK: Task = Task::Label;
     type Head = BasesHead;
     const COLUMNS: &'static [&'static str] = &["labels"];
 

@@ -1,21 +1,34 @@
-//! Tasks that are told by their data: what they have in common. Each is a file of its own beside this one.
+//! What the tasks have in common whose labels stand in columns of a table.
 
-use super::{Beginning, Evaluation, Job, count, some, start};
-use crate::model::ModelConfig;
+use std::marker::PhantomData;
+use std::path::PathBuf;
+
+use super::records::InMemory;
+use super::{Rules, Setup, TrainingTask};
 use crate::model::heads::general::GeneralHead;
 use crate::model::heads::outputs::Outputs;
-use crate::sequence::Tally;
-use crate::train::config::TrainConfig;
-use crate::train::data::labelled::{LabelledExample, LabelledRow, groups, read};
-use crate::train::data::split::held_out;
+use crate::model::{ModelConfig, Task, Weights};
+use crate::sequence::InputFile;
+use crate::train::config::{SplitBy, TrainConfig};
+use crate::train::data::labelled::{self, LabelledExample, LabelledRow};
 use crate::train::objective::general::{Answers, General, report};
-use crate::train::objective::{Objective, Report};
-use crate::train::run::{Outcome, Repeated};
-use crate::train::signals::Interrupt;
+use crate::train::settings::settings;
 use crate::{Error, Result};
 
-/// A task whose labels stand in columns of a table.
-pub trait LabelledTask {
+settings! {
+    /// Settings of the tasks whose labels stand in a table.
+    pub struct LabelledSettings, flags LabelledFlags under "Training for labels" {
+        /// Columns of the table that hold the labels, parted by commas; by default label or class (classify), value
+        /// (regress), labels (label).
+        columns: String = String::new(), in AT_LEAST_0;
+    }
+}
+
+/// One kind of label.
+pub trait LabelKind {
+    /// Its task.
+    const TASK: Task;
+
     /// The head that learns it.
     type Head: GeneralHead;
 
@@ -39,104 +52,107 @@ pub trait LabelledTask {
     ) -> Result<Vec<(&'static str, Vec<Answers>)>>;
 }
 
-/// Runs a job of the task.
-pub(super) fn train<T: LabelledTask>(mut job: Job) -> Result<Outcome> {
-    let (names, rows) = read(&job.data, &columns(&job.config), T::COLUMNS)?;
-    // Weights to start from that were trained for the same answers keep them; the data may hold fewer classes.
-    let known = job.model.head.outputs().filter(|outputs| outputs.count() > 0).cloned();
-    let outputs = match known {
-        Some(outputs) => outputs,
-        None => T::outputs(names.clone(), &rows)?,
-    };
-    // What is wrong comes from the data: one class alone, no rows.
-    outputs.validate().map_err(|error| {
-        let files: Vec<_> = job.data.iter().map(|path| path.display().to_string()).collect();
-        Error::Failed(format!("{}: {error}", files.join(", ")))
-    })?;
-    job.model = ModelConfig { head: job.model.head.with_outputs(outputs.clone()), ..job.model };
-    // What the model answers is part of what a run is, so the data are read before the folder is compared.
-    let beginning = Beginning::of(&job)?;
-    let (training, validation) = match &job.validation {
-        Some(path) => (rows, read(std::slice::from_ref(path), &names, T::COLUMNS)?.1),
-        None => parts(rows, &job.config)?,
-    };
-    count(&job.tally, training.iter().chain(&validation).map(|row| row.sequence.len()));
-    let training = examples::<T>(&training, &outputs, Some(&job.config))?;
-    let validation = some(examples::<T>(&validation, &outputs, None)?, &job.config);
-    start(job, beginning, General::<T::Head>::new(outputs), &mut Repeated(training), validation)
+/// The task of one kind of label.
+pub struct Labelled<K> {
+    /// The classes or values.
+    outputs: Outputs,
+    /// The columns that hold them.
+    columns: Vec<String>,
+    /// The records that were read to find the classes, until they are asked for.
+    rows: Option<Vec<LabelledRow>>,
+    kind: PhantomData<fn() -> K>,
 }
 
-/// Figures of a model of the task, and where asked for those of simple rules.
-pub(super) fn evaluate<T: LabelledTask>(
-    evaluation: &Evaluation,
-    tally: &Tally,
-) -> Result<(Report, Vec<(&'static str, Report)>)> {
-    let Evaluation { weights, config, compute, data, .. } = *evaluation;
-    let outputs = weights.config.head.outputs().ok_or_else(|| Error::Usage("the model answers nothing".into()))?;
-    let columns = match outputs {
-        Outputs::Values { names, .. } if config.columns.is_empty() => names.clone(),
-        _ => columns(config),
-    };
-    let (_, mut rows) = read(data, &columns, T::COLUMNS)?;
-    count(tally, rows.iter().map(|row| row.sequence.len()));
-    let mut training = read(evaluation.baseline_training, &columns, T::COLUMNS)?.1;
-    if evaluation.only_held_out {
-        let (rest, apart) = parts(rows, config)?;
-        rows = apart;
-        if training.is_empty() {
-            training = rest;
+impl<K: LabelKind> TrainingTask for Labelled<K> {
+    const TASK: Task = K::TASK;
+    type Settings = LabelledSettings;
+    type Arguments = LabelledFlags;
+    type Objective = General<K::Head>;
+
+    fn defaults() -> TrainConfig {
+        TrainConfig {
+            epochs: 20,
+            batch_records: 32,
+            max_length: 3_000,
+            learning_rate: 5e-4,
+            min_learning_rate: 5e-5,
+            dropout: 0.1,
+            split_by: SplitBy::Cluster,
+            validation_records: 0,
+            ..TrainConfig::default()
         }
     }
-    let records = examples::<T>(&rows, outputs, None)?;
-    let objective = General::<T::Head>::new(outputs.clone());
-    let figures =
-        objective.evaluate(&weights.config, &compute.place(&weights.parameters)?, &records, &Interrupt::default())?;
-    let mut rules = Vec::new();
-    if evaluation.with_baseline {
-        let training = examples::<T>(&training, outputs, None)?;
+
+    /// The model answers what the weights to start from, or to evaluate, answer where they were trained for this; the data
+    /// may then hold fewer classes. Otherwise the data say what there is to answer.
+    fn new(setup: &mut Setup<LabelledSettings>) -> Result<Self> {
+        let named = setup.settings.columns.split(',').map(str::trim).filter(|name| !name.is_empty());
+        let mut columns: Vec<String> = named.map(str::to_owned).collect();
+        let known = setup.model.head.outputs().filter(|outputs| outputs.count() > 0).cloned();
+        if let (Some(Outputs::Values { names, .. }), true) = (&known, columns.is_empty()) {
+            columns.clone_from(names);
+        }
+        let (columns, rows) = labelled::read(&setup.inputs.data, &columns, K::COLUMNS)?;
+        let outputs = match known {
+            Some(outputs) => outputs,
+            None => {
+                let outputs = K::outputs(columns.clone(), &rows)?;
+                outputs.validate().map_err(|error| Error::Input {
+                    file: InputFile::from(setup.inputs.data[0].as_path()).name(),
+                    place: format!("column {}", columns.join(", ")),
+                    message: error.to_string(),
+                })?;
+                outputs
+            }
+        };
+        let head = setup.model.head.clone().with_outputs(outputs.clone());
+        setup.model = ModelConfig { head, ..setup.model.clone() };
+        Ok(Self { outputs, columns, rows: Some(rows), kind: PhantomData })
+    }
+
+    fn objective(&self, _: &Setup<LabelledSettings>, _: Option<&Weights>) -> Result<General<K::Head>> {
+        Ok(General::new(self.outputs.clone()))
+    }
+}
+
+impl<K: LabelKind> InMemory for Labelled<K> {
+    type Record = LabelledRow;
+
+    fn read(&mut self, files: &[PathBuf]) -> Result<Vec<LabelledRow>> {
+        match self.rows.take() {
+            Some(rows) => Ok(rows),
+            None => Ok(labelled::read(files, &self.columns, K::COLUMNS)?.1),
+        }
+    }
+
+    fn length(row: &LabelledRow) -> usize {
+        row.sequence.len()
+    }
+
+    fn groups(rows: &[LabelledRow], by: SplitBy) -> Result<Vec<Vec<u8>>> {
+        labelled::groups(rows, by)
+    }
+
+    fn training(&self, mut rows: Vec<LabelledRow>, setup: &Setup<LabelledSettings>) -> Result<Vec<LabelledExample>> {
+        rows.retain(|row| (setup.config.min_length..=setup.config.max_length).contains(&row.sequence.len()));
+        self.examples(rows)
+    }
+
+    /// Those of which something is known.
+    fn examples(&self, rows: Vec<LabelledRow>) -> Result<Vec<LabelledExample>> {
+        let example = |row: &LabelledRow| LabelledExample::new(row, &self.outputs, K::Head::PART);
+        let mut examples = rows.iter().map(example).collect::<Result<Vec<_>>>()?;
+        examples.retain(LabelledExample::is_labelled);
+        Ok(examples)
+    }
+
+    fn rules(&self, _: &General<K::Head>, training: Vec<LabelledRow>, examples: &[LabelledExample]) -> Result<Rules> {
+        let training = self.examples(training)?;
         if training.is_empty() {
             log::warn!("no simple rules: they learn from --baseline-training, or from what --held-out leaves");
-        } else {
-            for (name, answers) in T::rules(outputs, &training, &records)? {
-                rules.push((name, report(outputs, T::Head::PART, &records, &answers)));
-            }
+            return Ok(Rules::new());
         }
+        let answers = K::rules(&self.outputs, &training, examples)?.into_iter();
+        Ok(answers.map(|(name, answers)| (name, report(&self.outputs, K::Head::PART, examples, &answers))).collect())
     }
-    Ok((figures, rules))
-}
-
-/// The columns that the user names.
-fn columns(config: &TrainConfig) -> Vec<String> {
-    config.columns.split(',').map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned).collect()
-}
-
-/// The rows to train on and those held out.
-fn parts(rows: Vec<LabelledRow>, config: &TrainConfig) -> Result<(Vec<LabelledRow>, Vec<LabelledRow>)> {
-    if config.validation_fraction == 0.0 {
-        return Ok((rows, Vec::new()));
-    }
-    let groups = groups(&rows, config.split_by)?;
-    let (mut training, mut validation) = (Vec::new(), Vec::new());
-    for (row, group) in rows.into_iter().zip(groups) {
-        match held_out(config.seed, &group, config.validation_fraction) {
-            true => validation.push(row),
-            false => training.push(row),
-        }
-    }
-    Ok((training, validation))
-}
-
-/// The rows of which something is known; for training only those of the lengths that `config` asks for.
-fn examples<T: LabelledTask>(
-    rows: &[LabelledRow],
-    outputs: &Outputs,
-    config: Option<&TrainConfig>,
-) -> Result<Vec<LabelledExample>> {
-    let fits = |row: &&LabelledRow| {
-        config.is_none_or(|config| (config.min_length..=config.max_length).contains(&row.sequence.len()))
-    };
-    let all = rows.iter().filter(fits).map(|row| LabelledExample::new(row, outputs, T::Head::PART));
-    let mut examples = all.collect::<Result<Vec<_>>>()?;
-    examples.retain(LabelledExample::is_labelled);
-    Ok(examples)
 }

@@ -1,7 +1,8 @@
 //! Classes and values of RNAs: `rnaret-train classify` and `rnaret-train regress`.
 
-use super::labelled::LabelledTask;
+use super::labelled::{LabelKind, Labelled};
 use crate::Result;
+use crate::model::Task;
 use crate::model::heads::general::Part;
 use crate::model::heads::outputs::Outputs;
 use crate::model::heads::sequence::SequenceHead;
@@ -10,12 +11,19 @@ use crate::train::kmer_rules::{five_neighbours, regression};
 use crate::train::objective::general::Answers;
 
 /// One of several classes for an RNA.
-pub enum Classify {}
+pub type ClassifyTask = Labelled<Classes>;
 
 /// One or several values for an RNA.
-pub enum Regress {}
+pub type RegressTask = Labelled<Values>;
 
-impl LabelledTask for Classify {
+/// What [`ClassifyTask`] learns.
+pub enum Classes {}
+
+/// What [`RegressTask`] learns.
+pub enum Values {}
+
+impl LabelKind for Classes {
+    const TASK: Task = Task::Classify;
     type Head = SequenceHead;
     const COLUMNS: &'static [&'static str] = &["label", "class"];
 
@@ -32,7 +40,8 @@ impl LabelledTask for Classify {
     }
 }
 
-impl LabelledTask for Regress {
+impl LabelKind for Values {
+    const TASK: Task = Task::Regress;
     type Head = SequenceHead;
     const COLUMNS: &'static [&'static str] = &["value"];
 
