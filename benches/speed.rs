@@ -4,6 +4,7 @@
 //! cargo bench --bench speed -- backbone 512 2048 8192 65536
 //! cargo bench --bench speed -- fold 400
 //! cargo bench --bench speed -- mirtarget 64
+//! cargo bench --bench speed -- ensemble 300
 //! ```
 //!
 //! prints TSV `what size seconds peak_rss_bytes`, the median of several runs; the size is a length in nucleotides, or for
@@ -14,9 +15,20 @@ use std::time::Instant;
 use rnaret::model::heads::fold::FoldHead;
 use rnaret::model::heads::mirtarget::{MirtargetHead, Pair};
 use rnaret::model::{Encode, Encoder, Input, ModelConfig, Task, initialise};
+use rnaret::thermodynamics::{Conditions, Factors};
 
 fn sequence(length: usize, seed: usize) -> Vec<u8> {
     (0..length).map(|i| b"ACGU"[(i * i * 31 + i * 7 + seed * 13 + i / 3) % 4]).collect()
+}
+
+/// A sequence that folds as one would: without repeats.
+fn random(length: usize) -> Vec<u8> {
+    let mut state = length as u64;
+    let mut letter = || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        b"ACGU"[(state >> 62) as usize]
+    };
+    (0..length).map(|_| letter()).collect()
 }
 
 fn median(mut work: impl FnMut()) -> f64 {
@@ -58,7 +70,7 @@ fn measure(what: &str, size: usize) -> f64 {
             let head = FoldHead::new(&config, &parameters).unwrap().for_inference(None).unwrap();
             let features = encoder.features(&[Input::Letters(&letters)]).unwrap();
             median(|| {
-                head.logits(features.rows(), &letters, &head.facts(&letters).unwrap()).unwrap();
+                head.logits(features.rows(), &letters, &head.facts(&letters, Conditions::default()).unwrap()).unwrap();
             })
         }
         "mirtarget" => {
@@ -70,7 +82,13 @@ fn measure(what: &str, size: usize) -> f64 {
                 head.probabilities(&encoder.features(&inputs).unwrap(), &pairs).unwrap();
             })
         }
-        other => panic!("{other} is none of backbone, fold, mirtarget"),
+        "ensemble" => {
+            let letters = random(size);
+            median(|| {
+                Factors::turner2004().ensemble(&letters, &Conditions::default(), None).unwrap();
+            })
+        }
+        other => panic!("{other} is none of backbone, fold, mirtarget, ensemble"),
     }
 }
 

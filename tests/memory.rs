@@ -17,7 +17,7 @@ use rnaret::model::{
 };
 use rnaret::predict::{coding, target_sites};
 use rnaret::sequence::Record;
-use rnaret::thermodynamics;
+use rnaret::thermodynamics::{self, Conditions, DEFAULT_SPAN, Factors};
 
 /// Counts what is allocated, and how much that was at most.
 struct Counting;
@@ -106,8 +106,8 @@ fn partition_function() {
         let sequence = random(length);
         hold(
             &format!("partition function of {length} nt"),
-            || thermodynamics::memory(length),
-            || thermodynamics::pair_probabilities(&sequence),
+            || thermodynamics::memory(length, DEFAULT_SPAN),
+            || Factors::turner2004().ensemble(&sequence, &Conditions::default(), None).unwrap(),
         );
     }
 }
@@ -140,14 +140,17 @@ fn folding(name: &str, model: &ModelConfig, encoder: &Encoder, parameters: &Para
     // What is made once for all records, such as the tables of energies.
     let first = random(30);
     let features = encoder.features(&[Input::Letters(&first)]).unwrap();
-    head.probabilities(features.rows(), &first, &head.facts(&first).unwrap()).unwrap();
+    head.probabilities(features.rows(), &first, &head.facts(&first, Conditions::default()).unwrap()).unwrap();
     for &length in lengths {
         let sequence = random(length);
         let features = encoder.features(&[Input::Letters(&sequence)]).unwrap();
         hold(
             &format!("{name} fold head of {length} nt"),
-            || head.memory(&sequence),
-            || head.probabilities(features.rows(), &sequence, &head.facts(&sequence).unwrap()).unwrap(),
+            || head.memory(&sequence, DEFAULT_SPAN),
+            || {
+                head.probabilities(features.rows(), &sequence, &head.facts(&sequence, Conditions::default()).unwrap())
+                    .unwrap()
+            },
         );
     }
 }

@@ -28,6 +28,7 @@ use rnaret::model::{
 use rnaret::sequence::Tokenizer;
 use rnaret::sequence::masking::Masked;
 use rnaret::structure::Structure;
+use rnaret::thermodynamics::Conditions;
 use rnaret::train::data::coding::CodingRecord;
 use rnaret::train::data::fold::FoldRecord;
 use rnaret::train::data::mirtarget::MirtargetRecord;
@@ -239,7 +240,9 @@ fn check(compute: &Compute, tiny: bool) -> bool {
                         .unwrap();
                     let map = (length <= 700).then(|| {
                         let head = FoldHead::new(&config, &parameters).unwrap().for_inference(None).unwrap();
-                        let map = head.logits(features.rows(), &letters, &head.facts(&letters).unwrap()).unwrap();
+                        let map = head
+                            .logits(features.rows(), &letters, &head.facts(&letters, Conditions::default()).unwrap())
+                            .unwrap();
                         let rows: Vec<f32> = (0..length).flat_map(|j| map.row(j).to_vec()).collect();
                         Tensor::new(rows, &Device::Cpu).unwrap()
                     });
@@ -342,12 +345,21 @@ fn measure(what: &str, sizes: &[usize], compute: &Compute, tiny: bool) {
             let head = FoldHead::new(&config, &parameters).unwrap().for_inference(None).unwrap();
             let letters = sequence(length, 0);
             let seconds = median(device, || {
-                head.logits(encoder.features(&inputs).unwrap().rows(), &letters, &head.facts(&letters).unwrap())
-                    .unwrap();
+                head.logits(
+                    encoder.features(&inputs).unwrap().rows(),
+                    &letters,
+                    &head.facts(&letters, Conditions::default()).unwrap(),
+                )
+                .unwrap();
             });
             // 9 + 2 (published) or 9 + 1 taps per channel and pair; the map of the published head is whole.
             let (taps, pairs) = match what == "fold-helices" {
-                true => (10, HelixPairs::new(&letters, &Facts::new(&letters, None).unwrap()).list().count()),
+                true => (
+                    10,
+                    HelixPairs::new(&letters, &Facts::new(&letters, None, Conditions::default()).unwrap())
+                        .list()
+                        .count(),
+                ),
                 false => (11, length * length),
             };
             let (blocks, width) = config.head.sizes();

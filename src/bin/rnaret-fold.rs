@@ -3,23 +3,22 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use rayon::prelude::*;
 use rnaret::cli::numbers::{self, Range};
 use rnaret::cli::{self, CommonArgs, Files, InputArgs, ModelArgs, Output, OutputArgs, PictureFolder, Tool};
-use rnaret::decode::base_pairs::{Decoder, PairRules, candidates, decode};
+use rnaret::decode::base_pairs::{Decoder, PairRules, candidates};
 use rnaret::draw::dot_plot::DotPlot;
 use rnaret::draw::structure::StructurePicture;
-use rnaret::format::structure::{Energies, StructureFormat};
+use rnaret::format::structure::StructureFormat;
 use rnaret::format::{dot_bracket, table};
-use rnaret::homologs::{KnownStructures, Source};
+use rnaret::homologs::{DEFAULT_EVALUE, KnownStructures, Source};
 use rnaret::model::heads::fold::{FoldHead, FoldInference};
-use rnaret::model::heads::helix_pairs::most_pairs;
-use rnaret::model::{Encode, Model, Task};
-use rnaret::sequence::{Accept, Record};
-use rnaret::structure::Candidate;
-use rnaret::structure::PairMap;
-use rnaret::structure::Structure;
-use rnaret::thermodynamics::{ensemble_energy, structure_energy};
+use rnaret::model::heads::helix_pairs::EnergySet;
+use rnaret::model::{Model, Task};
+use rnaret::predict::conditions::RecordConditions;
+use rnaret::predict::fold::{Alternatives, FoldRules, Folded, LONGEST_TRAINED, memory, predict};
+use rnaret::sequence::{Doubt, ReaderOptions, Record};
+use rnaret::structure::{Candidate, Structure};
+use rnaret::thermodynamics::PseudoEnergy;
 use rnaret::{Error, Result};
 
 /// Predict the secondary structure of RNAs, pseudoknots included
@@ -27,8 +26,8 @@ use rnaret::{Error, Result};
 /// Reads FASTA, FASTQ or the TSV of rna-kmerize. Every pair of bases gets a probability: the default model's network and
 /// energies that were trained on known structures give one each, and what is known about the RNA says how much either
 /// counts. A decoder chooses pairs so that each base pairs at most once. Only AU, GC and GU pairs form, and with the
-/// default model only such as could stack on another. Any length: memory grows with the square of the length (5,000 nt:
-/// 1 GB).
+/// default model only such as could stack on another, of at most --max-span bases from the first to the last, so that time
+/// and memory grow linearly with the length beyond that.
 #[derive(clap::Parser)]
 #[command(name = "rnaret-fold", version, after_help = EXAMPLES)]
 struct Arguments {
@@ -58,9 +57,58 @@ struct Arguments {
     #[arg(long, value_name = "P", value_parser = numbers::parser::<f32>(Range::FROM_0_TO_1))]
     network_weight: Option<f32>,
 
+    /// Which energies stand beside the network
+    #[arg(long, value_enum, default_value_t)]
+    energies: EnergySet,
+
     /// Bases i and j pair only where |i - j| is greater than this
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = numbers::parser::<usize>(Range::AT_LEAST_0))]
     min_loop: usize,
+
+    /// Most bases from the first to the last of a pair, both counted: what the model can judge is no longer. Time and memory
+    /// grow with it [default: 600; any for published models]
+    #[arg(long, value_name = "N", value_parser = numbers::parser::<usize>(Range::AT_LEAST_1))]
+    max_span: Option<usize>,
+
+    /// Temperature of the energies, degrees Celsius. The network knows 37 alone
+    #[arg(long, value_name = "X", default_value_t = 37.0, allow_negative_numbers = true, value_parser = numbers::parser::<f64>(Range::CELSIUS))]
+    temperature: f64,
+
+    /// Records have a line of constraints after the sequence, as RNAfold -C reads it, one character a base: `.` anything, `x`
+    /// unpaired, `<` paired with a base after it, `>` before it, `(` and `)` with each other, `|` paired. What conflicts
+    /// cannot form
+    #[arg(short = 'C', long)]
+    constrained: bool,
+
+    /// Constraints of records by their ids: `>id`, the sequence (or not) and a line as for --constrained
+    #[arg(long, value_name = "FILE")]
+    constraints: Option<PathBuf>,
+
+    /// Reactivities from probing (SHAPE, DMS): TSV `id reactivity` with numbers or NA between commas, TSV `id position
+    /// reactivity`, or for a single record the file that RNAfold --shape reads. They count as free energies of stacked pairs
+    #[arg(long, value_name = "FILE")]
+    reactivity: Option<PathBuf>,
+
+    /// A base of reactivity r adds slope ln(r + 1) + intercept to each stack that it is part of, kcal/mol
+    #[arg(long, value_name = "X", default_value_t = PseudoEnergy::default().slope, allow_negative_numbers = true, value_parser = numbers::parser::<f64>(Range::ENERGY))]
+    reactivity_slope: f64,
+
+    /// See --reactivity-slope
+    #[arg(long, value_name = "X", default_value_t = PseudoEnergy::default().intercept, allow_negative_numbers = true, value_parser = numbers::parser::<f64>(Range::ENERGY))]
+    reactivity_intercept: f64,
+
+    /// Write so many structures of each record, each drawn as often as it is probable by Turner 2004, with their free
+    /// energies
+    #[arg(long, value_name = "N", conflicts_with = "suboptimal")]
+    samples: Option<usize>,
+
+    /// Seed of --samples
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    seed: u64,
+
+    /// Write all structures of each record whose free energy by Turner 2004 is so many kcal/mol above the least, or less
+    #[arg(long, value_name = "X", value_parser = numbers::parser::<f64>(Range::AT_LEAST_0))]
+    suboptimal: Option<f64>,
 
     /// Also write every pair that may form and is more probable than --min-prob: TSV `id i j probability`, 1-based
     #[arg(long, value_name = "FILE")]
@@ -72,9 +120,13 @@ struct Arguments {
     #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     known_structures: Vec<Source>,
 
-    /// Also write the known structures that each RNA was compared with: TSV `id homolog identity aligned covered kept`,
-    /// the parts of the aligned letters that are equal, of the RNA and of the homolog that are aligned, and of the
-    /// homolog's pairs that the RNA can form
+    /// A known structure is a homolog where no more than so many are expected to be as well aligned by chance
+    #[arg(long, value_name = "X", default_value_t = DEFAULT_EVALUE, value_parser = numbers::parser::<f64>(Range::AT_LEAST_0))]
+    evalue: f64,
+
+    /// Also write the homologs that each RNA was compared with: TSV `id homolog identity aligned covered kept evalue`, the
+    /// parts of the aligned letters that are equal, of the RNA and of the homolog that are aligned, and of the homolog's
+    /// pairs that the RNA can form, and how many such alignments are expected by chance; `NA` where there is none
     #[arg(long, value_name = "FILE")]
     homologs: Option<PathBuf>,
 
@@ -115,6 +167,7 @@ impl Tool for Arguments {
     fn declare(&self, files: &mut Files) {
         self.input.declare(files);
         files.reads(self.known_structures.iter().filter_map(Source::file));
+        files.reads([&self.constraints, &self.reactivity].into_iter().flatten().map(PathBuf::as_path));
         self.model.declare(files);
         self.output.declare(files);
         files.writes([&self.pairs, &self.homologs].into_iter().flatten());
@@ -137,18 +190,34 @@ fn fold(arguments: Arguments) -> Result<()> {
         [&arguments.svg, &arguments.dot_plot].map(|folder| folder.as_deref().map(PictureFolder::create).transpose());
     let (drawings, dot_plots) = (drawings?, dot_plots?);
     // Pictures are named after ids.
-    let records = match drawings.is_some() || dot_plots.is_some() {
-        true => arguments.input.open_unique(Accept::Any, &arguments.common)?,
-        false => arguments.input.open(Accept::Any, &arguments.common)?,
-    };
+    let records = arguments.input.open_with(
+        ReaderOptions {
+            unique_ids: drawings.is_some() || dot_plots.is_some(),
+            constraints: arguments.constrained,
+            ..arguments.input.reader_options()
+        },
+        &arguments.common,
+    )?;
     let model = Model::load(arguments.model.model.as_deref(), Task::Fold, arguments.model.device)?;
-    let known = KnownStructures::load(&model.weights.config.known_structures(&arguments.known_structures)?)?;
+    let sources = model.weights.config.known_structures(&arguments.known_structures)?;
+    let mut batches = cli::batches(records, arguments.model.batch_tokens);
+    let first = batches.next();
+    // Nothing is loaded for nothing.
+    let known = if first.is_some() { KnownStructures::load(&sources)? } else { None };
+    let known = known.map(|known| known.with_evalue(arguments.evalue));
+    let searched = known.is_some();
     let head = FoldHead::new(&model.weights.config, &model.parameters)?.for_inference(known)?;
-    let head = head.with_network_weight(arguments.network_weight);
+    let head = head.with_energies(arguments.network_weight, arguments.energies);
+    let conditions = arguments.conditions(&head)?;
+    let rules = arguments.rules();
     let pool = arguments.common.thread_pool()?;
     if arguments.input.writes_header() {
         let mut header = Vec::new();
-        arguments.format.write_header(&mut header, arguments.energy).map_err(|error| output.error(error))?;
+        match rules.alternatives {
+            None => arguments.format.write_header(&mut header, arguments.energy),
+            Some(_) => arguments.format.write_header_of_several(&mut header),
+        }
+        .map_err(|error| output.error(error))?;
         output.put(&header)?;
         if let Some(pairs) = &mut pairs {
             pairs.put(format!("{}\n", table::PAIR_HEADER).as_bytes())?;
@@ -157,20 +226,32 @@ fn fold(arguments: Arguments) -> Result<()> {
             homologs.put(format!("{}\n", table::HOMOLOG_HEADER).as_bytes())?;
         }
     }
-    cli::prefetch(cli::batches(records, arguments.model.batch_tokens), |batch| {
-        let work = |part: &[Record]| pool.install(|| fold_batch(&arguments, &model, &head, part));
-        let needed = |part: &[Record]| pool.install(|| memory(&arguments, &model, &head, part));
-        cli::in_memory(&arguments.input, &batch, needed, work, |part, folded| {
-            for (record, folded) in part.iter().zip(folded) {
-                output.put(&folded.structure)?;
+    cli::prefetch(first.into_iter().chain(batches), |batch| {
+        let work = |part: &[Record]| {
+            let conditions = |record: &Record| conditions.of(record);
+            pool.install(|| predict(&model, &head, part, &rules, conditions, |_, folded| arguments.text(folded)))
+        };
+        // Where nearly all pairs are wanted, so are their rows.
+        let all_rows = arguments.pairs.is_some() && arguments.min_prob < 1e-3;
+        let row = |record: &Record| if all_rows { 2 * (40 + record.id.len() as u64) } else { 0 };
+        let needed = |part: &[Record]| pool.install(|| memory(&model, &head, part, &rules, conditions.span(), row));
+        cli::in_memory(&arguments.input, &batch, needed, work, |part, texts| {
+            for (record, text) in part.iter().zip(texts) {
+                if searched && !text.has_homologs {
+                    cli::tally().doubt(Doubt::NoHomolog, &record.id);
+                }
+                if searched && record.len() > LONGEST_TRAINED {
+                    cli::tally().doubt(Doubt::TooLong, &record.id);
+                }
+                output.put(&text.structure)?;
                 if let Some(pairs) = &mut pairs {
-                    pairs.put(&folded.pairs)?;
+                    pairs.put(&text.pairs)?;
                 }
                 if let Some(homologs) = &mut homologs {
-                    homologs.put(&folded.homologs)?;
+                    homologs.put(&text.homologs)?;
                 }
                 for (folder, kind, picture) in
-                    [(&drawings, "structure", &folded.drawing), (&dot_plots, "pairs", &folded.dot_plot)]
+                    [(&drawings, "structure", &text.drawing), (&dot_plots, "pairs", &text.dot_plot)]
                 {
                     if let Some(folder) = folder {
                         folder.write(&record.id, kind, picture)?;
@@ -188,7 +269,8 @@ fn fold(arguments: Arguments) -> Result<()> {
 
 /// What is written about a record; empty where it is not asked for.
 #[derive(Default)]
-struct Folded {
+struct Text {
+    has_homologs: bool,
     structure: Vec<u8>,
     /// Rows of the pair table.
     pairs: Vec<u8>,
@@ -198,110 +280,74 @@ struct Folded {
     dot_plot: String,
 }
 
-/// About how many bytes [`fold_batch`] takes at most.
-fn memory(arguments: &Arguments, model: &Model, head: &FoldInference, batch: &[Record]) -> u64 {
-    let of_record = |record: &Record| {
-        // Where nearly all pairs are wanted, so are their rows, the decoder's lists of them, and the nested decoder's table.
-        let (length, pairs) = (record.len() as u64, most_pairs(&record.sequence));
-        let all_rows = arguments.pairs.is_some() && arguments.min_prob < 1e-3;
-        let rows = if all_rows { 2 * (40 + record.id.len() as u64) } else { 0 };
-        let (lists, table) = if arguments.threshold < 1e-3 { (96, 8 * length * length) } else { (0, 0) };
-        let table = if arguments.decoder == Some(Decoder::Nested) { table } else { 0 };
-        head.memory(&record.sequence) + pairs * (rows + lists) + table
-    };
-    // A thread that waits for others begins another record meanwhile, so that any number may be in work; but for one thread.
-    let of_records = batch.iter().map(of_record);
-    let heads = if rayon::current_num_threads() == 1 { of_records.max().unwrap_or(0) } else { of_records.sum() };
-    model.encoder.memory(batch.iter().map(Record::len).sum()) + heads
-}
+impl Arguments {
+    fn rules(&self) -> FoldRules {
+        let pairs =
+            PairRules { threshold: self.threshold, min_loop: self.min_loop, gamma: self.gamma, ..PairRules::default() };
+        let samples = self.samples.map(|count| Alternatives::Samples { count, seed: self.seed });
+        let alternatives = samples.or(self.suboptimal.map(Alternatives::Suboptimal));
+        FoldRules { decoder: self.decoder, pairs, energies: self.energy, alternatives }
+    }
 
-/// What is written about every record.
-fn fold_batch(arguments: &Arguments, model: &Model, head: &FoldInference, batch: &[Record]) -> Result<Vec<Folded>> {
-    let decoder = arguments.decoder.unwrap_or_else(|| head.default_decoder());
-    let features = model.encoder.features(&model.inputs(batch)?)?;
-    batch
-        .par_iter()
-        .enumerate()
-        .map(|(index, record)| {
-            let facts = head.facts(&record.sequence)?;
-            let features = features.of(index)?;
-            let probabilities = head.probabilities(&features, &record.sequence, &facts)?;
-            let probabilities = probabilities.ok_or_else(|| Error::NotFinite { record: record.id.clone() })?;
-            let ensemble = || facts.ensemble_energy.unwrap_or_else(|| ensemble_energy(&record.sequence));
-            let ensemble = if arguments.energy { ensemble() } else { 0.0 };
-            let mut folded = describe(arguments, record, &probabilities, ensemble, decoder)?;
-            if arguments.homologs.is_some() {
-                for homolog in &facts.homologs {
-                    table::write_homolog(&mut folded.homologs, &record.id, homolog.id(), homolog.alike())
-                        .map_err(|error| Error::write("homologs", error))?;
-                }
+    fn conditions(&self, head: &FoldInference) -> Result<RecordConditions> {
+        let mut conditions = RecordConditions::new(self.max_span.unwrap_or_else(|| head.default_span()));
+        if self.temperature != 37.0 {
+            conditions = conditions.at(self.temperature);
+        }
+        if let Some(path) = &self.constraints {
+            conditions = conditions.with_constraints(path)?;
+        }
+        if let Some(path) = &self.reactivity {
+            let energy = PseudoEnergy { slope: self.reactivity_slope, intercept: self.reactivity_intercept };
+            conditions = conditions.with_reactivities(path, energy)?;
+        }
+        Ok(conditions)
+    }
+
+    /// What is written about a record.
+    fn text(&self, folded: Folded) -> Result<Text> {
+        let Folded { mut structure, probabilities, energies, alternatives, homologs } = folded;
+        if matches!(self.format, StructureFormat::Dbn | StructureFormat::Tsv) {
+            let left_out = dot_bracket::drop_excess_levels(&mut structure.partners);
+            if left_out > 0 {
+                log::warn!(
+                    "{}: {left_out} pairs cross more others than there are kinds of brackets and are left out; \
+                     --format ct or bpseq holds them",
+                    structure.id
+                );
             }
-            Ok(folded)
-        })
-        .collect()
-}
-
-/// What is written about a record with these pair probabilities and this free energy of its ensemble.
-fn describe(
-    arguments: &Arguments,
-    record: &Record,
-    probabilities: &PairMap,
-    ensemble_energy: f64,
-    decoder: Decoder,
-) -> Result<Folded> {
-    let Record { id, sequence, .. } = record;
-    let rules = PairRules {
-        threshold: arguments.threshold,
-        min_loop: arguments.min_loop,
-        gamma: arguments.gamma,
-        ..PairRules::default()
-    };
-    let mut structure = Structure {
-        id: id.clone(),
-        sequence: sequence.clone(),
-        partners: decode(decoder, sequence, probabilities, rules),
-    };
-    if matches!(arguments.format, StructureFormat::Dbn | StructureFormat::Tsv) {
-        let left_out = dot_bracket::drop_excess_levels(&mut structure.partners);
-        if left_out > 0 {
-            log::warn!(
-                "{id}: {left_out} pairs cross more others than there are kinds of brackets and are left out; \
-                 --format ct or bpseq holds them"
-            );
         }
-    }
-    let partners = &structure.partners;
-    let defect = |error| Error::write("structure", error);
-    let mut folded = Folded::default();
-    let energies = arguments.energy.then(|| Energies {
-        structure: structure_energy(sequence, partners),
-        ensemble: ensemble_energy,
-        mean_pair_probability: mean_pair_probability(partners, probabilities),
-    });
-    arguments.format.write(&mut folded.structure, &structure, energies.as_ref()).map_err(defect)?;
-    let rules = PairRules { threshold: arguments.min_prob, ..rules };
-    if arguments.pairs.is_some() {
-        for pair in candidates(sequence, probabilities, rules) {
-            table::write_pair(&mut folded.pairs, id, &pair).map_err(defect)?;
+        let mut text = Text { has_homologs: !homologs.is_empty(), ..Text::default() };
+        let defect = |error| Error::write("structure", error);
+        match self.rules().alternatives {
+            None => self.format.write(&mut text.structure, &structure, energies.as_ref()),
+            Some(_) => self.format.write_several(&mut text.structure, &structure, &alternatives),
         }
+        .map_err(defect)?;
+        let Structure { id, sequence, partners } = &structure;
+        let rules = PairRules { threshold: self.min_prob, ..self.rules().pairs };
+        let likely = || candidates(sequence, &probabilities, rules);
+        if self.pairs.is_some() {
+            likely().try_for_each(|pair| table::write_pair(&mut text.pairs, id, &pair)).map_err(defect)?;
+        }
+        if self.homologs.is_some() {
+            if homologs.is_empty() {
+                table::write_no_homolog(&mut text.homologs, id).map_err(defect)?;
+            }
+            for homolog in &homologs {
+                table::write_homolog(&mut text.homologs, id, homolog.id(), homolog.alike(), homolog.evalue)
+                    .map_err(defect)?;
+            }
+        }
+        if self.svg.is_some() {
+            let of_base = |(i, partner): (usize, &Option<usize>)| partner.map_or(0.0, |j| probabilities.get(i, j));
+            let of_pairs: Vec<f32> = partners.iter().enumerate().map(of_base).collect();
+            text.drawing = StructurePicture { id, sequence, partners, probabilities: &of_pairs }.draw();
+        }
+        if self.dot_plot.is_some() {
+            let shown: Vec<Candidate> = likely().collect();
+            text.dot_plot = DotPlot { id, sequence, probabilities: &shown, partners, least: self.min_prob }.draw();
+        }
+        Ok(text)
     }
-    if arguments.svg.is_some() {
-        let of_base = |(i, partner): (usize, &Option<usize>)| partner.map_or(0.0, |j| probabilities.get(i, j));
-        let of_pairs: Vec<f32> = partners.iter().enumerate().map(of_base).collect();
-        folded.drawing = StructurePicture { id, sequence, partners, probabilities: &of_pairs }.draw();
-    }
-    if arguments.dot_plot.is_some() {
-        let shown: Vec<Candidate> = candidates(sequence, probabilities, rules).collect();
-        let least = arguments.min_prob;
-        folded.dot_plot = DotPlot { id, sequence, probabilities: &shown, partners, least }.draw();
-    }
-    Ok(folded)
-}
-
-/// How probable the pairs of a structure are on average; `None` where there are none.
-fn mean_pair_probability(partners: &[Option<usize>], probabilities: &PairMap) -> Option<f64> {
-    let pairs = partners.iter().enumerate().filter_map(|(i, partner)| partner.filter(|&j| j > i).map(|j| (i, j)));
-    let (sum, count) =
-        pairs.fold((0.0, 0.0), |(sum, count), (i, j)| (sum + f64::from(probabilities.get(i, j)), count + 1.0));
-    (count > 0.0).then_some(sum / count)
 }

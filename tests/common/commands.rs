@@ -48,6 +48,10 @@ pub enum Content {
     Labels,
     /// Dot-bracket.
     Structures,
+    /// Lines of constraints for `Sequences`.
+    Constraints,
+    /// Reactivities of `Sequences`.
+    Reactivities,
     /// BED that says where the coding sequences of `Sequences` are.
     Annotation,
     /// TOML.
@@ -56,7 +60,9 @@ pub enum Content {
     Weights(&'static str),
 }
 
-use Content::{Annotation, Labels, Mirnas, Pairs, Sequences, Settings, Structures, Tokens, Weights};
+use Content::{
+    Annotation, Constraints, Labels, Mirnas, Pairs, Reactivities, Sequences, Settings, Structures, Tokens, Weights,
+};
 
 const fn read(option: &'static str, content: Content) -> Read {
     Read { option, content }
@@ -89,6 +95,8 @@ pub const COMMANDS: [Command; 21] = [
         reads: &[
             read("", Sequences),
             read("--known-structures", Structures),
+            read("--constraints", Constraints),
+            read("--reactivity", Reactivities),
             read("--model", Weights("models/fold.safetensors")),
         ],
         writes: &["--output", "--pairs", "--homologs", "--stats"],
@@ -269,6 +277,8 @@ impl Content {
             Pairs => file("testdata/mirna_pairs.tsv"),
             Labels => format!("id\tseq\tlabel\nt1\t{coding}\tmRNA\nt2\t{TRNA}\ttRNA\n").into_bytes(),
             Structures => file("testdata/structures/known.dbn"),
+            Constraints => format!(">t2\n{TRNA}\nxx{}\n", ".".repeat(TRNA.len() - 2)).into_bytes(),
+            Reactivities => b"id\treactivity\nt2\t0.5,NA,2\n".to_vec(),
             Annotation => format!("t1\t5\t{}\n", coding.len() - 6).into_bytes(),
             Settings => b"log-every = 1\n".to_vec(),
             Weights(path) => file(path),
@@ -283,6 +293,8 @@ impl Content {
             Pairs => b"mirna\tmirna_seq\ttarget\ttarget_seq\tlabel\nm\tUGAGGUAG\tbad\tAC*U\t1\n".to_vec(),
             Labels => b"id\tseq\tlabel\nt1\tACGU\ta\nbad\tAC*U\tb\n".to_vec(),
             Structures => b">good\nGGGAAACCC\n(((...)))\n>bad\nGGGAAACCC\n(((...))\n".to_vec(),
+            Constraints => b">t2\nGGG\n.-.\n".to_vec(),
+            Reactivities => b"id\tposition\treactivity\nt2\tfirst\t1\n".to_vec(),
             Annotation => b"t1\t90\t30\n".to_vec(),
             Settings => b"log-every = \n".to_vec(),
             Weights(_) => b"no weights".to_vec(),

@@ -398,6 +398,48 @@ def free_energies():
 
 
 @check
+def constraints_and_reactivities():
+    """Pair probabilities by Turner 2004 under constraints and reactivities are ViennaRNA's."""
+    random = np.random.default_rng(8)
+    sequences = ["".join(random.choice(list("ACGU"), random.integers(20, 120))) for _ in range(200)]
+    # Some pairs that the sequence can form, and signs for other bases.
+    lines, values = [], []
+    for sequence in sequences:
+        line = list(random.choice(list("...........x<>|"), len(sequence)))
+        for i, j in [(i, j) for i, j in enumerate(vienna_pairs(RNA.fold(sequence)[0])) if j > i]:
+            if random.random() < 0.3:
+                line[i], line[j] = "()"
+        lines.append("".join(line))
+        values.append([None if random.random() < 0.3 else round(float(random.gamma(0.8)), 3) for _ in sequence])
+    fasta = "".join(f">{n}\n{sequence}\n" for n, sequence in enumerate(sequences)).encode()
+    words = [",".join("NA" if value is None else str(value) for value in row) for row in values]
+    with tempfile.TemporaryDirectory() as folder:
+        folder = pathlib.Path(folder)
+        (folder / "constraints").write_text("".join(f">{n}\n{line}\n" for n, line in enumerate(lines)))
+        rows = "".join(f"{n}\t{row}\n" for n, row in enumerate(words) if n % 2)
+        (folder / "reactivity").write_text("id\treactivity\n" + rows)
+        options = ["--network-weight", "0", "--energies", "turner2004", "--known-structures", "none"]
+        options += ["--constraints", folder / "constraints", "--reactivity", folder / "reactivity"]
+        options += ["--min-prob", "0", "--pairs", folder / "pairs"]
+        run("rnaret-fold", *options, "-", stdin=fasta)
+        found = {}
+        for row in (folder / "pairs").read_text().splitlines()[1:]:
+            name, i, j, probability = row.split("\t")
+            found[int(name), int(i), int(j)] = float(probability)
+    for n, (sequence, line, row) in enumerate(zip(sequences, lines, values, strict=True)):
+        compound = RNA.fold_compound(sequence)
+        compound.hc_add_from_db(line)
+        if n % 2:
+            compound.sc_add_SHAPE_deigan([-999.0] + [-999.0 if value is None else value for value in row], 1.8, -0.6)
+        compound.pf()
+        theirs = compound.bpp()
+        for i in range(1, len(sequence) + 1):
+            for j in range(i + 1, len(sequence) + 1):
+                ours = found.get((n, i, j), 0.0)
+                require(abs(ours - theirs[i][j]) < 0.02, f"{sequence} {line} {i} {j}: {ours} is not {theirs[i][j]}")
+
+
+@check
 def structures():
     """All four formats agree with each other and with ViennaRNA, pseudoknots included; the pairing rules hold."""
     small = "".join(f">{n} some words\n{RECORDS[n]}\n" for n in ("tRNA-Phe", "5S_rRNA", "hammerhead")).encode()

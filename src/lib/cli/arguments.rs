@@ -80,7 +80,8 @@ impl InputArgs {
         }
     }
 
-    fn open_with(&self, options: ReaderOptions, common: &CommonArgs) -> Result<RecordReader> {
+    /// As [`InputArgs::open`], by options that [`InputArgs::reader_options`] began.
+    pub fn open_with(&self, options: ReaderOptions, common: &CommonArgs) -> Result<RecordReader> {
         let files = self.files();
         let mut reader = RecordReader::open(&files, options)?;
         if self.inputs.is_empty() && io::stdin().is_terminal() {

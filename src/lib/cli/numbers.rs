@@ -18,6 +18,10 @@ impl Range {
     pub const BELOW_1: Self = Self { least: 0.0, most: 1.0, below: true };
     /// Weights, rates and counts: at least 0.
     pub const AT_LEAST_0: Self = Self { least: 0.0, most: f64::MAX, below: false };
+    /// Temperatures at which RNA may be, degrees Celsius.
+    pub const CELSIUS: Self = Self { least: -50.0, most: 150.0, below: false };
+    /// Energies of a loop or a base, kcal/mol.
+    pub const ENERGY: Self = Self { least: -100.0, most: 100.0, below: false };
     /// Sizes: at least 1.
     pub const AT_LEAST_1: Self = Self { least: 1.0, most: f64::MAX, below: false };
 

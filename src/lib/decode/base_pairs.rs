@@ -1,6 +1,6 @@
 //! Base pairs from pair probabilities: which pairs may form, and the ways to choose among them.
 
-use crate::thermodynamics::{EnergyParameters, minimum_free_energy};
+use crate::thermodynamics::{Conditions, EnergyParameters, minimum_free_energy};
 
 use super::{assignment, expected_accuracy};
 use crate::structure::{Candidate, PairMap, is_canonical, is_nucleotide, nested_partners};
@@ -12,6 +12,8 @@ pub struct PairRules {
     pub threshold: f32,
     /// A pair (i, j) may form when |i - j| is greater than this.
     pub min_loop: usize,
+    /// Most bases from the first to the last of a pair, both counted.
+    pub max_span: usize,
     /// Only AU, GC and GU pairs may form. Without it any two of A, C, G and U may; N pairs with nothing either way.
     pub canonical_only: bool,
     /// What a pair is worth against unpaired bases to the decoder of maximum expected accuracy.
@@ -19,9 +21,9 @@ pub struct PairRules {
 }
 
 impl Default for PairRules {
-    /// The published rules: probability over 0.5, |i - j| over 3, canonical pairs only.
+    /// The published rules: probability over 0.5, |i - j| over 3, canonical pairs of any span only.
     fn default() -> Self {
-        Self { threshold: 0.5, min_loop: 3, canonical_only: true, gamma: GAMMA }
+        Self { threshold: 0.5, min_loop: 3, max_span: usize::MAX, canonical_only: true, gamma: GAMMA }
     }
 }
 
@@ -50,7 +52,7 @@ impl PairRules {
     pub fn allows(&self, sequence: &[u8], i: usize, j: usize) -> bool {
         let (a, b) = (sequence[i], sequence[j]);
         let letters_pair = if self.canonical_only { is_canonical(a, b) } else { is_nucleotide(a) && is_nucleotide(b) };
-        letters_pair && i.abs_diff(j) > self.min_loop
+        letters_pair && i.abs_diff(j) > self.min_loop && i.abs_diff(j) < self.max_span
     }
 }
 
@@ -66,11 +68,12 @@ pub fn candidates<'a>(
     assert_eq!(sequence.len(), probabilities.length(), "a pair map for another sequence");
     (0..sequence.len()).flat_map(move |i| {
         let first = i.saturating_add(rules.min_loop).saturating_add(1);
-        (first..sequence.len()).filter_map(move |j| {
+        let end = i.saturating_add(rules.max_span.min(probabilities.span())).min(sequence.len());
+        (first..end).filter_map(move |j| {
             if !rules.allows(sequence, i, j) {
                 return None;
             }
-            let probability = probabilities.row(j)[i];
+            let probability = probabilities.get(i, j);
             (probability > rules.threshold).then_some(Candidate { i, j, probability })
         })
     })
@@ -83,8 +86,7 @@ pub(super) fn collect_candidates(sequence: &[u8], probabilities: &PairMap, rules
     let mut by_row = Vec::new();
     let mut starts = vec![0_usize; sequence.len() + 1];
     for j in 0..sequence.len() {
-        let reach = j.saturating_sub(rules.min_loop);
-        for (i, &probability) in probabilities.row(j)[..reach].iter().enumerate() {
+        for (i, &probability) in (probabilities.first(j)..).zip(probabilities.row(j)) {
             // The probability first: it rules out nearly all pairs.
             if probability > rules.threshold && rules.allows(sequence, i, j) {
                 by_row.push(Candidate { i, j, probability });
@@ -120,7 +122,10 @@ pub fn decode(decoder: Decoder, sequence: &[u8], probabilities: &PairMap, rules:
     match decoder {
         Decoder::Mea => expected_accuracy::partners(sequence, probabilities, rules),
         Decoder::Centroid => expected_accuracy::centroid(sequence, probabilities, rules),
-        Decoder::Mfe => minimum_free_energy(sequence, EnergyParameters::turner2004()),
+        Decoder::Mfe => {
+            let conditions = Conditions::of_span(rules.max_span);
+            minimum_free_energy(sequence, EnergyParameters::turner2004(), &conditions)
+        }
         Decoder::Assignment => assignment::partners(sequence.len(), &candidates()),
         Decoder::Greedy => greedy(sequence.len(), candidates()),
         Decoder::Nested => nested_partners(sequence.len(), &candidates()),

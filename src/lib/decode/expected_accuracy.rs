@@ -80,7 +80,7 @@ mod tests {
     fn map(length: usize, pairs: &[(usize, usize, f32)]) -> PairMap {
         let mut map = PairMap::new(length);
         for &(i, j, probability) in pairs {
-            map.row_mut(j)[i] = probability;
+            *map.get_mut(i, j).expect("a pair") = probability;
         }
         map
     }

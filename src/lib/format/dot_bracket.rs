@@ -124,11 +124,20 @@ pub fn write(output: &mut impl Write, structure: &Structure) -> io::Result<()> {
 /// # Errors
 /// As [`write()`].
 pub fn write_with_energy(output: &mut impl Write, structure: &Structure, energy: Option<f64>) -> io::Result<()> {
-    let line = structure_line(&structure.id, &structure.partners)?;
+    let mut line = Vec::new();
+    write_line(&mut line, structure, energy)?;
     writeln!(output, ">{}", structure.id)?;
     output.write_all(&structure.sequence)?;
     output.write_all(b"\n")?;
-    output.write_all(&line)?;
+    output.write_all(&line)
+}
+
+/// Writes the line of a structure, with its free energy after it where there is one.
+///
+/// # Errors
+/// As [`write`].
+pub fn write_line(output: &mut impl Write, structure: &Structure, energy: Option<f64>) -> io::Result<()> {
+    output.write_all(&structure_line(&structure.id, &structure.partners)?)?;
     if let Some(energy) = energy {
         write!(output, " ({:>6})", table::hundredths(energy))?;
     }

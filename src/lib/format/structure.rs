@@ -14,6 +14,8 @@ pub struct Energies {
     pub ensemble: f64,
     /// How probable its pairs are on average; `None` where it has none.
     pub mean_pair_probability: Option<f64>,
+    /// The part of the bases that are expected to be as in the structure: unpaired, or paired with the same base.
+    pub expected_accuracy: f64,
 }
 
 /// The formats that structures are written in.
@@ -39,6 +41,45 @@ impl StructureFormat {
             Self::Tsv => writeln!(output, "{}", table::STRUCTURE_HEADER),
             Self::Dbn | Self::Ct | Self::Bpseq => Ok(()),
         }
+    }
+
+    /// Writes what stands before the first record of [`StructureFormat::write_several`].
+    ///
+    /// # Errors
+    /// Those of the output.
+    pub fn write_header_of_several(self, output: &mut impl Write) -> io::Result<()> {
+        match self {
+            Self::Tsv => writeln!(output, "{}\tenergy", table::STRUCTURE_HEADER),
+            Self::Dbn | Self::Ct | Self::Bpseq => Ok(()),
+        }
+    }
+
+    /// Writes several structures of one record, each with its free energy in kcal/mol where the format has a place for it: as
+    /// RNAsubopt writes them in dot-bracket, and otherwise one record after the other. TSV has the columns of
+    /// [`table::STRUCTURE_HEADER`] and `energy`.
+    ///
+    /// # Errors
+    /// As [`StructureFormat::write`].
+    pub fn write_several(
+        self,
+        output: &mut impl Write,
+        record: &Structure,
+        structures: &[(Vec<Option<usize>>, f64)],
+    ) -> io::Result<()> {
+        if self == Self::Dbn {
+            writeln!(output, ">{}", record.id)?;
+            output.write_all(&record.sequence)?;
+            output.write_all(b"\n")?;
+        }
+        for (partners, energy) in structures {
+            let structure = Structure { partners: partners.clone(), ..record.clone() };
+            match self {
+                Self::Dbn => dot_bracket::write_line(output, &structure, Some(*energy))?,
+                Self::Tsv => table::write_structure_with_energy(output, &structure, *energy)?,
+                Self::Ct | Self::Bpseq => self.write(output, &structure, None)?,
+            }
+        }
+        Ok(())
     }
 
     /// Writes one record, with its energies where the format has a place for them: after the structure in dot-bracket, as

@@ -3,9 +3,9 @@
 //!
 //! | table | columns |
 //! | --- | --- |
-//! | structures | `id` `length` `sequence` `structure` (dot-bracket) `pairs` (their number); with energies `energy` `ensemble_energy` `mean_pair_probability` |
+//! | structures | `id` `length` `sequence` `structure` (dot-bracket) `pairs` (their number); with energies `energy` `ensemble_energy` `mean_pair_probability` `expected_accuracy` |
 //! | pairs | `id` `i` `j` `probability` (i < j, 1-based) |
-//! | homologs | `id` `homolog` (a known structure's id) `identity` `aligned` `covered` `kept` (parts, 0 to 1) |
+//! | homologs | `id` `homolog` (a known structure's id) `identity` `aligned` `covered` `kept` (parts, 0 to 1) `evalue`; a row of `NA` where there is none |
 //! | coding summary | `id` `length` `coding_potential` `label` (`mRNA` or `lncRNA`) `state` (`complete`, `5_prime_cut`, `3_prime_cut`, `both_cut` or `none`) `strand` `orf_start` `orf_end` (0-based, half-open) `orf_length` `orf_coverage`; `NA` where there is none |
 //! | target sites | `mirna` `target` `start` `end` (0-based, half-open) `seed_type` `probability` (`NA` where the site is not judged) |
 
@@ -21,11 +21,11 @@ use crate::{
 /// Header row of the table of structures.
 pub const STRUCTURE_HEADER: &str = "id\tlength\tsequence\tstructure\tpairs";
 /// Columns after these where energies are asked for.
-pub const ENERGY_HEADER: &str = "energy\tensemble_energy\tmean_pair_probability";
+pub const ENERGY_HEADER: &str = "energy\tensemble_energy\tmean_pair_probability\texpected_accuracy";
 /// Header row of the table of pairs.
 pub const PAIR_HEADER: &str = "id\ti\tj\tprobability";
 /// Header row of the table of homologs.
-pub const HOMOLOG_HEADER: &str = "id\thomolog\tidentity\taligned\tcovered\tkept";
+pub const HOMOLOG_HEADER: &str = "id\thomolog\tidentity\taligned\tcovered\tkept\tevalue";
 /// Header row of the coding summary.
 pub const CODING_HEADER: &str =
     "id\tlength\tcoding_potential\tlabel\tstate\tstrand\torf_start\torf_end\torf_length\torf_coverage";
@@ -46,9 +46,21 @@ pub fn write_structure(output: &mut impl Write, structure: &Structure, energies:
     if let Some(energies) = energies {
         let probability = energies.mean_pair_probability.map_or("NA".into(), number::format);
         let (structure, ensemble) = (hundredths(energies.structure), hundredths(energies.ensemble));
-        write!(output, "\t{structure}\t{ensemble}\t{probability}")?;
+        let accuracy = number::format(energies.expected_accuracy);
+        write!(output, "\t{structure}\t{ensemble}\t{probability}\t{accuracy}")?;
     }
     writeln!(output)
+}
+
+/// Writes a row of the table of several structures of each record, with a free energy in kcal/mol.
+///
+/// # Errors
+/// As [`write_structure`].
+pub fn write_structure_with_energy(output: &mut impl Write, structure: &Structure, energy: f64) -> io::Result<()> {
+    let mut row = Vec::new();
+    write_structure(&mut row, structure, None)?;
+    output.write_all(row.trim_ascii_end())?;
+    writeln!(output, "\t{}", hundredths(energy))
 }
 
 /// A free energy with two digits after the point, never `-0.00`.
@@ -107,14 +119,22 @@ pub fn write_coding(
 ///
 /// # Errors
 /// Those of the output.
-pub fn write_homolog(output: &mut impl Write, id: &str, homolog: &str, alike: [f32; 4]) -> io::Result<()> {
+pub fn write_homolog(output: &mut impl Write, id: &str, homolog: &str, alike: [f32; 4], evalue: f64) -> io::Result<()> {
     let mut row = format!("{id}\t{homolog}").into_bytes();
     for part in alike {
         row.push(b'\t');
         number::append(&mut row, part);
     }
-    row.push(b'\n');
-    output.write_all(&row)
+    output.write_all(&row)?;
+    writeln!(output, "\t{}", number::format(evalue))
+}
+
+/// The row of an RNA without homologs.
+///
+/// # Errors
+/// Those of the output.
+pub fn write_no_homolog(output: &mut impl Write, id: &str) -> io::Result<()> {
+    writeln!(output, "{id}{}", "\tNA".repeat(HOMOLOG_HEADER.matches('\t').count()))
 }
 
 /// Writes a row of the table of target sites; without a probability where the site was not judged.

@@ -6,11 +6,11 @@ use super::known::NOTHING;
 /// Score of two equal letters.
 pub(super) const MATCH: i32 = 4;
 /// Score of two different letters; unknown ones equal nothing.
-const MISMATCH: i32 = -3;
+pub(super) const MISMATCH: i32 = -3;
 /// Score of the first letter of a gap …
-const OPEN: i32 = -10;
+pub(super) const OPEN: i32 = -10;
 /// … and of each further one.
-const EXTEND: i32 = -2;
+pub(super) const EXTEND: i32 = -2;
 /// Score of each letter before the first or after the last letter of the other sequence: a part may be aligned with a
 /// whole.
 const END: i32 = -1;

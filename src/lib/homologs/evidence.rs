@@ -131,7 +131,16 @@ mod tests {
     fn homolog(sequence: &str, pairs: &[(u32, u32)], merit: f32) -> Homolog {
         let known = Known { id: "known".into(), sequence: sequence.into(), pairs: pairs.to_vec() };
         let places = (0..sequence.len() as u32).collect();
-        Homolog { known: Arc::new(known), places, identity: 0.75, aligned: 0.5, covered: 1.0, kept: 0.25, merit }
+        Homolog {
+            known: Arc::new(known),
+            places,
+            identity: 0.75,
+            aligned: 0.5,
+            covered: 1.0,
+            kept: 0.25,
+            merit,
+            evalue: 0.0,
+        }
     }
 
     #[test]

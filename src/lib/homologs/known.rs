@@ -4,6 +4,7 @@ use std::io::BufRead;
 use std::sync::Arc;
 
 use super::alignment::{MATCH, align};
+use super::significance::{self, DEFAULT_EVALUE};
 use super::source::Source;
 use super::words::WordIndex;
 use crate::format::structure_reader;
@@ -27,6 +28,9 @@ pub struct KnownStructures {
     structures: Arc<Vec<Arc<Known>>>,
     index: Arc<WordIndex>,
     without_copies: bool,
+    most_expected: f64,
+    /// Bases of all of them.
+    bases: usize,
 }
 
 /// One of them, in the least space.
@@ -53,7 +57,9 @@ impl KnownStructures {
 
     fn of(structures: Vec<Arc<Known>>) -> Self {
         let index = WordIndex::new(structures.iter().map(|structure| structure.sequence.as_slice()));
-        Self { structures: structures.into(), index: index.into(), without_copies: false }
+        let bases = structures.iter().map(|structure| structure.sequence.len()).sum();
+        let (structures, index) = (structures.into(), index.into());
+        Self { structures, index, without_copies: false, most_expected: DEFAULT_EVALUE, bases }
     }
 
     /// Those of some sources together; `None` where there are none.
@@ -95,6 +101,11 @@ impl KnownStructures {
         Self { without_copies: true, ..self }
     }
 
+    /// The same, but what is expected more often than this by chance is no homolog.
+    pub fn with_evalue(self, most_expected: f64) -> Self {
+        Self { most_expected, ..self }
+    }
+
     /// About how many bytes [`KnownStructures::related`] takes at most for a sequence of `length` bases: a byte for each cell of
     /// an alignment with the longest of them, and where the bases of the homologs lie.
     pub fn memory(&self, length: usize) -> u64 {
@@ -102,13 +113,16 @@ impl KnownStructures {
         (length + 1) as u64 * (longest as u64 + 1 + 8 * ALIGNED as u64) + 4 * self.structures.len() as u64
     }
 
-    /// The best homologs of a sequence of the letters ACGUN, at most 16, the best first.
+    /// The best significant homologs of a sequence of the letters ACGUN, at most 16, the best first.
     pub fn related(&self, sequence: &[u8]) -> Vec<Homolog> {
         let wanted =
             |index: usize| !(self.without_copies && near_identical(sequence, &self.structures[index].sequence));
         let nearest = self.index.nearest(sequence, ALIGNED, wanted);
-        let mut found: Vec<Homolog> =
-            nearest.into_iter().map(|index| Homolog::new(sequence, self.structures[index].clone())).collect();
+        let mut found: Vec<Homolog> = nearest
+            .into_iter()
+            .map(|index| Homolog::new(sequence, self.structures[index].clone(), self.bases))
+            .collect();
+        found.retain(|homolog| homolog.evalue <= self.most_expected);
         // Equal ones stay in the order of their words.
         found.sort_by(|a, b| b.merit.total_cmp(&a.merit));
         found.truncate(KEPT);
@@ -133,13 +147,16 @@ pub struct Homolog {
     /// What the best homologs are chosen by: how well it is aligned, for what could be reached, times how well its pairs
     /// are kept. Below zero for a bad one.
     pub merit: f32,
+    /// How many of the known structures are expected to be as well aligned with the sequence by chance.
+    pub evalue: f64,
 }
 
 /// Stands for no base.
 pub(super) const NOTHING: u32 = u32::MAX;
 
 impl Homolog {
-    pub(super) fn new(sequence: &[u8], known: Arc<Known>) -> Self {
+    /// The alignment with one of known structures of `bases` bases.
+    pub(super) fn new(sequence: &[u8], known: Arc<Known>, bases: usize) -> Self {
         let alignment = align(sequence, &known.sequence);
         let (mut aligned, mut equal) = (0, 0);
         for (letter, place) in sequence.iter().zip(&alignment.places) {
@@ -156,6 +173,7 @@ impl Homolog {
             covered: part(aligned, known.sequence.len()),
             kept: 0.0,
             merit: 0.0,
+            evalue: significance::evalue(sequence, &known, &alignment.places, bases),
             places: alignment.places,
             known,
         };

@@ -8,9 +8,11 @@
 mod alignment;
 mod evidence;
 mod known;
+mod significance;
 mod source;
 mod words;
 
 pub use evidence::{Evidence, HOMOLOG_FEATURES};
 pub use known::{Homolog, KnownStructures, representatives};
+pub use significance::DEFAULT_EVALUE;
 pub use source::Source;

@@ -99,7 +99,7 @@ impl Source {
 #[cfg(all(test, feature = "embedded-models"))]
 mod tests {
     use super::*;
-    use crate::homologs::KnownStructures;
+    use crate::homologs::{DEFAULT_EVALUE, KnownStructures};
 
     #[test]
     fn sources_are_told_by_name() {
@@ -124,7 +124,8 @@ mod tests {
         let known = KnownStructures::load(&[Source::BuiltIn])?.unwrap_or_else(|| unreachable!("built-in"));
         let sequence = b"GCGGAUUUAGCUCAGUUGGGAGAGCGCCAGACUGAAGAUCUGGAGGUCCUGUGUUCGAUCCACAGAAUUCGCACCA";
         let related = known.related(sequence);
-        assert_eq!(related.len(), 16);
+        assert!((5..=16).contains(&related.len()), "{}", related.len());
+        assert!(related.iter().all(|homolog| homolog.evalue <= DEFAULT_EVALUE));
         assert!(related[0].kept > 0.8 && related[0].identity > 0.6, "{:?}", (related[0].kept, related[0].identity));
         assert!(related[0].id().starts_with("RF00005"));
         Ok(())

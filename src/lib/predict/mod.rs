@@ -2,6 +2,8 @@
 
 mod bases;
 pub mod coding;
+pub mod conditions;
+pub mod fold;
 mod sequence;
 pub mod target_sites;
 

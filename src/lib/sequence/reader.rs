@@ -83,6 +83,8 @@ pub struct ReaderOptions {
     pub shard: Option<Shard>,
     /// Whether a second record of the same id is an error: where ids key the output. Takes 8 bytes a record.
     pub unique_ids: bool,
+    /// Whether records of FASTA may have a line of constraints after the sequence, as RNAfold's option -C reads it.
+    pub constraints: bool,
     /// Counts what is delivered and what could not be.
     pub tally: Tally,
 }
@@ -243,9 +245,10 @@ impl RecordReader {
                 continue;
             };
             record.tokens = None;
+            record.constraints = None;
             record.ambiguous = 0;
             let step = match &mut source.parser {
-                Parser::Fasta(parser, feed) => read_fasta(parser, feed, record),
+                Parser::Fasta(parser, feed) => read_fasta(parser, feed, record, self.options.constraints),
                 Parser::Fastq(parser) => parser.read(record),
                 Parser::Tokens(parser) => parser.read(record),
                 Parser::Empty => Step::End,
@@ -347,7 +350,7 @@ fn check_input(input: &InputFile, shard: Option<Shard>) -> Result<()> {
 
 /// Reads the next record. needletail is fed two line ends after the last byte, so that a header without a sequence is an
 /// empty record there too, instead of an error that does not say whose.
-fn read_fasta(parser: &mut FastaReader<Feed>, feed: &Feed, record: &mut Record) -> Step {
+fn read_fasta(parser: &mut FastaReader<Feed>, feed: &Feed, record: &mut Record, constraints: bool) -> Step {
     match parser.next() {
         Some(Ok(found)) => {
             let end = found.position().byte() + found.all().len() as u64;
@@ -355,7 +358,13 @@ fn read_fasta(parser: &mut FastaReader<Feed>, feed: &Feed, record: &mut Record) 
             if feed.failed_after().is_some_and(|delivered| end + 1 >= delivered) {
                 return Step::End;
             }
-            match record.fill(found.id(), found.raw_seq()) {
+            let raw = found.raw_seq();
+            let (letters, line) = raw.split_at(if constraints { constraints_after(raw) } else { raw.len() });
+            let line: Vec<u8> = line.iter().copied().filter(|byte| !byte.is_ascii_whitespace()).collect();
+            if !line.is_empty() {
+                record.constraints = Some(line);
+            }
+            match record.fill(found.id(), letters) {
                 Ok(()) => Step::Record,
                 Err(defect) => Step::Bad(defect),
             }
@@ -363,6 +372,18 @@ fn read_fasta(parser: &mut FastaReader<Feed>, feed: &Feed, record: &mut Record) 
         // Past the first byte, needletail finds fault only with a header at the very end: see above.
         Some(Err(_)) | None => Step::End,
     }
+}
+
+/// Where the lines of constraints begin among the lines of a record: there are as many characters of them as letters before.
+fn constraints_after(lines: &[u8]) -> usize {
+    let is_constraint = |byte: &u8| b".|x<>()".contains(byte) || byte.is_ascii_whitespace();
+    let count = |part: &[u8]| part.iter().filter(|byte| !byte.is_ascii_whitespace()).count();
+    let starts = memchr::memchr_iter(b'\n', lines).map(|end| end + 1);
+    let fits = |&start: &usize| {
+        let (letters, line) = lines.split_at(start);
+        count(letters) == count(line) && line.iter().all(is_constraint)
+    };
+    starts.into_iter().find(fits).unwrap_or(lines.len())
 }
 
 impl Source {

@@ -18,6 +18,8 @@ pub struct Record {
     pub sequence: Vec<u8>,
     /// Letters of the input that are IUPAC codes for several bases, and N in the sequence; those that were N not counted.
     pub ambiguous: usize,
+    /// A line of constraints after the sequence, where the reader was asked for it and there is one: a character for each base.
+    pub constraints: Option<Vec<u8>>,
     /// The tokens where the input was a token table (masked ones stay masked).
     pub tokens: Option<Tokens>,
 }

@@ -17,12 +17,14 @@ pub enum Doubt {
     TooLong,
     /// Too many letters are unknown: not judged.
     TooUnknown,
+    /// No known structure is significantly alike.
+    NoHomolog,
 }
 
 impl Doubt {
     /// All of them, in the order in which they are reported.
-    pub const ALL: [Self; 5] =
-        [Self::NoKnownLetter, Self::LikeProtein, Self::TooShort, Self::TooLong, Self::TooUnknown];
+    pub const ALL: [Self; 6] =
+        [Self::NoKnownLetter, Self::LikeProtein, Self::TooShort, Self::TooLong, Self::TooUnknown, Self::NoHomolog];
 
     /// What holds of one record, and of several.
     fn words(self) -> (&'static str, &'static str) {
@@ -39,6 +41,9 @@ impl Doubt {
                 ("is longer than what the model was trained for", "are longer than what the model was trained for")
             }
             Self::TooUnknown => ("has too many N to be judged", "have too many N to be judged"),
+            Self::NoHomolog => {
+                ("has no significant homolog of known structure", "have no significant homolog of known structure")
+            }
         }
     }
 

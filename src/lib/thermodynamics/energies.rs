@@ -26,7 +26,7 @@ pub fn base_code(letter: u8) -> u8 {
 }
 
 /// Which of the six pairs CG, GC, GU, UG, AU, UA two bases make.
-pub fn pair_kind(five_prime: u8, three_prime: u8) -> Option<usize> {
+pub const fn pair_kind(five_prime: u8, three_prime: u8) -> Option<usize> {
     match (five_prime, three_prime) {
         (1, 2) => Some(0),
         (2, 1) => Some(1),

@@ -3,9 +3,11 @@
 //! The logarithm of its probability grows with a parameter of the set as the parameter is expected to occur more often among
 //! all structures than it occurs in the known one: the inside and outside sums say how often that is.
 
+use super::conditions::Conditions;
 use super::energies::{LONGEST_LOOP, SHORTEST_HAIRPIN, THERMAL_ENERGY};
+use super::factors::Factors;
 use super::parameters::*;
-use super::partition_function::{Ensemble, Factors, Problem};
+use super::partition_function::{Ensemble, Problem};
 use super::structure::StructureLoops;
 use crate::structure::PairMap;
 
@@ -22,8 +24,8 @@ pub struct Likelihood {
 const NEGLIGIBLE: f64 = 1e-6;
 
 impl Likelihood {
-    /// Of a nested structure of a sequence of ACGUN under a parameter set. `None` where it is none that the model has: see
-    /// [`StructureLoops::new`], and no interior loop has more than `LONGEST_LOOP` unpaired bases.
+    /// Of a nested structure of a sequence of ACGUN under a parameter set. `None` where it does not fit in memory, or is
+    /// none that the model has: see [`StructureLoops::new`], and no interior loop has more than `LONGEST_LOOP` unpaired bases.
     pub fn new(
         sequence: &[u8],
         partners: &[Option<usize>],
@@ -35,7 +37,7 @@ impl Likelihood {
         if structure.longest_interior > LONGEST_LOOP {
             return None;
         }
-        let ensemble = factors.ensemble(sequence, bonuses);
+        let ensemble = factors.ensemble(sequence, &Conditions::any_span(), bonuses).ok()?;
         let bonus: f64 = bonuses.map_or(0.0, |bonuses| {
             let pairs = partners.iter().enumerate().filter_map(|(i, partner)| Some((i, (*partner)?)));
             pairs.filter(|(i, j)| i < j).map(|(i, j)| f64::from(bonuses.get(i, j))).sum()
@@ -65,16 +67,16 @@ impl Agreement {
     /// Half the difference between the bonuses of a pair that is worth most.
     const STEP: f32 = 0.02;
 
-    /// With any structure of a sequence of ACGUN; `None` where it has no pairs.
+    /// With any structure of a sequence of ACGUN; `None` where it has no pairs or does not fit in memory.
     pub fn new(sequence: &[u8], partners: &[Option<usize>], factors: &Factors) -> Option<Self> {
         let known = partners.iter().enumerate().filter(|(i, partner)| partner.is_some_and(|j| j > *i)).count() as f64;
         if known == 0.0 {
             return None;
         }
-        let probabilities = factors.ensemble(sequence, None).probabilities();
+        let probabilities = factors.ensemble(sequence, &Conditions::any_span(), None).ok()?.probabilities().ok()?;
         let (mut hits, mut all) = (0.0, known);
         for (j, partner) in partners.iter().enumerate() {
-            for (i, &probability) in probabilities.row(j).iter().enumerate() {
+            for (i, &probability) in (probabilities.first(j)..).zip(probabilities.row(j)) {
                 all += f64::from(probability);
                 if *partner == Some(i) {
                     hits += f64::from(probability);
@@ -93,10 +95,10 @@ impl Agreement {
                 let row = bonuses.row_mut(j).iter_mut().enumerate();
                 row.for_each(|(i, value)| *value = bonus(*partner == Some(i), sign));
             }
-            let ensemble = factors.ensemble(sequence, Some(&bonuses));
-            expected_counts(&ensemble, sequence, factors, Some(&bonuses))
+            let ensemble = factors.ensemble(sequence, &Conditions::any_span(), Some(&bonuses)).ok()?;
+            Some(expected_counts(&ensemble, sequence, factors, Some(&bonuses)))
         };
-        let (more, less) = (counts(1.0), counts(-1.0));
+        let (more, less) = (counts(1.0)?, counts(-1.0)?);
         let scale = of_hits / f64::from(2.0 * Self::STEP) / THERMAL_ENERGY;
         let gradient = more.iter().zip(&less).map(|(more, less)| scale * (more - less)).collect();
         Some(Self { loss: 1.0 - 2.0 * hits / all, gradient })
@@ -112,7 +114,8 @@ pub fn expected_counts(ensemble: &Ensemble, sequence: &[u8], factors: &Factors, 
         pairs.values_mut().iter_mut().for_each(|bonus| *bonus = bonus.exp());
         pairs
     });
-    let problem = Problem::new(factors, sequence, pairs.as_ref(), ensemble.scale());
+    let conditions = Conditions::any_span();
+    let problem = Problem::new(factors, sequence, &conditions, pairs.as_ref(), ensemble.scale());
     let bases = problem.bases();
     // What is left of each pair's probability when the loops inside, or those around it, are taken off.
     let mut outer = vec![0.0; length * length];
@@ -163,7 +166,7 @@ pub fn expected_counts(ensemble: &Ensemble, sequence: &[u8], factors: &Factors, 
         let in_multiloop = (outer[i * length + j] - outermost).max(0.0);
         bases.multiloop_helix(kind, i, j, |place| counts[place] += in_multiloop);
     }
-    let exterior = ensemble.exterior_unpaired(factors);
+    let exterior = ensemble.exterior_unpaired();
     counts[EXTERIOR.place([1])] = exterior;
     counts[MULTILOOP.place([2])] = (unpaired - exterior).max(0.0);
     counts

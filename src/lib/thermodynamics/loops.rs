@@ -49,15 +49,21 @@ impl<'a> Bases<'a> {
         pair_kind(self.codes[i], self.codes[j])
     }
 
+    /// The number of the hairpin loop that (i, j) closes among those that are listed one by one.
+    pub fn special_hairpin(&self, i: usize, j: usize) -> Option<usize> {
+        let letters = &self.letters[i..=j];
+        match letters.len() {
+            5 | 6 | 8 => SPECIAL_HAIRPINS.iter().position(|special| *special == letters),
+            _ => None,
+        }
+    }
+
     /// The hairpin loop that the pair (i, j) of `kind` closes. Returns what no parameter says.
     pub fn hairpin(&self, kind: usize, i: usize, j: usize, mut visit: impl Visit) -> f64 {
         let unpaired = j - i - 1;
-        if matches!(unpaired, 3 | 4 | 6) {
-            let letters = &self.letters[i..=j];
-            if let Some(special) = SPECIAL_HAIRPINS.iter().position(|special| *special == letters) {
-                visit(SPECIAL_HAIRPIN.place([special]));
-                return 0.0;
-            }
+        if let Some(special) = self.special_hairpin(i, j) {
+            visit(SPECIAL_HAIRPIN.place([special]));
+            return 0.0;
         }
         visit(HAIRPIN.place([unpaired.min(LONGEST_LOOP)]));
         if unpaired == 3 {
@@ -149,7 +155,7 @@ impl<'a> Bases<'a> {
 
 /// What a loop of more than [`LONGEST_LOOP`] unpaired bases has beyond one of as many, kcal/mol, in whole hundredths as
 /// ViennaRNA has it.
-fn beyond(unpaired: usize) -> f64 {
+pub fn beyond(unpaired: usize) -> f64 {
     match unpaired > LONGEST_LOOP {
         true => (100.0 * GROWTH * (unpaired as f64 / LONGEST_LOOP as f64).ln()).trunc() / 100.0,
         false => 0.0,

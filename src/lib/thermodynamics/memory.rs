@@ -1,17 +1,16 @@
 //! How much memory the partition function takes.
 
-use super::partition_function::LONGEST_SPAN;
-use crate::structure::pairs_above;
+use super::partition_function::stride;
 
 /// Arrays of a number of 64 bits for each base and span that are held at once: four of inside sums, one of derivatives.
 const ARRAYS: u64 = 5;
 
 /// Numbers of 64 bits for each base, and rows of them for as many spans, that are held besides.
-const ROWS: u64 = 128;
+const ROWS: u64 = 192;
 
-/// About how many bytes [`super::pair_probabilities`] takes at most for a sequence of `length` bases, with the map that it
-/// returns.
-pub fn memory(length: usize) -> u64 {
-    let band = length.min(LONGEST_SPAN) as u64;
-    4 * pairs_above(length) as u64 + 8 * ARRAYS * length as u64 * band + 8 * ROWS * (length as u64).max(band)
+/// About how many bytes the sums over all structures of a sequence of `length` bases take at most, with pairs of at most `span`
+/// bases from the first to the last.
+pub fn memory(length: usize, span: usize) -> u64 {
+    let row = stride(length.min(span)) as u64;
+    8 * ARRAYS * length as u64 * row + 8 * ROWS * (length as u64).max(row)
 }

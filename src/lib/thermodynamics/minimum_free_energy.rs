@@ -1,43 +1,51 @@
 //! The nested structure of minimum free energy (Zuker and Stiegler, NAR 9:133, 1981).
 
+use super::conditions::Conditions;
 use super::energies::{LONGEST_LOOP, SHORTEST_HAIRPIN};
 use super::loops::Bases;
 use super::parameters::*;
-use super::partition_function::LONGEST_SPAN;
 
 /// Stands for what cannot be; sums of some of them do not overflow.
-const IMPOSSIBLE: i32 = i32::MAX / 8;
+pub(super) const IMPOSSIBLE: i32 = i32::MAX / 8;
 
 /// Partners of the bases of a sequence of ACGUN in a structure of minimum free energy; among equal ones a fixed choice.
-/// Energies are counted in hundredths of kcal/mol. Pairs may span up to [`LONGEST_SPAN`] bases.
-pub fn minimum_free_energy(sequence: &[u8], parameters: &EnergyParameters) -> Vec<Option<usize>> {
+/// Energies are counted in hundredths of kcal/mol.
+pub fn minimum_free_energy(
+    sequence: &[u8],
+    parameters: &EnergyParameters,
+    conditions: &Conditions,
+) -> Vec<Option<usize>> {
     if sequence.len() < SHORTEST_HAIRPIN + 2 {
         return vec![None; sequence.len()];
     }
-    let tables = Tables::new(sequence, parameters);
+    let tables = Tables::new(sequence, parameters, conditions);
     tables.trace(&tables.exterior())
 }
 
 /// The least energies within i..=j, at row i and place j - i.
-struct Tables<'a> {
-    bases: Bases<'a>,
-    energies: Vec<i32>,
-    band: usize,
+pub(super) struct Tables<'a> {
+    pub(super) bases: Bases<'a>,
+    pub(super) energies: Vec<i32>,
+    conditions: &'a Conditions,
+    relative_temperature: f64,
+    pub(super) band: usize,
     /// (i, j) paired.
-    paired: Vec<i32>,
+    pub(super) paired: Vec<i32>,
     /// At least one helix of a multiloop.
-    multiloop: Vec<i32>,
+    pub(super) multiloop: Vec<i32>,
     /// One helix of a multiloop, which begins at i.
-    one_helix: Vec<i32>,
+    pub(super) one_helix: Vec<i32>,
 }
 
 impl<'a> Tables<'a> {
-    fn new(sequence: &'a [u8], parameters: &EnergyParameters) -> Self {
-        let (length, band) = (sequence.len(), sequence.len().min(LONGEST_SPAN));
+    pub(super) fn new(sequence: &'a [u8], parameters: &EnergyParameters, conditions: &'a Conditions) -> Self {
+        let (length, band) = (sequence.len(), sequence.len().min(conditions.max_span).max(SHORTEST_HAIRPIN + 2));
         let impossible = || vec![IMPOSSIBLE; length * band];
         let mut tables = Self {
             bases: Bases::new(sequence),
+            conditions,
             energies: parameters.values().iter().map(|energy| hundredths(*energy)).collect(),
+            relative_temperature: parameters.relative_temperature(),
             band,
             paired: impossible(),
             multiloop: impossible(),
@@ -48,7 +56,7 @@ impl<'a> Tables<'a> {
             for j in i + SHORTEST_HAIRPIN + 1..(i + band).min(length) {
                 let place = i * band + j - i;
                 let mut one_helix = tables.one_helix[place - 1] + unpaired;
-                if let Some(kind) = tables.bases.kind(i, j) {
+                if let Some(kind) = tables.bases.kind(i, j).filter(|_| conditions.allow(i, j)) {
                     let inside = tables.hairpin(kind, i, j).min(tables.interior(kind, i, j).0);
                     let paired = inside.min(tables.closed(kind, i, j).0);
                     tables.paired[place] = paired;
@@ -63,14 +71,14 @@ impl<'a> Tables<'a> {
         tables
     }
 
-    fn get(&self, table: &[i32], i: usize, j: usize) -> i32 {
+    pub(super) fn get(&self, table: &[i32], i: usize, j: usize) -> i32 {
         if j > i && j - i < self.band { table[i * self.band + j - i] } else { IMPOSSIBLE }
     }
 
-    fn hairpin(&self, kind: usize, i: usize, j: usize) -> i32 {
+    pub(super) fn hairpin(&self, kind: usize, i: usize, j: usize) -> i32 {
         let mut sum = 0;
         let beyond = self.bases.hairpin(kind, i, j, |place| sum += self.energies[place]);
-        sum + hundredths(beyond)
+        sum + hundredths(self.relative_temperature * beyond)
     }
 
     /// The best stack, bulge or interior loop that (i, j) closes, and the pair inside it.
@@ -84,8 +92,7 @@ impl<'a> Tables<'a> {
                 if paired < IMPOSSIBLE
                     && let Some(inner) = self.bases.kind(k, l)
                 {
-                    let mut sum = paired;
-                    self.bases.interior((kind, i, j), (inner, k, l), |place| sum += self.energies[place]);
+                    let sum = paired + self.of_interior((kind, i, j), (inner, k, l));
                     if sum < best.0 {
                         best = (sum, k, l);
                     }
@@ -93,6 +100,17 @@ impl<'a> Tables<'a> {
             }
         }
         best
+    }
+
+    /// The stack, bulge or interior loop between two pairs.
+    pub(super) fn of_interior(&self, outer: (usize, usize, usize), inner: (usize, usize, usize)) -> i32 {
+        let (_, i, j) = outer;
+        let mut sum = match inner.1 == i + 1 && inner.2 + 1 == j {
+            true => hundredths(self.conditions.of_stack(i, j)),
+            false => 0,
+        };
+        self.bases.interior(outer, inner, |place| sum += self.energies[place]);
+        sum
     }
 
     /// The best multiloop that (i, j) closes, and where its last helix begins.
@@ -110,14 +128,14 @@ impl<'a> Tables<'a> {
         sums.min().unwrap_or((IMPOSSIBLE, 0))
     }
 
-    fn multiloop_helix(&self, kind: usize, i: usize, j: usize) -> i32 {
+    pub(super) fn multiloop_helix(&self, kind: usize, i: usize, j: usize) -> i32 {
         let mut sum = 0;
         self.bases.multiloop_helix(kind, i, j, |place| sum += self.energies[place]);
         sum
     }
 
     /// The least energy of the bases before each position.
-    fn exterior(&self) -> Vec<i32> {
+    pub(super) fn exterior(&self) -> Vec<i32> {
         let mut least = vec![0; self.bases.length() + 1];
         for j in 0..self.bases.length() {
             least[j + 1] = self.last_helix(&least, j).map_or(i32::MAX, |(sum, _)| sum);
@@ -204,7 +222,7 @@ impl<'a> Tables<'a> {
     }
 }
 
-fn hundredths(energy: f64) -> i32 {
+pub(super) fn hundredths(energy: f64) -> i32 {
     (100.0 * energy).round() as i32
 }
 
@@ -247,11 +265,12 @@ mod tests {
             let sequence = sequence.as_bytes();
             let mut least = f64::INFINITY;
             all(sequence, vec![(0, sequence.len())], &mut vec![None; sequence.len()], &mut least);
-            let partners = minimum_free_energy(sequence, EnergyParameters::turner2004());
+            let partners = minimum_free_energy(sequence, EnergyParameters::turner2004(), &Conditions::default());
             let found = StructureLoops::new(sequence, &partners).expect("a nested structure");
             let found = found.free_energy(EnergyParameters::turner2004());
             assert!((found - least).abs() < 1e-6, "{found} {least}");
         }
-        assert_eq!(minimum_free_energy(b"GC", EnergyParameters::turner2004()), [None, None]);
+        let two = minimum_free_energy(b"GC", EnergyParameters::turner2004(), &Conditions::default());
+        assert_eq!(two, [None, None]);
     }
 }

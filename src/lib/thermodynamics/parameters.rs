@@ -5,7 +5,7 @@
 
 use std::sync::LazyLock;
 
-use super::energies::LONGEST_LOOP;
+use super::energies::{LONGEST_LOOP, THERMAL_ENERGY};
 use crate::{Error, Result};
 
 /// Growth of a loop's free energy with the logarithm of its length beyond [`LONGEST_LOOP`], kcal/mol.
@@ -156,14 +156,26 @@ fn tables() -> [(&'static str, usize, usize); 22] {
     ]
 }
 
-/// A parameter set: `PARAMETERS` free energies in kcal/mol.
+/// A parameter set: `PARAMETERS` free energies in kcal/mol at some temperature.
 #[derive(Clone, Debug, PartialEq)]
 pub struct EnergyParameters {
     values: Vec<f64>,
+    /// The temperature over that at which the energies were measured, both in kelvin.
+    relative_temperature: f64,
 }
+
+/// The temperature at which free energies were measured, 37 degrees Celsius in kelvin.
+const MEASURED_AT: f64 = 310.15;
+
+/// 0 degrees Celsius in kelvin.
+const ZERO_CELSIUS: f64 = 273.15;
+
+/// Most that a difference between the sides of an interior loop costs, kcal/mol, at every temperature.
+const MOST_ASYMMETRY: f64 = 3.0;
 
 /// The texts of the built-in sets.
 const TURNER_2004: &str = include_str!("turner2004.energies");
+const ENTHALPIES: &str = include_str!("turner2004.enthalpies");
 const TRAINED: &str = include_str!("../../../models/fold.energies");
 
 /// Numbers in a row of the text of a table.
@@ -185,7 +197,7 @@ impl EnergyParameters {
     /// Where there are not `PARAMETERS`.
     pub fn new(values: Vec<f64>) -> Self {
         assert_eq!(values.len(), PARAMETERS);
-        Self { values }
+        Self { values, relative_temperature: 1.0 }
     }
 
     /// Turner 2004.
@@ -200,6 +212,61 @@ impl EnergyParameters {
         static SET: LazyLock<EnergyParameters> =
             LazyLock::new(|| EnergyParameters::parse(TRAINED, "fold.energies").expect("the built-in file"));
         &SET
+    }
+
+    /// The same set at another temperature than 37 degrees, in degrees Celsius: by the enthalpies of Turner 2004, G(T) = H - (H -
+    /// G(37)) T / T(37). What a set has beside Turner 2004 counts as entropy. Mismatches in multiloops and outside all loops
+    /// never cost, as in ViennaRNA.
+    ///
+    /// # Panics
+    /// Where the set is not one of 37 degrees.
+    pub fn at(&self, celsius: f64) -> Self {
+        assert_eq!(self.relative_temperature, 1.0, "a set that is of another temperature already");
+        static ENTHALPY: LazyLock<EnergyParameters> =
+            LazyLock::new(|| EnergyParameters::parse(ENTHALPIES, "turner2004.enthalpies").expect("the built-in file"));
+        let relative = (celsius + ZERO_CELSIUS) / MEASURED_AT;
+        let turner = Self::turner2004();
+        let never_cost = [
+            MULTILOOP_MISMATCH.start..MULTILOOP_MISMATCH.end(),
+            EXTERIOR_MISMATCH.start..EXTERIOR_MISMATCH.end(),
+            DANGLE_5.start..DANGLE_5.end(),
+            DANGLE_3.start..DANGLE_3.end(),
+        ];
+        let of = |place: usize| {
+            let (energy, enthalpy) = (turner.values[place], ENTHALPY.values[place]);
+            let at = |energy: f64| enthalpy - (enthalpy - energy) * relative;
+            let by_turner = if never_cost.iter().any(|table| table.contains(&place)) {
+                at(energy).min(0.0)
+            } else if (ASYMMETRY.start..ASYMMETRY.end()).contains(&place) {
+                let bases = (place - ASYMMETRY.start) as f64;
+                at(bases * turner.values[ASYMMETRY.place([1])]).min(MOST_ASYMMETRY)
+            } else {
+                at(energy)
+            };
+            by_turner + (self.values[place] - energy) * relative
+        };
+        Self { values: (0..PARAMETERS).map(of).collect(), relative_temperature: relative }
+    }
+
+    /// Turner 2004 at some temperature in whole hundredths of kcal/mol, cut off, as ViennaRNA has free energies of structures.
+    pub fn in_hundredths(&self) -> Self {
+        let cut = |energy: &f64| (100.0 * energy + 1e-6 * energy.signum()).trunc() / 100.0;
+        let mut values: Vec<f64> = self.values.iter().map(cut).collect();
+        let of_base = values[ASYMMETRY.place([1])];
+        for bases in 0..LENGTHS {
+            values[ASYMMETRY.place([bases])] = (bases as f64 * of_base).min(MOST_ASYMMETRY);
+        }
+        Self { values, ..self.clone() }
+    }
+
+    /// The temperature over 37 degrees Celsius, both in kelvin.
+    pub fn relative_temperature(&self) -> f64 {
+        self.relative_temperature
+    }
+
+    /// What energies are divided by, kcal/mol.
+    pub fn thermal_energy(&self) -> f64 {
+        THERMAL_ENERGY * self.relative_temperature
     }
 
     /// The text of a parameter file that holds the set, four digits after the point.
@@ -286,7 +353,7 @@ impl EnergyParameters {
                 tables.iter().filter(|(_, start, _)| values[*start].is_nan()).map(|(name, ..)| *name).collect();
             return Err(Error::Usage(format!("{file}: without the tables {}", missing.join(", "))));
         }
-        Ok(Self { values })
+        Ok(Self::new(values))
     }
 }
 

@@ -1,9 +1,10 @@
 //! The loops of one nested structure, and its free energy.
 
+use super::conditions::Conditions;
 use super::energies::SHORTEST_HAIRPIN;
 use super::loops::Bases;
 use super::parameters::*;
-use super::partition_function::Factors;
+use crate::Result;
 use crate::structure::{is_canonical, without_pseudoknots};
 
 /// What a structure is made of.
@@ -64,22 +65,31 @@ impl StructureLoops {
 
     /// The free energy under a parameter set, kcal/mol.
     pub fn free_energy(&self, parameters: &EnergyParameters) -> f64 {
-        self.beyond + self.parameters.iter().map(|&place| parameters.values()[place]).sum::<f64>()
+        parameters.relative_temperature() * self.beyond
+            + self.parameters.iter().map(|&place| parameters.values()[place]).sum::<f64>()
     }
 }
 
 /// The free energy of a structure of a sequence of ACGUN by Turner 2004, kcal/mol. Only canonical pairs with at least three
 /// bases between them count, and of those that cross the most that do not.
 pub fn structure_energy(sequence: &[u8], partners: &[Option<usize>]) -> f64 {
+    structure_energy_by(EnergyParameters::turner2004(), sequence, partners)
+}
+
+/// The same by another parameter set.
+pub fn structure_energy_by(parameters: &EnergyParameters, sequence: &[u8], partners: &[Option<usize>]) -> f64 {
     let forms = |i: usize, j: usize| i.abs_diff(j) > SHORTEST_HAIRPIN && is_canonical(sequence[i], sequence[j]);
     let allowed = |(i, partner): (usize, &Option<usize>)| partner.filter(|&j| forms(i, j));
     let partners = without_pseudoknots(&partners.iter().enumerate().map(allowed).collect::<Vec<_>>());
-    StructureLoops::new(sequence, &partners).map_or(0.0, |loops| loops.free_energy(EnergyParameters::turner2004()))
+    StructureLoops::new(sequence, &partners).map_or(0.0, |loops| loops.free_energy(parameters))
 }
 
-/// The free energy of all nested structures of a sequence of ACGUN together by Turner 2004, kcal/mol.
-pub fn ensemble_energy(sequence: &[u8]) -> f64 {
-    Factors::turner2004().ensemble(sequence, None).free_energy()
+/// The free energy of all nested structures of a sequence of ACGUN together under some conditions by Turner 2004, kcal/mol.
+///
+/// # Errors
+/// [`crate::Error::OutOfMemory`] where the sums do not fit in memory.
+pub fn ensemble_energy(sequence: &[u8], conditions: &Conditions) -> Result<f64> {
+    Ok(conditions.models.turner2004_factors.ensemble(sequence, conditions, None)?.free_energy())
 }
 
 /// The pairs within `next..end` that lie in no other pair within it. `None` for one that reaches out.
@@ -129,6 +139,28 @@ mod tests {
             number += 1;
         }
         assert_eq!(number, 240);
+    }
+
+    /// What ViennaRNA 2.8 gives at other temperatures: the structure of least energy, its energy and the ensemble's.
+    #[test]
+    fn temperatures_have_the_effects_of_viennarna() {
+        use super::super::conditions::EnergyModels;
+        use super::super::minimum_free_energy;
+        for row in include_str!("../../../testdata/structures/temperatures.tsv").lines().skip(1) {
+            let columns: Vec<&str> = row.split('\t').collect();
+            let [sequence, celsius, brackets, energy, ensemble] = columns[..] else { panic!("five columns") };
+            let number = |text: &str| text.parse::<f64>().expect("a number");
+            let conditions = Conditions { models: EnergyModels::at(number(celsius)), ..Conditions::any_span() };
+            let parameters = &conditions.models.turner2004;
+            let partners = parse_structure_line(brackets.as_bytes()).expect("brackets");
+            let ours = structure_energy_by(parameters, sequence.as_bytes(), &partners);
+            assert!((ours - number(energy)).abs() < 0.011, "{row}: {ours}");
+            let least = minimum_free_energy(sequence.as_bytes(), parameters, &conditions);
+            let least = structure_energy_by(parameters, sequence.as_bytes(), &least);
+            assert!((least - number(energy)).abs() < 0.011, "{row}: {least}");
+            let all = ensemble_energy(sequence.as_bytes(), &conditions).expect("memory");
+            assert!((all - number(ensemble)).abs() < 0.02, "{row}: {all}");
+        }
     }
 
     #[test]

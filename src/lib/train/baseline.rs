@@ -14,36 +14,48 @@ use crate::Result;
 use crate::decode::base_pairs::{Decoder, PairRules, decode};
 use crate::decode::target_site::{SeedType, seed_type};
 use crate::homologs::KnownStructures;
-use crate::thermodynamics::{Duplex, EnergyParameters, Factors, minimum_free_energy, pair_probabilities};
+use crate::thermodynamics::{Conditions, Duplex, EnergyParameters, Factors, minimum_free_energy, pair_probabilities};
 
 /// Structures of minimum free energy by Turner 2004.
-pub fn free_energy(records: &[FoldRecord]) -> Report {
-    compared(records, |sequence| minimum_free_energy(sequence, EnergyParameters::turner2004()))
+///
+/// # Errors
+/// Where a sequence does not fit in memory.
+pub fn free_energy(records: &[FoldRecord]) -> Result<Report> {
+    compared(records, |sequence| {
+        Ok(minimum_free_energy(sequence, EnergyParameters::turner2004(), &Conditions::default()))
+    })
 }
 
 /// Structures of maximum expected accuracy by energies alone: the mean of Turner 2004's and the trained ones' probabilities.
-pub fn expected_accuracy(records: &[FoldRecord], rules: PairRules) -> Report {
+///
+/// # Errors
+/// Where a sequence does not fit in memory.
+pub fn expected_accuracy(records: &[FoldRecord], rules: PairRules) -> Result<Report> {
     compared(records, |sequence| {
-        let mut probabilities = Factors::trained().ensemble(sequence, None).probabilities();
-        let mut turner = pair_probabilities(sequence);
+        let trained = Factors::trained().ensemble(sequence, &Conditions::default(), None)?;
+        let mut probabilities = trained.probabilities()?;
+        let mut turner = pair_probabilities(sequence)?;
         let both = probabilities.values_mut().iter_mut().zip(turner.values_mut());
         both.for_each(|(trained, turner)| *trained = (*trained + *turner) / 2.0);
-        decode(Decoder::Mea, sequence, &probabilities, rules)
+        Ok(decode(Decoder::Mea, sequence, &probabilities, rules))
     })
 }
 
 /// The pairs of the best homolog alone, as far as the sequence can form them.
-pub fn nearest_homolog(records: &[FoldRecord], known: &KnownStructures) -> Report {
-    compared(records, |sequence| match known.related(sequence).first() {
-        Some(homolog) => homolog.partners(sequence),
-        None => vec![None; sequence.len()],
+///
+/// # Errors
+/// As [`free_energy`].
+pub fn nearest_homolog(records: &[FoldRecord], known: &KnownStructures) -> Result<Report> {
+    compared(records, |sequence| {
+        let nearest = known.related(sequence).into_iter().next();
+        Ok(nearest.map_or(vec![None; sequence.len()], |homolog| homolog.partners(sequence)))
     })
 }
 
-fn compared(records: &[FoldRecord], fold: impl Fn(&[u8]) -> Vec<Option<usize>> + Sync) -> Report {
+fn compared(records: &[FoldRecord], fold: impl Fn(&[u8]) -> Result<Vec<Option<usize>>> + Sync) -> Result<Report> {
     let compare =
-        |FoldRecord { structure, .. }: &FoldRecord| compare_pairs(&fold(&structure.sequence), &structure.partners);
-    report(records, &records.par_iter().map(compare).collect::<Vec<_>>())
+        |FoldRecord { structure, .. }: &FoldRecord| Ok(compare_pairs(&fold(&structure.sequence)?, &structure.partners));
+    Ok(report(records, &records.par_iter().map(compare).collect::<Result<Vec<_>>>()?))
 }
 
 /// Length of the fragments, as in the model's own evaluation.

@@ -4,30 +4,42 @@ use rayon::prelude::*;
 
 use super::data::labelled::LabelledExample;
 use super::objective::general::Answers;
+use crate::Result;
 use crate::decode::base_pairs::{Decoder, PairRules, decode};
 use crate::model::heads::outputs::Outputs;
 use crate::thermodynamics::pair_probabilities;
 
 /// What the nucleotides of the training data with the same letter and the same neighbours are on average.
-pub fn by_neighbours(outputs: &Outputs, training: &[LabelledExample], examples: &[LabelledExample]) -> Vec<Answers> {
-    let contexts = |sequence: &[u8]| -> Vec<usize> {
+///
+/// # Errors
+/// As [`by_pairing`].
+pub fn by_neighbours(
+    outputs: &Outputs,
+    training: &[LabelledExample],
+    examples: &[LabelledExample],
+) -> Result<Vec<Answers>> {
+    let contexts = |sequence: &[u8]| -> Result<Vec<usize>> {
         let at = |place: Option<usize>| place.and_then(|place| sequence.get(place)).map_or(4, |letter| number(*letter));
-        (0..sequence.len()).map(|i| 25 * at(i.checked_sub(1)) + 5 * at(Some(i)) + at(Some(i + 1))).collect()
+        Ok((0..sequence.len()).map(|i| 25 * at(i.checked_sub(1)) + 5 * at(Some(i)) + at(Some(i + 1))).collect())
     };
     by_context(outputs, training, examples, 125, contexts)
 }
 
 /// What the nucleotides of the training data with the same letter are on average that are paired, or that are not, in the
 /// best structure without pseudoknots by free energy.
-pub fn by_pairing(outputs: &Outputs, training: &[LabelledExample], examples: &[LabelledExample]) -> Vec<Answers> {
-    let contexts = |sequence: &[u8]| -> Vec<usize> {
-        let probabilities = pair_probabilities(sequence);
+///
+/// # Errors
+/// Where a sequence does not fit in memory.
+pub fn by_pairing(
+    outputs: &Outputs,
+    training: &[LabelledExample],
+    examples: &[LabelledExample],
+) -> Result<Vec<Answers>> {
+    let contexts = |sequence: &[u8]| -> Result<Vec<usize>> {
+        let probabilities = pair_probabilities(sequence)?;
         let partners = decode(Decoder::Nested, sequence, &probabilities, PairRules::default());
-        sequence
-            .iter()
-            .zip(partners)
-            .map(|(letter, partner)| 2 * number(*letter) + usize::from(partner.is_some()))
-            .collect()
+        let bases = sequence.iter().zip(partners);
+        Ok(bases.map(|(letter, partner)| 2 * number(*letter) + usize::from(partner.is_some())).collect())
     };
     by_context(outputs, training, examples, 10, contexts)
 }
@@ -43,12 +55,13 @@ fn by_context(
     training: &[LabelledExample],
     examples: &[LabelledExample],
     count: usize,
-    contexts: impl Fn(&[u8]) -> Vec<usize> + Sync,
-) -> Vec<Answers> {
+    contexts: impl Fn(&[u8]) -> Result<Vec<usize>> + Sync,
+) -> Result<Vec<Answers>> {
     let columns = outputs.count();
     // Sum and number of each column in each context; the last context is all of them.
     let mut sums = vec![vec![(0f64, 0f64); columns]; count + 1];
-    let of_training: Vec<Vec<usize>> = training.par_iter().map(|example| contexts(&example.sequence)).collect();
+    let of_training: Vec<Vec<usize>> =
+        training.par_iter().map(|example| contexts(&example.sequence)).collect::<Result<_>>()?;
     for (example, contexts) in training.iter().zip(&of_training) {
         for (targets, &context) in example.targets.chunks_exact(outputs.targets()).zip(contexts) {
             for place in [context, count] {
@@ -76,7 +89,7 @@ fn by_context(
         })
         .collect();
     let answer = |example: &LabelledExample| {
-        contexts(&example.sequence).into_iter().map(|context| means[context].clone()).collect()
+        Ok(contexts(&example.sequence)?.into_iter().map(|context| means[context].clone()).collect())
     };
     examples.par_iter().map(answer).collect()
 }
@@ -95,7 +108,7 @@ mod tests {
         let training = [example("ACA", &[1.0, 2.0, 4.0]), example("ACA", &[f32::NAN, 6.0, 4.0])];
         let answers = by_neighbours(&values, &training, &[example("ACAG", &[f32::NAN; 4])]);
         // The last letters stand where none stood: the mean of all.
-        assert_eq!(answers[0], [vec![1.0], vec![4.0], vec![3.4], vec![3.4]]);
+        assert_eq!(answers.expect("short sequences")[0], [vec![1.0], vec![4.0], vec![3.4], vec![3.4]]);
     }
 
     #[test]
@@ -104,6 +117,7 @@ mod tests {
         let hairpin = "GGGGGGAAAACCCCCC";
         let targets: Vec<f32> = hairpin.bytes().map(|letter| if letter == b'A' { 0.0 } else { 1.0 }).collect();
         let answers = by_pairing(&classes, &[example(hairpin, &targets)], &[example(hairpin, &targets)]);
+        let answers = answers.expect("a short sequence");
         assert_eq!((&answers[0][0], &answers[0][7]), (&vec![0.0, 1.0], &vec![1.0, 0.0]));
     }
 }

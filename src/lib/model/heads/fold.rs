@@ -4,7 +4,7 @@ use candle_core::Tensor;
 use multiversion::multiversion;
 
 use super::helices::HelixHead;
-use super::helix_pairs::Facts;
+use super::helix_pairs::{EnergySet, Facts, Wanted, could_pair};
 use super::mixture::network_weight;
 use super::other_task;
 use super::published_fold::{PublishedFold, PublishedFoldInference};
@@ -16,6 +16,7 @@ use crate::model::ops::math::sigmoid;
 use crate::model::ops::rows::select_rows;
 use crate::model::{HeadConfig, ModelConfig, Parameters};
 use crate::structure::PairMap;
+use crate::thermodynamics::{Conditions, DEFAULT_SPAN};
 
 /// A fold head of either kind.
 #[derive(Clone, Debug)]
@@ -54,7 +55,7 @@ impl FoldHead {
     /// As [`Facts::new`].
     pub fn facts(&self, sequence: &[u8], known: Option<&KnownStructures>) -> Result<Facts> {
         match self {
-            Self::Helices(head) => Facts::new(sequence, known.filter(|_| head.reads_homologs())),
+            Self::Helices(head) => Facts::new(sequence, known.filter(|_| head.reads_homologs()), Conditions::default()),
             Self::Published(_) => Ok(Facts::default()),
         }
     }
@@ -104,6 +105,7 @@ impl FoldHead {
                 head: head.detached(),
                 known: known.filter(|_| head.reads_homologs()),
                 network_weight: None,
+                energies: EnergySet::default(),
             },
         })
     }
@@ -130,15 +132,17 @@ pub enum FoldInference {
         known: Option<KnownStructures>,
         /// The weight of the network beside the trained energies; by default what is known about the RNA says it.
         network_weight: Option<f32>,
+        /// Which energies these are.
+        energies: EnergySet,
     },
 }
 
 impl FoldInference {
-    /// The same with this weight of the network, 0 to 1, beside the trained energies, whatever is known about the RNA.
-    /// Heads without energies have no other.
-    pub fn with_network_weight(self, weight: Option<f32>) -> Self {
+    /// The same with this weight of the network, 0 to 1, beside these energies, whatever is known about the RNA. Heads without
+    /// energies have no other.
+    pub fn with_energies(self, network_weight: Option<f32>, energies: EnergySet) -> Self {
         match self {
-            Self::Helices { head, known, .. } => Self::Helices { head, known, network_weight: weight },
+            Self::Helices { head, known, .. } => Self::Helices { head, known, network_weight, energies },
             published => published,
         }
     }
@@ -152,23 +156,38 @@ impl FoldInference {
         }
     }
 
-    /// What the head wants to know about a sequence.
+    /// Most bases from the first to the last of a pair where nothing else is asked for: any as published.
+    pub fn default_span(&self) -> usize {
+        match self {
+            Self::Published(_) => usize::MAX,
+            Self::Helices { .. } => DEFAULT_SPAN,
+        }
+    }
+
+    /// What the head wants to know about a sequence that folds under some conditions.
     ///
     /// # Errors
     /// As [`Facts::new`].
-    pub fn facts(&self, sequence: &[u8]) -> Result<Facts> {
+    pub fn facts(&self, sequence: &[u8], conditions: Conditions) -> Result<Facts> {
         match self {
-            Self::Helices { known, .. } => Facts::new(sequence, known.as_ref()),
-            Self::Published(_) => Ok(Facts::default()),
+            Self::Helices { known, network_weight, energies, .. } => {
+                // The network reads no other pairs than those that could be part of a helix.
+                let lonely_pairs = *network_weight == Some(0.0);
+                let trained = *network_weight != Some(1.0) && *energies != EnergySet::Turner2004;
+                Facts::looked_up(sequence, known.as_ref(), conditions, Wanted { trained, lonely_pairs })
+            }
+            Self::Published(_) => Ok(Facts::unknown(conditions)),
         }
     }
 
     /// About how many bytes of main memory the facts about a sequence and its probabilities take at most, by all threads of the
-    /// current rayon pool.
-    pub fn memory(&self, sequence: &[u8]) -> u64 {
+    /// current rayon pool, with pairs of at most `span` bases.
+    pub fn memory(&self, sequence: &[u8], span: usize) -> u64 {
         match self {
             Self::Published(head) => head.memory(sequence.len()),
-            Self::Helices { head, known, .. } => Facts::memory(sequence, known.as_ref()).max(head.memory(sequence)),
+            Self::Helices { head, known, .. } => {
+                Facts::memory(sequence, known.as_ref(), span).max(head.memory(sequence, span))
+            }
         }
     }
 
@@ -185,18 +204,44 @@ impl FoldInference {
     }
 
     /// Probabilities of all pairs {i < j}: the network's, for helices in a weighted mean with those of the energies; `None`
-    /// where a logit is not finite.
+    /// where a logit is not finite. Pairs that the conditions do not allow have none.
     ///
     /// # Errors
     /// As [`FoldInference::logits`].
     pub fn probabilities(&self, features: &Tensor, sequence: &[u8], facts: &Facts) -> Result<Option<PairMap>> {
-        let mut map = self.logits(features, sequence, facts)?;
-        let finite = sigmoids(map.values_mut());
-        if let Self::Helices { network_weight: weight, .. } = self {
-            let network = weight.unwrap_or_else(|| network_weight(facts));
-            for ((i, j), energy) in facts.pairs.iter().zip(facts.by_energy(sequence)) {
-                let probability = &mut map.row_mut(j)[i];
-                *probability = network * *probability + (1.0 - network) * energy;
+        let (head, weight, energies) = match self {
+            Self::Helices { head, network_weight, energies, .. } => (head, network_weight, *energies),
+            Self::Published(head) => {
+                let mut map = head.logits(features)?;
+                let finite = sigmoids(map.values_mut());
+                for j in 0..map.length() {
+                    for (i, probability) in map.row_mut(j).iter_mut().enumerate() {
+                        if !facts.conditions.allow(i, j) {
+                            *probability = 0.0;
+                        }
+                    }
+                }
+                return Ok(finite.then_some(map));
+            }
+        };
+        let network = weight.unwrap_or_else(|| network_weight(facts));
+        // What counts for nothing is not computed.
+        let mut map = match network > 0.0 {
+            true => head.logits(features, sequence, facts)?,
+            false => PairMap::zeros(sequence.len(), facts.conditions.max_span)?,
+        };
+        let finite = network == 0.0 || sigmoids(map.values_mut());
+        // The network believes what is known beforehand.
+        for (i, j) in facts.conditions.constraints.iter().flat_map(|constraints| constraints.pairs()) {
+            if let Some(probability) = map.get_mut(i, j).filter(|_| could_pair(sequence, i, j)) {
+                *probability = 1.0;
+            }
+        }
+        if network < 1.0 {
+            for ((i, j), energy) in facts.pairs.iter().zip(facts.by_energy(sequence, energies)?) {
+                if let Some(probability) = map.get_mut(i, j) {
+                    *probability = network * *probability + (1.0 - network) * energy;
+                }
             }
         }
         Ok(finite.then_some(map))

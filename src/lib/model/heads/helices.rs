@@ -27,7 +27,7 @@ use crate::model::ops::pair_convolution::pair_convolution;
 use crate::model::ops::pair_list::{Neighbours, PairList};
 use crate::model::ops::rms_norm::rms_norm;
 use crate::model::ops::rows::{select_rows, sum_rows};
-use crate::structure::{PairMap, pairs_above};
+use crate::structure::PairMap;
 use crate::{Result, memory};
 
 /// Dilation of each block, repeated where there are more blocks.
@@ -189,7 +189,7 @@ impl HelixHead {
     /// # Errors
     /// Where a tensor operation fails.
     pub fn logits(&self, features: &Tensor, sequence: &[u8], facts: &Facts) -> Result<PairMap> {
-        let mut map = PairMap::zeros(sequence.len())?;
+        let mut map = PairMap::zeros(sequence.len(), facts.conditions.max_span)?;
         map.values_mut().fill(IMPOSSIBLE);
         let pairs = self.pairs(sequence, facts, f32::INFINITY);
         let list = pairs.list();
@@ -203,18 +203,20 @@ impl HelixHead {
         };
         let logits = logits.to_dtype(DType::F32)?.to_vec1::<f32>()?;
         for ((i, j), logit) in list.iter().zip(logits) {
-            map.row_mut(j)[i] = logit;
+            if let Some(value) = map.get_mut(i, j) {
+                *value = logit;
+            }
         }
         Ok(map)
     }
 
     /// About how many bytes of main memory [`HelixHead::logits`] takes at most for a sequence, by all threads of the current
-    /// rayon pool, with the facts about it: the map of logits, twice the numbers of all pairs, and what each thread works on.
-    pub fn memory(&self, sequence: &[u8]) -> u64 {
-        let (pairs, width) = (most_pairs(sequence), self.first.bias.elem_count() as u64);
-        let map = 4 * pairs_above(sequence.len()) as u64;
+    /// rayon pool, with the facts about it and pairs of at most `span` bases: the map of logits, twice the numbers of all pairs, and what each thread works on.
+    pub fn memory(&self, sequence: &[u8], span: usize) -> u64 {
+        let (pairs, width) = (most_pairs(sequence, span), self.first.bias.elem_count() as u64);
+        let map = 4 * PairMap::count(sequence.len(), span) as u64;
         // Blocks are computed with some rows around the strip; a strip ends with its last row.
-        let strip = STRIP as u64 + STRIP as u64 / 4 + 40 * sequence.len() as u64 / 4;
+        let strip = STRIP as u64 + STRIP as u64 / 4 + 40 * sequence.len().min(span) as u64 / 4;
         let strips = pairs.div_ceil(STRIP as u64).min(rayon::current_num_threads() as u64);
         let at_a_time = pairs.min(strip * strips);
         let of_pair = 4 * (WORKING * width + pair_features(self.homologs) as u64) + NEIGHBOURS;
@@ -407,6 +409,7 @@ mod tests {
     use super::*;
     use crate::model::builder::draw;
     use crate::model::ops::testing::numbers;
+    use crate::thermodynamics::Conditions;
 
     /// Strips give what the whole gives, to the last bit.
     #[test]
@@ -423,7 +426,7 @@ mod tests {
             numbers(300, 5, 2.0).iter().map(|x| b"ACGU"[(x + 2.0) as usize % 4]).chain([b'A'; 20]).collect();
         let features = numbers(320 * 16, 6, 1.0).iter().map(|x| *x as f32).collect();
         let features = Tensor::from_vec(features, (320, 16), &Device::Cpu).unwrap();
-        let facts = Facts::new(&sequence, None).unwrap();
+        let facts = Facts::new(&sequence, None, Conditions::default()).unwrap();
         let pairs = head.pairs(&sequence, &facts, 1.0);
         assert!(pairs.list().count() > 5000, "too short to be cut");
         let whole = head.forward(&features, &pairs).unwrap().to_vec1::<f32>().unwrap();

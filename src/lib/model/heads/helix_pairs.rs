@@ -7,7 +7,7 @@ use std::sync::OnceLock;
 use crate::Result;
 use crate::homologs::{Evidence, HOMOLOG_FEATURES, Homolog, KnownStructures};
 use crate::model::ops::pair_list::PairList;
-use crate::thermodynamics::{self, Ensemble, Factors};
+use crate::thermodynamics::{self, Conditions, Ensemble, Factors};
 
 /// Numbers per pair that follow from the letters alone.
 const LETTER_FEATURES: usize = 17;
@@ -34,7 +34,7 @@ fn bonds(a: u8, b: u8) -> f32 {
 }
 
 /// True where the bases could pair: AU, GC or GU, and enough bases between them for a loop.
-fn could_pair(sequence: &[u8], i: usize, j: usize) -> bool {
+pub fn could_pair(sequence: &[u8], i: usize, j: usize) -> bool {
     j > i + LOOP && bonds(sequence[i], sequence[j]) > 0.0
 }
 
@@ -56,7 +56,9 @@ pub struct HelixPairs<'a> {
 /// same sequence is folded again and again.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Facts {
-    /// The helix pairs.
+    /// What beside its letters decides how it folds.
+    pub conditions: Conditions,
+    /// The helix pairs that they allow.
     pub pairs: PairList,
     /// The probability of each helix pair by free energy, Turner 2004.
     pub free_energy: Vec<f32>,
@@ -70,36 +72,94 @@ pub struct Facts {
     pub homologs: Vec<Homolog>,
 }
 
+/// What is looked up beside what every head reads.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Wanted {
+    /// What the trained energies say.
+    pub trained: bool,
+    /// Pairs that could be part of no helix.
+    pub lonely_pairs: bool,
+}
+
+/// Which energies give the probabilities that stand beside the network's.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum EnergySet {
+    /// Turner 2004
+    Turner2004,
+    /// Turner 2004 as known structures correct it
+    Trained,
+    /// The mean of what both say: they err apart, and together are better than either
+    #[default]
+    Both,
+}
+
 impl Facts {
-    /// Those of a sequence of the letters ACGUN, with homologs among `known`.
+    /// Those of a sequence of the letters ACGUN under some conditions, with homologs among `known`.
     ///
     /// # Errors
-    /// [`crate::Error::OutOfMemory`] where there are more helix pairs than can be numbered.
-    pub fn new(sequence: &[u8], known: Option<&KnownStructures>) -> Result<Self> {
-        let pairs = list(sequence)?;
-        let ensemble = Factors::turner2004().ensemble(sequence, None);
-        Ok(Self {
-            free_energy: probabilities(&pairs, &ensemble),
-            trained: OnceLock::new(),
-            ensemble_energy: Some(ensemble.free_energy()),
-            searched: known.is_some(),
-            homologs: known.map_or(Vec::new(), |known| known.related(sequence)),
-            pairs,
-        })
+    /// [`crate::Error::OutOfMemory`] where there are more helix pairs than can be numbered, or the energies do not fit in
+    /// memory.
+    pub fn new(sequence: &[u8], known: Option<&KnownStructures>, conditions: Conditions) -> Result<Self> {
+        Self::looked_up(sequence, known, conditions, Wanted::default())
     }
 
-    /// About how many bytes [`Facts::new`] takes at most, with its result.
-    pub fn memory(sequence: &[u8], known: Option<&KnownStructures>) -> u64 {
+    /// Nothing but the conditions: for heads that read no more.
+    pub fn unknown(conditions: Conditions) -> Self {
+        Self { conditions, ..Self::default() }
+    }
+
+    /// The same with all that is `wanted`, side by side by the threads of the current rayon pool.
+    ///
+    /// # Errors
+    /// As [`Facts::new`].
+    pub fn looked_up(
+        sequence: &[u8],
+        known: Option<&KnownStructures>,
+        conditions: Conditions,
+        Wanted { trained, lonely_pairs }: Wanted,
+    ) -> Result<Self> {
+        let pairs = list(sequence, &conditions, lonely_pairs)?;
+        let energies = |factors: &Factors| -> Result<(Vec<f32>, f64)> {
+            let ensemble = factors.ensemble(sequence, &conditions, None)?;
+            Ok((probabilities(&pairs, &ensemble), ensemble.free_energy()))
+        };
+        let both = || {
+            rayon::join(
+                || energies(&conditions.models.turner2004_factors),
+                || trained.then(|| energies(&conditions.models.trained_factors)).transpose(),
+            )
+        };
+        let homologs = || known.map_or(Vec::new(), |known| known.related(sequence));
+        let ((turner, trained), homologs) = rayon::join(both, homologs);
+        let (free_energy, ensemble_energy) = turner?;
+        let trained = trained?.map_or(OnceLock::new(), |(trained, _)| OnceLock::from(trained));
+        let (ensemble_energy, searched) = (Some(ensemble_energy), known.is_some());
+        Ok(Self { conditions, free_energy, trained, ensemble_energy, searched, homologs, pairs })
+    }
+
+    /// About how many bytes [`Facts::looked_up`] takes at most, with its result and pairs of at most `span` bases, by all
+    /// threads of the current rayon pool.
+    pub fn memory(sequence: &[u8], known: Option<&KnownStructures>, span: usize) -> u64 {
+        let sets = rayon::current_num_threads().min(2) as u64;
         let homologs = known.map_or(0, |known| known.memory(sequence.len()));
-        thermodynamics::memory(sequence.len()).max(homologs) + BYTES_PER_PAIR * most_pairs(sequence)
+        sets * thermodynamics::memory(sequence.len(), span) + homologs + BYTES_PER_PAIR * most_pairs(sequence, span)
     }
 
-    /// The probability of each helix pair of `sequence`, which these are the facts about, by energy: the mean of what Turner
-    /// 2004 and the trained energies say. They err apart, and together are better than either.
-    pub fn by_energy(&self, sequence: &[u8]) -> impl Iterator<Item = f32> + '_ {
-        let compute = || probabilities(&self.pairs, &Factors::trained().ensemble(sequence, None));
-        let trained = self.trained.get_or_init(compute);
-        self.free_energy.iter().zip(trained).map(|(turner, trained)| (turner + trained) / 2.0)
+    /// The probability of each of the pairs of `sequence`, which these are the facts about, by energy.
+    ///
+    /// # Errors
+    /// [`crate::Error::OutOfMemory`] where the energies do not fit in memory.
+    pub fn by_energy(&self, sequence: &[u8], set: EnergySet) -> Result<impl Iterator<Item = f32> + '_> {
+        let trained = match self.trained.get() {
+            _ if set == EnergySet::Turner2004 => &self.free_energy,
+            Some(trained) => trained,
+            None => {
+                let ensemble = self.conditions.models.trained_factors.ensemble(sequence, &self.conditions, None)?;
+                self.trained.get_or_init(|| probabilities(&self.pairs, &ensemble))
+            }
+        };
+        let turner = if set == EnergySet::Trained { trained } else { &self.free_energy };
+        Ok(turner.iter().zip(trained).map(|(turner, trained)| (turner + trained) / 2.0))
     }
 }
 
@@ -172,21 +232,29 @@ impl<'a> HelixPairs<'a> {
 }
 
 /// Bytes that the facts about one pair take: its 5' base and its probability; the list grows by doubling.
-pub const BYTES_PER_PAIR: u64 = 12;
+pub const BYTES_PER_PAIR: u64 = 16;
 
-/// Sequences up to this length have their helix pairs counted to tell how much memory they take; of longer ones the canonical
-/// pairs are counted by their letters, which are at most a few times as many.
-const COUNTED_UP_TO: usize = 1 << 12;
-
-/// A number of helix pairs that a sequence does not exceed.
-pub fn most_pairs(sequence: &[u8]) -> u64 {
-    if sequence.len() <= COUNTED_UP_TO {
-        let of_base = |j| (0..j).filter(|&i| is_helix_pair(sequence, i, j)).count() as u64;
-        return (0..sequence.len()).map(of_base).sum();
+/// A number of helix pairs of at most `span` bases that a sequence does not exceed: that of all canonical pairs, which are some
+/// half more.
+pub fn most_pairs(sequence: &[u8], span: usize) -> u64 {
+    // The letters of the bases that may pair with the one after them.
+    let mut before = [0u64; 256];
+    let mut pairs = 0;
+    for (j, &letter) in sequence.iter().enumerate() {
+        if let Some(left) = j.checked_sub(span) {
+            before[usize::from(sequence[left])] -= 1;
+        }
+        let with: &[u8] = match letter {
+            b'A' => b"U",
+            b'C' => b"G",
+            b'G' => b"CU",
+            b'U' => b"AG",
+            _ => b"",
+        };
+        pairs += with.iter().map(|&other| before[usize::from(other)]).sum::<u64>();
+        before[usize::from(letter)] += 1;
     }
-    let count = |letter: u8| sequence.iter().filter(|&&other| other == letter).count() as u64;
-    let [a, c, g, u] = [b'A', b'C', b'G', b'U'].map(count);
-    a * u + g * c + g * u
+    pairs
 }
 
 fn is_helix_pair(sequence: &[u8], i: usize, j: usize) -> bool {
@@ -195,8 +263,15 @@ fn is_helix_pair(sequence: &[u8], i: usize, j: usize) -> bool {
             || (i > 0 && j + 1 < sequence.len() && could_pair(sequence, i - 1, j + 1)))
 }
 
-fn list(sequence: &[u8]) -> Result<PairList> {
-    PairList::new(sequence.len(), |i, j| is_helix_pair(sequence, i, j))
+/// The helix pairs, or with `lonely` all that the letters allow.
+fn list(sequence: &[u8], conditions: &Conditions, lonely: bool) -> Result<PairList> {
+    // A pair that is named by constraints counts wherever it is.
+    let named = |i, j| conditions.constraints.as_ref().is_some_and(|constraints| constraints.names(i, j));
+    let wanted = |i, j| match lonely {
+        true => could_pair(sequence, i, j),
+        false => is_helix_pair(sequence, i, j) || named(i, j) && could_pair(sequence, i, j),
+    };
+    PairList::new(sequence.len(), conditions.max_span, |i, j| wanted(i, j) && conditions.allow(i, j))
 }
 
 /// The first 13 features, of the letters themselves.
@@ -251,7 +326,7 @@ mod tests {
     #[test]
     fn pairs_are_those_that_could_stack() {
         // G0-C7 and G1-C6 stack, G1-C7 and G2-C6 too; G0-C6 and G2-C7 have nothing beside them.
-        let pairs = |sequence| list(sequence).unwrap().iter().collect::<Vec<_>>();
+        let pairs = |sequence| list(sequence, &Conditions::default(), false).unwrap().iter().collect::<Vec<_>>();
         assert_eq!(pairs(b"GGGAAACC"), [(1, 6), (2, 6), (0, 7), (1, 7)]);
         assert_eq!(pairs(b""), []);
         assert_eq!(pairs(b"GNNNNNC"), []);
@@ -260,7 +335,7 @@ mod tests {
     #[test]
     fn features_say_what_the_letters_say() {
         let sequence = b"GGGAAACC";
-        let facts = Facts::new(sequence, None).unwrap();
+        let facts = Facts::new(sequence, None, Conditions::default()).unwrap();
         let pairs = HelixPairs::new(sequence, &facts);
         let features = pairs.features(0..8);
         assert_eq!(features.len(), 4 * LETTER_FEATURES);
@@ -281,7 +356,7 @@ mod tests {
         let sequence = b"GGGAGCAUGACUCCC";
         let partners = parse_structure_line(b"((((......).)))").expect("brackets");
         let known = Structure { id: "known".into(), sequence: sequence.to_vec(), partners };
-        let facts = Facts::new(sequence, Some(&KnownStructures::new([known]))).unwrap();
+        let facts = Facts::new(sequence, Some(&KnownStructures::new([known])), Conditions::default()).unwrap();
         let plain = HelixPairs::new(sequence, &facts);
         let pairs = plain.clone().with_homologs(facts.homologs.iter());
         let (plain, features) = (plain.features(0..15), pairs.features(0..15));

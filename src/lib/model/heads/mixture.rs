@@ -32,6 +32,7 @@ mod tests {
     use crate::format::dot_bracket::parse_structure_line;
     use crate::homologs::KnownStructures;
     use crate::structure::Structure;
+    use crate::thermodynamics::Conditions;
 
     #[test]
     fn the_network_is_believed_where_a_homolog_is_known() {
@@ -39,7 +40,7 @@ mod tests {
         let partners = parse_structure_line(brackets).expect("brackets");
         let known = KnownStructures::new([Structure { id: "known".into(), sequence: sequence.to_vec(), partners }]);
         let weight = |sequence: &[u8], known: Option<&KnownStructures>| {
-            network_weight(&Facts::new(sequence, known).expect("few pairs"))
+            network_weight(&Facts::new(sequence, known, Conditions::default()).expect("few pairs"))
         };
         assert!(weight(sequence, Some(&known)) > 0.99);
         assert!(weight(b"CAUACUAUCAUCAUCUACUUACAUU", Some(&known)) < 0.25);

@@ -118,7 +118,7 @@ impl PublishedFold {
         let length = features.dim(0)?;
         let (row, column) = self.projections(features)?;
         let reach = self.blocks.len() + 1;
-        let mut map = PairMap::zeros(length)?;
+        let mut map = PairMap::zeros(length, length)?;
         let mut rest = map.values_mut();
         let mut start = 0;
         while start < length {
@@ -215,7 +215,7 @@ impl PublishedFoldInference {
         let (row, column) = self.head.projections(&features.detach())?;
         let (row, column) = (row.flatten_all()?.to_vec1::<f32>()?, column.flatten_all()?.to_vec1::<f32>()?);
         let length = features.dim(0)?;
-        let mut map = PairMap::zeros(length)?;
+        let mut map = PairMap::zeros(length, length)?;
         // Ranges of rows of about the same area below the diagonal; short ones are not worth their halo.
         let threads = rayon::current_num_threads().min(length / 64).max(1);
         let mut bounds: Vec<usize> =

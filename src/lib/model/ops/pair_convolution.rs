@@ -160,7 +160,7 @@ mod tests {
     #[test]
     fn equals_a_masked_map() {
         let (length, channels, out_channels) = (60, 33, 34);
-        let list = PairList::new(length, |i, j| (i * 5 + j * 3) % 4 < 2).unwrap();
+        let list = PairList::new(length, length, |i, j| (i * 5 + j * 3) % 4 < 2).unwrap();
         let pairs = list.count();
         let numbers = |count: usize, seed: f32| -> Vec<f32> {
             (0..count).map(|n| ((n as f32 * 1.7 + seed) * 12.9898).sin()).collect()
@@ -198,7 +198,7 @@ mod tests {
     fn kernels_give_what_the_cpu_gives() {
         use crate::model::ops::gathered::testing::agree;
         for (dilation, channels, out_channels) in [(1, 5, 4), (4, 40, 70), (2, 6, 3)] {
-            let list = PairList::new(30, |i, j| (i * 5 + j * 3) % 4 < 3).unwrap();
+            let list = PairList::new(30, 30, |i, j| (i * 5 + j * 3) % 4 < 3).unwrap();
             let neighbours = Arc::new(Neighbours::new(&list, dilation));
             let operation = |x: &Tensor, w: &Tensor| pair_convolution(x, w, &neighbours).unwrap();
             let sizes = (list.count(), channels, out_channels);

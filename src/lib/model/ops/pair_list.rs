@@ -17,18 +17,19 @@ pub struct PairList {
 }
 
 impl PairList {
-    /// The pairs of a sequence of `length` bases for which `wanted(i, j)`, i < j.
+    /// The pairs of a sequence of `length` bases, of at most `span` bases from the first to the last, for which
+    /// `wanted(i, j)`, i < j.
     ///
     /// # Errors
     /// [`Error::OutOfMemory`] where they are more than 32 bits can number.
-    pub fn new(length: usize, wanted: impl Fn(usize, usize) -> bool) -> Result<Self> {
-        Self::of_at_most(MOST_PAIRS, length, wanted)
+    pub fn new(length: usize, span: usize, wanted: impl Fn(usize, usize) -> bool) -> Result<Self> {
+        Self::of_at_most(MOST_PAIRS, length, span, wanted)
     }
 
-    fn of_at_most(most: usize, length: usize, wanted: impl Fn(usize, usize) -> bool) -> Result<Self> {
+    fn of_at_most(most: usize, length: usize, span: usize, wanted: impl Fn(usize, usize) -> bool) -> Result<Self> {
         let mut list = Self { starts: vec![0], firsts: Vec::new() };
         for j in 0..length {
-            list.firsts.extend((0..j).filter(|&i| wanted(i, j)).map(|i| i as u32));
+            list.firsts.extend(((j + 1).saturating_sub(span)..j).filter(|&i| wanted(i, j)).map(|i| i as u32));
             if list.firsts.len() > most {
                 let message = format!("its bases could pair in more ways than can be numbered ({most})");
                 return Err(Error::OutOfMemory(message));
@@ -177,7 +178,7 @@ mod tests {
 
     #[test]
     fn more_pairs_than_can_be_numbered_are_refused() {
-        let list = |most| PairList::of_at_most(most, 10, |_, _| true);
+        let list = |most| PairList::of_at_most(most, 10, 10, |_, _| true);
         assert_eq!(list(45).unwrap().count(), 45);
         assert!(list(44).unwrap_err().to_string().contains("more ways than can be numbered (44)"));
     }
@@ -186,7 +187,7 @@ mod tests {
         /// The neighbours are those that looking up every pair finds.
         #[test]
         fn neighbours_are_found(length in 0usize..90, distance in 1usize..20, modulus in 1usize..9) {
-            let list = PairList::new(length, |i, j| (i * 7 + j * 5) % modulus == 0).unwrap();
+            let list = PairList::new(length, length, |i, j| (i * 7 + j * 5) % modulus == 0).unwrap();
             let pairs: Vec<(usize, usize)> = list.iter().collect();
             prop_assert_eq!(pairs.len(), list.count());
             let numbers: std::collections::HashMap<_, _> = pairs.iter().enumerate().map(|(n, pair)| (*pair, n)).collect();

@@ -7,17 +7,19 @@ use rayon::prelude::*;
 
 use super::losses::binary_cross_entropy;
 use super::{Loss, Objective, Report, named, nucleotides, surrogate};
-use crate::decode::base_pairs::{PairRules, decode};
+use crate::Result;
+use crate::decode::base_pairs::PairRules;
 use crate::homologs::KnownStructures;
 use crate::model::heads::fold::FoldHead;
 use crate::model::heads::helix_pairs::Facts;
 use crate::model::ops::dropout::Dropout;
 use crate::model::{Encode, Encoder, Input, ModelConfig, Parameters};
+use crate::predict::fold::{FoldRules, fold};
 use crate::structure::Structure;
+use crate::thermodynamics::Conditions;
 use crate::train::data::fold::FoldRecord;
 use crate::train::metrics::{PairScores, compare_pairs};
 use crate::train::signals::Interrupt;
-use crate::{Error, Result};
 
 /// Binary cross entropy over the pairs that may form, the annotated ones weighted more. A record counts by the mean over
 /// its bases (not its pairs), so that long ones do not drown the others.
@@ -96,18 +98,20 @@ impl Objective for Fold {
     ) -> Result<Report> {
         let encoder = Encoder::new(config, parameters)?.for_inference()?;
         let head = FoldHead::new(config, parameters)?.for_inference(self.known.clone())?;
+        let rules = FoldRules { pairs: self.rules, ..FoldRules::default() };
         let scores = examples
             .par_iter()
             .map(|FoldRecord { structure, facts, .. }| {
                 interrupt.check()?;
-                let facts = named(&structure.id, kept(facts, || head.facts(&structure.sequence)))?;
                 let sequence = structure.sequence.as_slice();
-                let work =
-                    || head.probabilities(encoder.features(&[Input::Letters(sequence)])?.rows(), sequence, facts);
-                let probabilities = named(&structure.id, work())?;
-                let probabilities = probabilities.ok_or_else(|| Error::NotFinite { record: structure.id.clone() })?;
-                let predicted = decode(head.default_decoder(), &structure.sequence, &probabilities, self.rules);
-                Ok(compare_pairs(&predicted, &structure.partners))
+                let facts = kept(facts, || head.facts(sequence, Conditions::default()));
+                let facts = named(&structure.id, facts)?;
+                let work = || {
+                    let features = encoder.features(&[Input::Letters(sequence)])?;
+                    fold(&head, features.rows(), &structure.id, sequence, facts, &rules)
+                };
+                let predicted = named(&structure.id, work())?;
+                Ok(compare_pairs(&predicted.structure.partners, &structure.partners))
             })
             .collect::<Result<Vec<_>>>()?;
         Ok(report(examples, &scores))

@@ -32,8 +32,8 @@ impl LabelKind for OfBases {
         examples: &[LabelledExample],
     ) -> Result<Vec<(&'static str, Vec<Answers>)>> {
         Ok(vec![
-            ("trimer", by_neighbours(outputs, training, examples)),
-            ("pairing", by_pairing(outputs, training, examples)),
+            ("trimer", by_neighbours(outputs, training, examples)?),
+            ("pairing", by_pairing(outputs, training, examples)?),
         ])
     }
 }

@@ -111,11 +111,11 @@ impl InMemory for FoldTask {
 
     fn rules(&self, objective: &Fold, _: Vec<FoldRecord>, examples: &[FoldRecord]) -> Result<Rules> {
         let mut rules = vec![
-            ("free_energy", baseline::free_energy(examples)),
-            ("energies", baseline::expected_accuracy(examples, objective.rules)),
+            ("free_energy", baseline::free_energy(examples)?),
+            ("energies", baseline::expected_accuracy(examples, objective.rules)?),
         ];
         if let Some(known) = &objective.known {
-            rules.push(("nearest_homolog", baseline::nearest_homolog(examples, known)));
+            rules.push(("nearest_homolog", baseline::nearest_homolog(examples, known)?));
         }
         Ok(rules)
     }
