@@ -9,8 +9,8 @@ use rnaret::decode::coding::TranscriptLabel;
 use rnaret::decode::genetic_code::GeneticCode;
 use rnaret::draw::coding::CodingPicture;
 use rnaret::format::{bed, gff3, protein, table};
+use rnaret::model::Task;
 use rnaret::model::heads::coding::CodingHead;
-use rnaret::model::{Model, Task};
 use rnaret::predict::coding::{CodingPrediction, CodingRules, StrandChoice, memory, predict};
 use rnaret::sequence::{Accept, Record, Strand};
 use rnaret::{Error, Result};
@@ -143,7 +143,7 @@ fn code(arguments: Arguments) -> Result<()> {
         true => arguments.input.open_unique(Accept::Any, &arguments.common)?,
         false => arguments.input.open(Accept::Any, &arguments.common)?,
     };
-    let model = Model::load(arguments.model.model.as_deref(), Task::Coding, arguments.model.device)?;
+    let model = arguments.model.load(Task::Coding)?;
     let head = CodingHead::new(&model.weights.config, &model.parameters)?.with_code(rules.code);
     let pool = arguments.common.thread_pool()?;
     outputs.write_headers()?;

@@ -3,16 +3,14 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use candle_core::{DType, Device, Tensor};
-use rayon::prelude::*;
 use rnaret::cli::{self, CommonArgs, Files, InputArgs, ModelArgs, Output, OutputArgs, PictureFolder, Tool};
 use rnaret::draw::heat_map::HeatMap;
 use rnaret::format::embedding::{Embedding, EmbeddingFormat, EmbeddingOptions, EmbeddingShape, EmbeddingWriter};
 use rnaret::format::number;
 use rnaret::format::table::MISSING;
-use rnaret::model::retention::scores::LastLayer;
-use rnaret::model::{Encode, Encoder, EncoderConfig, Model, Task, likelihood};
+use rnaret::model::Task;
 use rnaret::predict::check_finite;
+use rnaret::predict::embed::{Embedder, Pool};
 use rnaret::sequence::{Accept, Record, RecordReader};
 use rnaret::{Error, Result};
 
@@ -62,16 +60,6 @@ struct Arguments {
 const EXAMPLES: &str = "Examples:
   rnaret-embed testdata/rnas.fa.gz | cut -f 1-5
   rnaret-embed --pool none --format safetensors -o embeddings.safetensors testdata/rnas.fa.gz";
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-enum Pool {
-    /// Mean over the nucleotides
-    Mean,
-    /// The `[CLS]` token, put before the first nucleotide
-    Cls,
-    /// One vector per nucleotide
-    None,
-}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 enum Retention {
@@ -124,25 +112,25 @@ fn main() -> ExitCode {
             true => arguments.input.open_unique(Accept::Any, &arguments.common)?,
             false => arguments.input.open(Accept::Any, &arguments.common)?,
         };
-        let model = Model::load_any(arguments.model.model.as_deref(), Task::Pretrain, arguments.model.device)?;
+        let embedder = Embedder::new(arguments.model.load_any(Task::Pretrain)?);
         if let Some(kind) = arguments.retention {
-            write_retention(&arguments, &model, records, output, kind)
+            write_retention(&arguments, &embedder, records, output, kind)
         } else if arguments.likelihood {
-            write_likelihoods(&arguments, &model, records, output)
+            write_likelihoods(&arguments, &embedder, records, output)
         } else {
-            write_embeddings(&arguments, &model, records, output)
+            write_embeddings(&arguments, &embedder, records, output)
         }
     })
 }
 
-fn write_embeddings(arguments: &Arguments, model: &Model, records: RecordReader, output: Output) -> Result<()> {
+fn write_embeddings(arguments: &Arguments, embedder: &Embedder, records: RecordReader, output: Output) -> Result<()> {
     let shape = if arguments.pool == Pool::None { EmbeddingShape::PerBase } else { EmbeddingShape::Pooled };
     let path = arguments.output.file();
     let ids = Output::create_if_named(arguments.id_table().as_deref())?;
     let options = EmbeddingOptions {
         format: arguments.format,
         shape,
-        dimension: model.encoder.width(),
+        dimension: embedder.width(),
         // Only what `cat` puts together leaves its header to the first shard.
         header: arguments.input.writes_header() || !arguments.format.concatenates(shape),
         temporary_folder: path.and_then(|path| path.parent()).map(PathBuf::from),
@@ -153,15 +141,10 @@ fn write_embeddings(arguments: &Arguments, model: &Model, records: RecordReader,
     let fail = |error| Error::write(&name, error);
     let mut writer = EmbeddingWriter::new(output, &options, ids).map_err(fail)?;
     cli::prefetch(cli::batches(records, arguments.model.batch_tokens), |batch| {
-        let work = |part: &[Record]| pool.install(|| embed(arguments.pool, model, part));
-        let needed = |part: &[Record]| {
-            let tokens: usize = part.iter().map(|record| record.len() + 1).sum();
-            // The features, and the numbers of each record twice: as they are taken out, and as they are written.
-            pool.install(|| model.encoder.memory(tokens)) + 3 * 4 * (tokens * model.encoder.width()) as u64
-        };
+        let work = |part: &[Record]| pool.install(|| embedder.embed(part, arguments.pool));
+        let needed = |part: &[Record]| pool.install(|| embedder.memory(part));
         cli::in_memory(&arguments.input, &batch, needed, work, |part, vectors| {
             for (record, values) in part.iter().zip(vectors) {
-                check_finite(&record.id, &values)?;
                 writer
                     .write(Embedding { id: &record.id, sequence: &record.sequence, values: &values })
                     .map_err(fail)?;
@@ -176,46 +159,9 @@ fn write_embeddings(arguments: &Arguments, model: &Model, records: RecordReader,
     output.finish()
 }
 
-/// The numbers of each record: d, or length x d.
-fn embed(pool: Pool, model: &Model, batch: &[Record]) -> Result<Vec<Vec<f32>>> {
-    let inputs = model.inputs(batch)?;
-    if pool == Pool::Cls {
-        let summaries = model.encoder.summaries(&inputs)?.to_device(&Device::Cpu)?.to_dtype(DType::F32)?;
-        return Ok(summaries.to_vec2()?);
-    }
-    let features = model.encoder.features(&inputs)?;
-    // In main memory at once, not record by record.
-    let rows = features.rows().to_device(&Device::Cpu)?;
-    features
-        .ranges()
-        .collect::<Vec<_>>()
-        .into_par_iter()
-        .map(|range| {
-            let rows = rows.narrow(0, range.start, range.len())?;
-            if pool == Pool::Mean { mean(&rows) } else { numbers(&rows) }
-        })
-        .collect()
-}
-
-/// A tensor's numbers, whatever it was computed with.
-fn numbers(tensor: &Tensor) -> Result<Vec<f32>> {
-    Ok(tensor.to_dtype(DType::F32)?.flatten_all()?.to_vec1()?)
-}
-
-/// The mean of the rows, summed in f64 from the first to the last.
-fn mean(rows: &Tensor) -> Result<Vec<f32>> {
-    let (length, width) = rows.dims2()?;
-    let values = numbers(rows)?;
-    let mut sums = vec![0f64; width];
-    for row in values.chunks_exact(width) {
-        sums.iter_mut().zip(row).for_each(|(sum, &value)| *sum += f64::from(value));
-    }
-    Ok(sums.into_iter().map(|sum| (sum / length as f64) as f32).collect())
-}
-
 fn write_retention(
     arguments: &Arguments,
-    model: &Model,
+    embedder: &Embedder,
     records: RecordReader,
     mut output: Output,
     kind: Retention,
@@ -226,25 +172,16 @@ fn write_retention(
     }
     let pictures = arguments.svg.as_deref().map(PictureFolder::create).transpose()?;
     let pool = arguments.common.thread_pool()?;
-    let (Encoder::Retention(encoder), EncoderConfig::Retention(config)) =
-        (&model.encoder, &model.weights.config.encoder);
     for record in records {
         let record = record?;
-        let work =
-            |part: &[Record]| pool.install(|| encoder.last_queries_and_keys(&part[0].token_ids(encoder.tokenizer())?));
+        let work = |part: &[Record]| pool.install(|| embedder.retention(&part[0]));
+        let needed = |part: &[Record]| pool.install(|| embedder.memory_of_retention(&part[0]));
         let mut found = None;
-        let needed = |part: &[Record]| {
-            // Queries and keys as tensors and as numbers, and the sums of one head.
-            let of_scores = 4 * 6 * (part[0].len() * model.encoder.width()) as u64;
-            pool.install(|| model.encoder.memory(part[0].len())) + of_scores
-        };
-        cli::in_memory(&arguments.input, std::slice::from_ref(&record), needed, work, |_, both| {
-            found = Some(both);
+        cli::in_memory(&arguments.input, std::slice::from_ref(&record), needed, work, |_, scores| {
+            found = Some(scores);
             Ok(())
         })?;
-        let Some((queries, keys)) = found else { continue };
-        let (queries, keys) = (numbers(&queries)?, numbers(&keys)?);
-        let last = LastLayer { queries: &queries, keys: &keys, heads: config.heads, width: config.width };
+        let Some(last) = found else { continue };
         let row = |position: usize, other: Option<usize>, score: f32, text: &mut Vec<u8>| {
             let nucleotide = char::from(record.sequence[position]);
             text.extend_from_slice(format!("{}\t{}\t{nucleotide}\t", record.id, position + 1).as_bytes());
@@ -259,8 +196,6 @@ fn write_retention(
             Retention::ColumnMean => last.column_mean(),
             Retention::Map => Vec::new(),
         };
-        check_finite(&record.id, &queries)?;
-        check_finite(&record.id, &keys)?;
         check_finite(&record.id, &scores)?;
         let mut text = Vec::new();
         scores.into_iter().enumerate().for_each(|(position, score)| row(position, None, score, &mut text));
@@ -288,24 +223,24 @@ fn write_retention(
     output.finish()
 }
 
-fn write_likelihoods(arguments: &Arguments, model: &Model, records: RecordReader, mut output: Output) -> Result<()> {
+fn write_likelihoods(
+    arguments: &Arguments,
+    embedder: &Embedder,
+    records: RecordReader,
+    mut output: Output,
+) -> Result<()> {
     if arguments.input.writes_header() {
         output.put(b"id\tlength\tpseudo_perplexity\n")?;
     }
     let pool = arguments.common.thread_pool()?;
     for record in records {
         let record = record?;
-        let work = |part: &[Record]| {
-            pool.install(|| likelihood::pseudo_perplexity(model, &part[0].token_ids(model.encoder.tokenizer())?))
-        };
-        let needed = |part: &[Record]| pool.install(|| likelihood::memory(model, part[0].len()));
+        let work = |part: &[Record]| pool.install(|| embedder.pseudo_perplexity(&part[0]));
+        let needed = |part: &[Record]| pool.install(|| embedder.memory_of_pseudo_perplexity(&part[0]));
         cli::in_memory(&arguments.input, std::slice::from_ref(&record), needed, work, |_, perplexity| {
             let mut text = format!("{}\t{}\t", record.id, record.len()).into_bytes();
             match perplexity {
-                Some(perplexity) => {
-                    check_finite(&record.id, &[perplexity as f32])?;
-                    number::append(&mut text, perplexity);
-                }
+                Some(perplexity) => number::append(&mut text, perplexity),
                 None => text.extend_from_slice(MISSING.as_bytes()),
             }
             text.push(b'\n');

@@ -198,7 +198,7 @@ fn fold(arguments: Arguments) -> Result<()> {
         },
         &arguments.common,
     )?;
-    let model = Model::load(arguments.model.model.as_deref(), Task::Fold, arguments.model.device)?;
+    let model = arguments.model.load(Task::Fold)?;
     let sources = model.weights.config.known_structures(&arguments.known_structures)?;
     let mut batches = cli::batches(records, arguments.model.batch_tokens);
     let first = batches.next();

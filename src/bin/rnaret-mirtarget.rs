@@ -156,7 +156,7 @@ impl Site {
 impl<'a> Scorer<'a> {
     fn new(arguments: &'a Arguments, inputs: &[PathBuf]) -> Result<Self> {
         let mut output = arguments.output.create(inputs)?;
-        let model = Model::load(arguments.model.model.as_deref(), Task::Mirtarget, arguments.model.device)?;
+        let model = arguments.model.load(Task::Mirtarget)?;
         let head = MirtargetHead::new(&model.weights.config, &model.parameters)?;
         if arguments.format == Format::Tsv && arguments.input.writes_header() {
             output.put(format!("{}\n", table::TARGET_SITE_HEADER).as_bytes())?;

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use rnaret::Result;
 use rnaret::cli::{self, CommonArgs, Files, InputArgs, ModelArgs, OutputArgs, Tool};
-use rnaret::model::{Encode, Model, Task};
+use rnaret::model::{Encode, Task};
 use rnaret::predict::{PredictionFormat, predictor};
 use rnaret::sequence::{Accept, Record};
 
@@ -66,7 +66,7 @@ fn predict(arguments: Arguments) -> Result<()> {
     let mut output = arguments.output.create(&arguments.input.inputs)?;
     let records = arguments.input.open(Accept::Any, &arguments.common)?;
     // Any head: the weights say which.
-    let model = Model::load_any(arguments.model.model.as_deref(), Task::Classify, arguments.model.device)?;
+    let model = arguments.model.load_any(Task::Classify)?;
     let predictor = predictor(&model, arguments.format, arguments.column.as_deref())?;
     let pool = arguments.common.thread_pool()?;
     if arguments.input.writes_header() {

@@ -16,6 +16,7 @@
 #![deny(unsafe_op_in_unsafe_fn)]
 #![warn(missing_docs)]
 
+#[cfg(feature = "cli")]
 pub mod cli;
 pub mod decode;
 pub mod draw;
@@ -28,6 +29,11 @@ pub mod predict;
 pub mod sequence;
 pub mod structure;
 pub mod thermodynamics;
+#[cfg(feature = "train")]
 pub mod train;
 
 pub use error::{Error, Result};
+pub use model::{Model, Task};
+pub use predict::embed::{Embedder, Pool};
+pub use sequence::Record;
+pub use structure::Structure;

@@ -8,6 +8,8 @@ use super::shard::ShardChoice;
 use super::target::Target;
 use super::{logging, progress, statistics};
 use crate::Result;
+use crate::model::device::DeviceArgs;
+use crate::model::{Model, Task, device};
 use crate::sequence::{Accept, InputFile, OnError, ReaderOptions, RecordReader, Shard};
 use std::io::{self, IsTerminal};
 use std::os::unix::fs::FileTypeExt;
@@ -195,70 +197,32 @@ impl ModelArgs {
     pub fn declare(&self, files: &mut Files) {
         files.reads(&self.model);
     }
-}
 
-/// Where to compute, and how precisely.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::Args)]
-pub struct DeviceArgs {
-    /// Where to compute: `auto` takes a GPU if there is one; `cuda` never falls back
-    #[arg(long, value_name = "auto|cpu|cuda[:N]", default_value = "auto")]
-    pub device: DeviceChoice,
+    /// The model that the arguments ask for, by default the built-in one for `task`; `--stats` says which it was.
+    ///
+    /// # Errors
+    /// Those of [`Model::load`].
+    pub fn load(&self, task: Task) -> Result<Model> {
+        let model = Model::load(self.model.as_deref(), task, self.device)?;
+        note(&model);
+        Ok(model)
+    }
 
-    /// Bits of the numbers: f32, or on a GPU bf16, which is faster and keeps about two significant digits. By default f32;
-    /// training on a GPU takes bf16 with f32 weights
-    #[arg(long, value_enum)]
-    pub precision: Option<Precision>,
-}
-
-impl DeviceArgs {
-    /// The CPU in f32, as tests and benchmarks use it.
-    pub const CPU: Self = Self { device: DeviceChoice::Cpu, precision: None };
-}
-
-/// The type of the numbers that a model computes with.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub enum Precision {
-    /// 32 bits
-    F32,
-    /// 16 bits with the range of 32 (bfloat16); sums are in 32
-    Bf16,
-}
-
-/// A device as the user names it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum DeviceChoice {
-    /// A GPU if there is one, otherwise the CPU.
-    Auto,
-    /// The CPU.
-    Cpu,
-    /// The CUDA device of this number, or an error.
-    Cuda(usize),
-}
-
-impl std::str::FromStr for DeviceChoice {
-    type Err = String;
-
-    fn from_str(text: &str) -> std::result::Result<Self, String> {
-        match text {
-            "auto" => Ok(DeviceChoice::Auto),
-            "cpu" => Ok(DeviceChoice::Cpu),
-            "cuda" => Ok(DeviceChoice::Cuda(0)),
-            _ => {
-                let number = text.strip_prefix("cuda:").and_then(|number| number.parse().ok());
-                number.map(DeviceChoice::Cuda).ok_or_else(|| "use auto, cpu, cuda or cuda:N".to_owned())
-            }
-        }
+    /// As [`ModelArgs::load`], where a model of any task will do.
+    ///
+    /// # Errors
+    /// Those of [`Model::load_any`].
+    pub fn load_any(&self, task: Task) -> Result<Model> {
+        let model = Model::load_any(self.model.as_deref(), task, self.device)?;
+        note(&model);
+        Ok(model)
     }
 }
 
-impl std::fmt::Display for DeviceChoice {
-    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            DeviceChoice::Auto => write!(out, "auto"),
-            DeviceChoice::Cpu => write!(out, "cpu"),
-            DeviceChoice::Cuda(number) => write!(out, "cuda:{number}"),
-        }
-    }
+/// Notes which model runs where.
+fn note(model: &Model) {
+    statistics::note_model(&model.weights.source, &model.weights.checksum);
+    statistics::note_device(device::name(&model.device));
 }
 
 /// The threads that this process may use: the CPUs of its affinity mask and cgroup quota, and no more than the batch
@@ -278,22 +242,6 @@ fn granted_threads(available: usize, granted: Option<&str>) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn devices_are_named_as_in_the_help() {
-        for (text, device) in [
-            ("auto", DeviceChoice::Auto),
-            ("cpu", DeviceChoice::Cpu),
-            ("cuda", DeviceChoice::Cuda(0)),
-            ("cuda:3", DeviceChoice::Cuda(3)),
-        ] {
-            assert_eq!(text.parse(), Ok(device));
-            assert_eq!(device.to_string().parse(), Ok(device));
-        }
-        for text in ["", "gpu", "cuda:", "cuda:-1", "cuda:x", "CPU"] {
-            assert!(text.parse::<DeviceChoice>().is_err(), "{text}");
-        }
-    }
 
     #[test]
     fn the_batch_system_lowers_the_threads_but_never_raises_them() {

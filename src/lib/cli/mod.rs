@@ -66,10 +66,9 @@ mod signals;
 mod statistics;
 mod target;
 
+pub use crate::model::device::{DeviceArgs, DeviceChoice, Precision};
 pub use allocator::Allocator;
-pub use arguments::{
-    CommonArgs, DeviceArgs, DeviceChoice, InputArgs, ModelArgs, OutputArgs, Precision, default_threads,
-};
+pub use arguments::{CommonArgs, InputArgs, ModelArgs, OutputArgs, default_threads};
 pub use atomic_file::AtomicFile;
 pub use files::{Files, also_reads};
 pub use memory::{in_memory, rows_in_memory, set_aside_or_fail};

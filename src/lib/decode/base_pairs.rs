@@ -31,7 +31,8 @@ impl Default for PairRules {
 const GAMMA: f32 = 1.0;
 
 /// How a structure is chosen among the pairs that may form.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
 pub enum Decoder {
     /// The greatest expected accuracy without pseudoknots, and the pseudoknotted helices that are likely beside it
     Mea,

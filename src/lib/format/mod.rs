@@ -15,6 +15,8 @@ pub mod gff3;
 mod lines;
 pub mod named_columns;
 pub mod number;
+#[cfg(feature = "parquet")]
+mod parquet_embedding;
 pub mod protein;
 pub mod reactivity;
 pub mod structure;

@@ -19,7 +19,8 @@ pub struct Energies {
 }
 
 /// The formats that structures are written in.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
 pub enum StructureFormat {
     /// Three lines: >id, sequence, dot-bracket
     #[default]

@@ -26,7 +26,8 @@ pub(super) const MOST_LAYERS: usize = 1_024;
 pub(super) const LARGEST_WIDTH: usize = 65_536;
 
 /// What the head on top of the encoder predicts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
 #[serde(rename_all = "lowercase")]
 pub enum Task {
     /// Masked k-mers: the encoder's own language-model head.
@@ -66,7 +67,8 @@ impl std::fmt::Display for Task {
 }
 
 /// How a head is built, as `--head` says it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
 #[serde(rename_all = "lowercase")]
 pub enum HeadKind {
     /// As published: residual blocks of [1x1, k, 1x1] convolutions with ReLU.

@@ -3,11 +3,79 @@
 //! A named CUDA device is taken or refused, never replaced. `auto` takes the first CUDA device that works; where there is
 //! none it takes the CPU, and says why once if this build could have used one.
 
-use candle_core::{DType, Device};
+use candle_core::{DType, Device, DeviceLocation};
 
 use super::parameters::Parameters;
-use crate::cli::{DeviceArgs, DeviceChoice, Precision};
 use crate::{Error, Result};
+
+/// Where to compute, and how precisely.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "cli", derive(clap::Args))]
+pub struct DeviceArgs {
+    /// Where to compute: `auto` takes a GPU if there is one; `cuda` never falls back
+    #[cfg_attr(
+        feature = "cli",
+        arg(long, value_name = "auto|cpu|cuda[:N]", default_value = "auto", help_heading = "Compute")
+    )]
+    pub device: DeviceChoice,
+
+    /// Bits of the numbers: f32, or on a GPU bf16, which is faster and keeps about two significant digits. By default f32;
+    /// training on a GPU takes bf16 with f32 weights
+    #[cfg_attr(feature = "cli", arg(long, value_enum, help_heading = "Compute"))]
+    pub precision: Option<Precision>,
+}
+
+impl DeviceArgs {
+    /// The CPU in f32, as tests and benchmarks use it.
+    pub const CPU: Self = Self { device: DeviceChoice::Cpu, precision: None };
+}
+
+/// The type of the numbers that a model computes with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
+pub enum Precision {
+    /// 32 bits
+    F32,
+    /// 16 bits with the range of 32 (bfloat16); sums are in 32
+    Bf16,
+}
+
+/// A device as the user names it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DeviceChoice {
+    /// A GPU if there is one, otherwise the CPU.
+    Auto,
+    /// The CPU.
+    Cpu,
+    /// The CUDA device of this number, or an error.
+    Cuda(usize),
+}
+
+impl std::str::FromStr for DeviceChoice {
+    type Err = String;
+
+    fn from_str(text: &str) -> std::result::Result<Self, String> {
+        match text {
+            "auto" => Ok(DeviceChoice::Auto),
+            "cpu" => Ok(DeviceChoice::Cpu),
+            "cuda" => Ok(DeviceChoice::Cuda(0)),
+            _ => {
+                let number = text.strip_prefix("cuda:").and_then(|number| number.parse().ok());
+                number.map(DeviceChoice::Cuda).ok_or_else(|| "use auto, cpu, cuda or cuda:N".to_owned())
+            }
+        }
+    }
+}
+
+impl std::fmt::Display for DeviceChoice {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            DeviceChoice::Auto => write!(out, "auto"),
+            DeviceChoice::Cpu => write!(out, "cpu"),
+            DeviceChoice::Cuda(number) => write!(out, "cuda:{number}"),
+        }
+    }
+}
 
 /// What a model is loaded for, which decides the precision where the user does not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,6 +106,15 @@ impl Compute {
     pub fn place(&self, parameters: &Parameters) -> Result<Parameters> {
         let place = |tensor: &candle_core::Tensor| tensor.to_device(&self.device)?.to_dtype(self.precision);
         parameters.iter().map(|(name, tensor)| Ok((name.clone(), place(tensor)?))).collect()
+    }
+}
+
+/// What a device is called: `cpu` or `cuda:N`.
+pub fn name(device: &Device) -> String {
+    match device.location() {
+        DeviceLocation::Cpu => "cpu".to_owned(),
+        DeviceLocation::Cuda { gpu_id } => format!("cuda:{gpu_id}"),
+        DeviceLocation::Metal { gpu_id } => format!("metal:{gpu_id}"),
     }
 }
 
@@ -250,6 +327,22 @@ mod tests {
         let error = select_with(arguments, Purpose::Inference, |_| Err(why.clone())).expect_err("no such device");
         assert!(matches!(error, Error::Device { .. }));
         error.to_string()
+    }
+
+    #[test]
+    fn devices_are_named_as_in_the_help() {
+        for (text, device) in [
+            ("auto", DeviceChoice::Auto),
+            ("cpu", DeviceChoice::Cpu),
+            ("cuda", DeviceChoice::Cuda(0)),
+            ("cuda:3", DeviceChoice::Cuda(3)),
+        ] {
+            assert_eq!(text.parse(), Ok(device));
+            assert_eq!(device.to_string().parse(), Ok(device));
+        }
+        for text in ["", "gpu", "cuda:", "cuda:-1", "cuda:x", "CPU"] {
+            assert!(text.parse::<DeviceChoice>().is_err(), "{text}");
+        }
     }
 
     #[test]

@@ -3,17 +3,16 @@
 use std::ops::Range;
 use std::path::Path;
 
-use candle_core::DeviceLocation;
+use candle_core::Device;
 
 use super::config::Task;
 use super::default_models;
-use super::device::{self, Purpose};
+use super::device::{self, DeviceArgs, Purpose};
 use super::encoder::{Encode, Encoder};
 use super::features::Input;
 use super::parameters::Parameters;
 use super::weights::Weights;
 use crate::Result;
-use crate::cli::{self, DeviceArgs};
 use crate::sequence::Record;
 
 /// Weights and encoder of one model.
@@ -24,6 +23,8 @@ pub struct Model {
     pub parameters: Parameters,
     /// The encoder, for inference.
     pub encoder: Encoder,
+    /// Where it runs.
+    pub device: Device,
 }
 
 impl Model {
@@ -54,13 +55,7 @@ impl Model {
         drop(own);
         let encoder = encoder.for_inference()?;
         log::debug!("model {}: {}, sha256 {}", weights.source.display(), weights.config.encoder, weights.checksum);
-        cli::note_model(&weights.source, &weights.checksum);
-        cli::note_device(match compute.device.location() {
-            DeviceLocation::Cpu => "cpu".to_owned(),
-            DeviceLocation::Cuda { gpu_id } => format!("cuda:{gpu_id}"),
-            DeviceLocation::Metal { gpu_id } => format!("metal:{gpu_id}"),
-        });
-        Ok(Self { weights, parameters, encoder })
+        Ok(Self { weights, parameters, encoder, device: compute.device })
     }
 
     /// What the encoder reads of some parts of each record, one input for each. A part is read as if there were nothing around

@@ -14,7 +14,8 @@ use crate::sequence::alphabet::reverse_complement;
 use crate::sequence::{Doubt, Record, Strand};
 
 /// Which strand of a transcript is read.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
 pub enum StrandChoice {
     /// The sequence as it stands
     #[default]
@@ -265,8 +266,8 @@ impl CodingPrediction {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::DeviceArgs;
     use crate::model::Task;
+    use crate::model::device::DeviceArgs;
 
     fn random(length: usize, mut state: u64) -> Vec<u8> {
         let mut letter = || {

@@ -3,6 +3,7 @@
 mod bases;
 pub mod coding;
 pub mod conditions;
+pub mod embed;
 pub mod fold;
 mod sequence;
 pub mod target_sites;
@@ -15,7 +16,8 @@ use crate::sequence::Record;
 use crate::{Error, Result};
 
 /// How predictions are written.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
 pub enum PredictionFormat {
     /// A table with a header row
     #[default]

@@ -31,8 +31,10 @@ pub use shard::Shard;
 pub use site_pair::{SitePair, SitePairReader};
 pub use strand::Strand;
 pub use tally::{Doubt, Tally};
+#[cfg(feature = "train")]
+pub(crate) use text::first_letter;
 pub use text::open_text;
-pub(crate) use text::{decompressed, first_letter, other_text};
+pub(crate) use text::{decompressed, other_text};
 pub use token_writer::TokenWriter;
 pub use tokenizer::Tokenizer;
 pub use windows::windows;

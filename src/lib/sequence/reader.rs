@@ -63,7 +63,8 @@ pub enum Accept {
 }
 
 /// What becomes of a record that cannot be read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+#[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
 pub enum OnError {
     /// It ends the run.
     #[default]
@@ -206,6 +207,7 @@ impl RecordReader {
         Ok(reader)
     }
 
+    #[cfg(feature = "train")]
     /// Reads the records of a text that has been opened already ([`super::open_text`]); errors call it as `input`.
     pub(crate) fn of_text(text: Box<dyn BufRead + Send>, input: &InputFile, options: ReaderOptions) -> Result<Self> {
         let mut reader = Self::open(&[], ReaderOptions { shard: None, ..options })?;

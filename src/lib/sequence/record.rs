@@ -1,5 +1,6 @@
 //! One record: what every tool works on.
 
+use super::alphabet::normalise_into;
 use super::tally::Doubt;
 use super::tokenizer::Tokenizer;
 use crate::{Error, Result};
@@ -50,6 +51,30 @@ pub enum TokenText {
 const AMBIGUOUS_IN_PROTEINS: usize = 3;
 
 impl Record {
+    /// A record of these letters: T is U, lower case is upper case, IUPAC letters for several bases are N.
+    ///
+    /// # Errors
+    /// [`Error::Input`] names the record and the position of a letter that is no nucleotide; or where there is none.
+    ///
+    /// ```
+    /// use rnaret::Record;
+    ///
+    /// assert_eq!(Record::new("a", "acgt")?.sequence, b"ACGU");
+    /// assert!(Record::new("b", "AC*U").unwrap_err().to_string().contains("position 3"));
+    /// # Ok::<(), rnaret::Error>(())
+    /// ```
+    pub fn new(id: impl Into<String>, letters: impl AsRef<[u8]>) -> Result<Self> {
+        let id = id.into();
+        let wrong = |place: String, message: String| Error::Input { file: format!("record {id}"), place, message };
+        let mut sequence = Vec::new();
+        let ambiguous = normalise_into(letters.as_ref(), &mut sequence)
+            .map_err(|bad| wrong(format!("position {}", bad.position), bad.to_string()))?;
+        match sequence.is_empty() {
+            true => Err(wrong("sequence".into(), "it has no letters".into())),
+            false => Ok(Self { id, sequence, ambiguous, ..Self::default() }),
+        }
+    }
+
     /// Why results for this record deserve doubt, whatever the tool.
     pub fn doubt(&self) -> Option<Doubt> {
         if AMBIGUOUS_IN_PROTEINS * self.ambiguous > self.len() {

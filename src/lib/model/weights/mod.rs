@@ -3,9 +3,11 @@
 mod bytes;
 mod infer;
 mod numbers;
+#[cfg(feature = "pth")]
 mod pickle;
 mod published_names;
 mod safetensor;
+#[cfg(feature = "pth")]
 mod unpickle;
 
 use std::path::{Path, PathBuf};
@@ -89,7 +91,7 @@ pub fn parse(bytes: &[u8], source: &Path) -> Result<Weights> {
 fn parse_bytes(file: &Bytes, source: &Path) -> Result<Weights> {
     let bytes = file.get();
     let (mut tensors, header) = if bytes.starts_with(b"PK\x03\x04") {
-        (pickle::parse(file, source)?, safetensor::Header::default())
+        (read_pickle(file, source)?, safetensor::Header::default())
     } else if bytes.starts_with(b"\x80\x02") {
         return Err(Error::weights(
             source,
@@ -120,6 +122,14 @@ fn parse_bytes(file: &Bytes, source: &Path) -> Result<Weights> {
     }
     let checksum = file.checksum();
     Ok(Weights { config, parameters, provenance, calibration, source: source.into(), checksum })
+}
+
+#[cfg(feature = "pth")]
+use pickle::parse as read_pickle;
+
+#[cfg(not(feature = "pth"))]
+fn read_pickle(_: &Bytes, source: &Path) -> Result<Parameters> {
+    Err(Error::weights(source, "this program was built without PyTorch's files (Cargo feature pth)"))
 }
 
 /// How a file names its tensors.
