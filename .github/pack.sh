@@ -11,14 +11,14 @@ folder=dist/$name
 
 rm -rf "$folder"
 mkdir -p "$folder"/{bin,share/man/man1,share/bash-completion/completions,share/zsh/site-functions,share/fish/vendor_completions.d}
-for tool in rna-kmerize rna-mask rnaret-embed rnaret-fold rnaret-coding rnaret-mirtarget rnaret-predict rnaret-train; do
+for tool in rna-kmerize rna-mask rnaret-embed rnaret-fold rnaret-coding rnaret-mirtarget rnaret-predict rnaret-report rnaret-train; do
     install -m 755 "$binaries/$tool" "$folder/bin/$tool"
     "$folder/bin/$tool" --man >"$folder/share/man/man1/$tool.1"
     "$folder/bin/$tool" --completions bash >"$folder/share/bash-completion/completions/$tool"
     "$folder/bin/$tool" --completions zsh >"$folder/share/zsh/site-functions/_$tool"
     "$folder/bin/$tool" --completions fish >"$folder/share/fish/vendor_completions.d/$tool.fish"
 done
-for task in pretrain fold coding mirtarget evaluate import; do
+for task in pretrain fold coding mirtarget classify regress label evaluate condense import; do
     "$folder/bin/rnaret-train" --man "$task" >"$folder/share/man/man1/rnaret-train-$task.1"
 done
 cp README.md CHANGELOG.md CITATION.cff LICENSE-MIT LICENSE-APACHE "$folder/"

@@ -49,13 +49,19 @@ fn main() {
             shape: EmbeddingShape::PerBase,
             dimension: DIMENSION,
             header: true,
+            keep_description: false,
             temporary_folder: None,
         };
         let start = Instant::now();
         let result = (|| {
             let mut writer = EmbeddingWriter::new(io::sink(), &options, None)?;
             for number in 0..RECORDS {
-                writer.write(Embedding { id: &format!("record{number}"), sequence: &sequence, values: &values })?;
+                writer.write(Embedding {
+                    id: &format!("record{number}"),
+                    description: "",
+                    sequence: &sequence,
+                    values: &values,
+                })?;
             }
             writer.finish()
         })();

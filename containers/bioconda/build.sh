@@ -10,7 +10,7 @@ mkdir -p "${PREFIX}"/share/man/man1 "${PREFIX}"/share/bash-completion/completion
     "${PREFIX}"/share/fish/vendor_completions.d
 # Only a binary of this machine can be asked for its manual.
 if [ "${build_platform:-${target_platform:-}}" = "${target_platform:-}" ]; then
-    for tool in rna-kmerize rna-mask rnaret-embed rnaret-fold rnaret-coding rnaret-mirtarget rnaret-predict rnaret-train; do
+    for tool in rna-kmerize rna-mask rnaret-embed rnaret-fold rnaret-coding rnaret-mirtarget rnaret-predict rnaret-report rnaret-train; do
         "${PREFIX}/bin/${tool}" --man > "${PREFIX}/share/man/man1/${tool}.1"
         "${PREFIX}/bin/${tool}" --completions bash > "${PREFIX}/share/bash-completion/completions/${tool}"
         "${PREFIX}/bin/${tool}" --completions zsh > "${PREFIX}/share/zsh/site-functions/_${tool}"

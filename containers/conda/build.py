@@ -17,7 +17,7 @@ from pathlib import Path
 import rattler_build
 import yaml
 
-TOOLS = ["rna-kmerize", "rna-mask", "rnaret-embed", "rnaret-fold", "rnaret-coding", "rnaret-mirtarget", "rnaret-predict", "rnaret-train"]
+TOOLS = ["rna-kmerize", "rna-mask", "rnaret-embed", "rnaret-fold", "rnaret-coding", "rnaret-mirtarget", "rnaret-predict", "rnaret-report", "rnaret-train"]
 
 
 def bioconda_recipe(path):

@@ -4,10 +4,13 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use rnaret::cli::numbers::{self, Range};
-use rnaret::cli::{self, CommonArgs, Files, InputArgs, ModelArgs, Output, OutputArgs, PictureFolder, Tool};
+use rnaret::cli::{
+    self, CommonArgs, DescriptionArgs, Files, InputArgs, ModelArgs, Output, OutputArgs, PictureFolder, Tool,
+};
 use rnaret::decode::coding::TranscriptLabel;
 use rnaret::decode::genetic_code::GeneticCode;
 use rnaret::draw::coding::CodingPicture;
+use rnaret::format::rows::Rows;
 use rnaret::format::{bed, gff3, protein, table};
 use rnaret::model::Task;
 use rnaret::model::heads::coding::CodingHead;
@@ -87,6 +90,9 @@ struct Arguments {
     output: OutputArgs,
 
     #[command(flatten)]
+    description: DescriptionArgs,
+
+    #[command(flatten)]
     model: ModelArgs,
 
     #[command(flatten)]
@@ -105,6 +111,9 @@ enum Format {
     Bed12,
     /// GFF3: mRNA and CDS features (needs --orf)
     Gff3,
+    /// JSON Lines: an object for every transcript with the columns of --summary
+    #[value(alias = "jsonl")]
+    Json,
 }
 
 impl Tool for Arguments {
@@ -166,6 +175,9 @@ struct Outputs<'a> {
     track: Option<Output>,
     protein: Option<Output>,
     pictures: Option<PictureFolder>,
+    /// How the summary is written, and the objects of --format json.
+    rows: Rows,
+    objects: Rows,
 }
 
 impl<'a> Outputs<'a> {
@@ -180,6 +192,8 @@ impl<'a> Outputs<'a> {
             track: other(&arguments.track)?,
             protein: other(&arguments.protein)?,
             pictures: arguments.svg.as_deref().map(PictureFolder::create).transpose()?,
+            rows: Rows::new(table::CODING_HEADER, false, arguments.description.keep_description),
+            objects: Rows::new(table::CODING_HEADER, true, arguments.description.keep_description),
         })
     }
 
@@ -191,7 +205,7 @@ impl<'a> Outputs<'a> {
             self.regions.put(format!("{}\n", gff3::HEADER).as_bytes())?;
         }
         match &mut self.summary {
-            Some(summary) => summary.put(format!("{}\n", table::CODING_HEADER).as_bytes()),
+            Some(summary) => summary.put(self.rows.header().as_bytes()),
             None => Ok(()),
         }
     }
@@ -206,21 +220,25 @@ impl<'a> Outputs<'a> {
         if let Some(doubt) = prediction.doubt {
             cli::tally().doubt(doubt, id);
         }
+        let label = prediction.potential.filter(|_| prediction.doubt.is_none());
+        let label = label.map(|potential| TranscriptLabel::new(potential, threshold));
         let mut text = Vec::new();
         match format {
+            Format::Json => table::write_coding(&mut text, id, length, label, prediction),
             Format::Bed if !orf => bed::write_cds_windows(&mut text, id, length, &prediction.windows, strand),
             Format::Bed => bed::write_reading_frames(&mut text, id, length, frames, strand),
             Format::Bed12 => bed::write_thick_reading_frames(&mut text, id, length, frames, strand),
             Format::Gff3 => gff3::write_transcript(&mut text, id, length, frames, strand),
         }
         .map_err(defect)?;
+        if format == Format::Json {
+            text = self.objects.of_record(text, &record.description);
+        }
         self.regions.put(&text)?;
         if let Some(summary) = &mut self.summary {
-            let label = prediction.potential.filter(|_| prediction.doubt.is_none());
-            let label = label.map(|potential| TranscriptLabel::new(potential, threshold));
-            text.clear();
-            table::write_coding(&mut text, id, length, label, prediction).map_err(defect)?;
-            summary.put(&text)?;
+            let mut row = Vec::new();
+            table::write_coding(&mut row, id, length, label, prediction).map_err(defect)?;
+            summary.put(&self.rows.of_record(row, &record.description))?;
         }
         if let Some(track) = &mut self.track {
             text.clear();
@@ -237,7 +255,8 @@ impl<'a> Outputs<'a> {
         }
         if let Some(protein) = &mut self.protein {
             text.clear();
-            protein::write(&mut text, id, &prediction.sequence, frames, strand, code).map_err(defect)?;
+            let description = if self.arguments.description.keep_description { &record.description } else { "" };
+            protein::write(&mut text, id, description, &prediction.sequence, frames, strand, code).map_err(defect)?;
             protein.put(&text)?;
         }
         if let Some(pictures) = &self.pictures {

@@ -3,7 +3,9 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use rnaret::cli::{self, CommonArgs, Files, InputArgs, ModelArgs, Output, OutputArgs, PictureFolder, Tool};
+use rnaret::cli::{
+    self, CommonArgs, DescriptionArgs, Files, InputArgs, ModelArgs, Output, OutputArgs, PictureFolder, Tool,
+};
 use rnaret::draw::heat_map::HeatMap;
 use rnaret::format::embedding::{Embedding, EmbeddingFormat, EmbeddingOptions, EmbeddingShape, EmbeddingWriter};
 use rnaret::format::number;
@@ -47,8 +49,15 @@ struct Arguments {
     #[command(flatten)]
     input: InputArgs,
 
+    /// The ids of an npy array that goes to standard output: TSV `id length`; beside a file they are in OUTPUT.ids.tsv
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["retention", "likelihood"])]
+    ids: Option<PathBuf>,
+
     #[command(flatten)]
     output: OutputArgs,
+
+    #[command(flatten)]
+    description: DescriptionArgs,
 
     #[command(flatten)]
     model: ModelArgs,
@@ -86,10 +95,17 @@ impl Tool for Arguments {
 }
 
 impl Arguments {
+    /// Whether arrays are written, which have no place for ids.
+    fn has_no_ids(&self) -> bool {
+        self.retention.is_none() && !self.likelihood && self.format.needs_id_table()
+    }
+
     /// The table of ids beside arrays that hold none.
     fn id_table(&self) -> Option<PathBuf> {
-        let embeds = self.retention.is_none() && !self.likelihood;
-        let path = self.output.file().filter(|_| embeds && self.format.needs_id_table())?;
+        if self.ids.is_some() {
+            return self.ids.clone();
+        }
+        let path = self.output.file().filter(|_| self.has_no_ids())?;
         let mut name = path.as_os_str().to_owned();
         name.push(".ids.tsv");
         Some(name.into())
@@ -103,6 +119,12 @@ fn main() -> ExitCode {
     cli::run(|arguments: Arguments| {
         if arguments.svg.is_some() && arguments.retention != Some(Retention::Map) {
             return Err(Error::Usage("--svg draws the maps of --retention map".into()));
+        }
+        if arguments.ids.is_some() && !arguments.has_no_ids() {
+            return Err(Error::Usage("--ids goes with --format npy: the other formats hold the ids".into()));
+        }
+        if arguments.has_no_ids() && arguments.id_table().is_none() {
+            log::warn!("npy has no place for ids: --ids FILE keeps them");
         }
         // What every kind of output needs, in the order in which mistakes are cheapest to find.
         let output = arguments.output.create(&arguments.input.inputs)?;
@@ -133,6 +155,7 @@ fn write_embeddings(arguments: &Arguments, embedder: &Embedder, records: RecordR
         dimension: embedder.width(),
         // Only what `cat` puts together leaves its header to the first shard.
         header: arguments.input.writes_header() || !arguments.format.concatenates(shape),
+        keep_description: arguments.description.keep_description,
         temporary_folder: path.and_then(|path| path.parent()).map(PathBuf::from),
     };
     let pool = arguments.common.thread_pool()?;
@@ -146,7 +169,12 @@ fn write_embeddings(arguments: &Arguments, embedder: &Embedder, records: RecordR
         cli::in_memory(&arguments.input, &batch, needed, work, |part, vectors| {
             for (record, values) in part.iter().zip(vectors) {
                 writer
-                    .write(Embedding { id: &record.id, sequence: &record.sequence, values: &values })
+                    .write(Embedding {
+                        id: &record.id,
+                        description: &record.description,
+                        sequence: &record.sequence,
+                        values: &values,
+                    })
                     .map_err(fail)?;
             }
             Ok(())

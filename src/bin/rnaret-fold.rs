@@ -4,10 +4,13 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use rnaret::cli::numbers::{self, Range};
-use rnaret::cli::{self, CommonArgs, Files, InputArgs, ModelArgs, Output, OutputArgs, PictureFolder, Tool};
+use rnaret::cli::{
+    self, CommonArgs, DescriptionArgs, Files, InputArgs, ModelArgs, Output, OutputArgs, PictureFolder, Tool,
+};
 use rnaret::decode::base_pairs::{Decoder, PairRules, candidates};
 use rnaret::draw::dot_plot::DotPlot;
 use rnaret::draw::structure::StructurePicture;
+use rnaret::format::rows::in_first_line;
 use rnaret::format::structure::StructureFormat;
 use rnaret::format::{dot_bracket, table};
 use rnaret::homologs::{DEFAULT_EVALUE, KnownStructures, Source};
@@ -149,6 +152,9 @@ struct Arguments {
     output: OutputArgs,
 
     #[command(flatten)]
+    description: DescriptionArgs,
+
+    #[command(flatten)]
     model: ModelArgs,
 
     #[command(flatten)]
@@ -211,14 +217,11 @@ fn fold(arguments: Arguments) -> Result<()> {
     let conditions = arguments.conditions(&head)?;
     let rules = arguments.rules();
     let pool = arguments.common.thread_pool()?;
+    let rows = arguments.format.rows(rules.alternatives.is_some(), arguments.energy, arguments.description.keep_description);
     if arguments.input.writes_header() {
-        let mut header = Vec::new();
-        match rules.alternatives {
-            None => arguments.format.write_header(&mut header, arguments.energy),
-            Some(_) => arguments.format.write_header_of_several(&mut header),
+        if let Some(rows) = &rows {
+            output.put(rows.header().as_bytes())?;
         }
-        .map_err(|error| output.error(error))?;
-        output.put(&header)?;
         if let Some(pairs) = &mut pairs {
             pairs.put(format!("{}\n", table::PAIR_HEADER).as_bytes())?;
         }
@@ -243,7 +246,13 @@ fn fold(arguments: Arguments) -> Result<()> {
                 if searched && record.len() > LONGEST_TRAINED {
                     cli::tally().doubt(Doubt::TooLong, &record.id);
                 }
-                output.put(&text.structure)?;
+                output.put(&match &rows {
+                    Some(rows) => rows.of_record(text.structure, &record.description),
+                    None if arguments.description.keep_description => {
+                        in_first_line(text.structure, &record.description)
+                    }
+                    None => text.structure,
+                })?;
                 if let Some(pairs) = &mut pairs {
                     pairs.put(&text.pairs)?;
                 }
@@ -307,7 +316,7 @@ impl Arguments {
     /// What is written about a record.
     fn text(&self, folded: Folded) -> Result<Text> {
         let Folded { mut structure, probabilities, energies, alternatives, homologs } = folded;
-        if matches!(self.format, StructureFormat::Dbn | StructureFormat::Tsv) {
+        if matches!(self.format, StructureFormat::Dbn | StructureFormat::Tsv | StructureFormat::Json) {
             let left_out = dot_bracket::drop_excess_levels(&mut structure.partners);
             if left_out > 0 {
                 log::warn!(

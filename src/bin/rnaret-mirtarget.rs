@@ -6,10 +6,11 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use rayon::ThreadPool;
-use rnaret::cli::{self, CommonArgs, Files, InputArgs, ModelArgs, Output, OutputArgs, Tool};
+use rnaret::cli::{self, CommonArgs, DescriptionArgs, Files, InputArgs, ModelArgs, Output, OutputArgs, Tool};
 use rnaret::decode::target_site::{
     MIRNA_LENGTHS, SITE_LENGTHS, SeedIndex, SeedType, doubt, seed_type, seed_window, sliding_windows,
 };
+use rnaret::format::rows::Rows;
 use rnaret::format::{bed, table};
 use rnaret::memory::{in_halves, require};
 use rnaret::model::heads::mirtarget::{MirtargetHead, Pair};
@@ -67,6 +68,9 @@ struct Arguments {
     output: OutputArgs,
 
     #[command(flatten)]
+    description: DescriptionArgs,
+
+    #[command(flatten)]
     model: ModelArgs,
 
     #[command(flatten)]
@@ -91,6 +95,9 @@ enum Format {
     Tsv,
     /// BED6: target, start, end, miRNA, 1000 x probability, +
     Bed,
+    /// JSON Lines: an object for each site with the columns of tsv
+    #[value(alias = "jsonl")]
+    Json,
 }
 
 impl Tool for Arguments {
@@ -128,6 +135,8 @@ struct Scorer<'a> {
     output: Output,
     sites: Vec<Site>,
     tokens: usize,
+    /// How tables and objects are written.
+    rows: Rows,
 }
 
 /// A site that waits to be scored: its row without probability, and the two sequences.
@@ -140,6 +149,8 @@ struct Site {
     seed_type: SeedType,
     /// Whether the model is asked about it.
     judged: bool,
+    /// Of the target.
+    description: String,
 }
 
 impl Site {
@@ -158,11 +169,13 @@ impl<'a> Scorer<'a> {
         let mut output = arguments.output.create(inputs)?;
         let model = arguments.model.load(Task::Mirtarget)?;
         let head = MirtargetHead::new(&model.weights.config, &model.parameters)?;
-        if arguments.format == Format::Tsv && arguments.input.writes_header() {
-            output.put(format!("{}\n", table::TARGET_SITE_HEADER).as_bytes())?;
+        let is_json = arguments.format == Format::Json;
+        let rows = Rows::new(table::TARGET_SITE_HEADER, is_json, arguments.description.keep_description);
+        if arguments.format != Format::Bed && arguments.input.writes_header() {
+            output.put(rows.header().as_bytes())?;
         }
         let pool = arguments.common.thread_pool()?;
-        Ok(Self { arguments, model, head, pool, output, sites: Vec::new(), tokens: 0 })
+        Ok(Self { arguments, model, head, pool, output, sites: Vec::new(), tokens: 0, rows })
     }
 
     /// Takes a site in, and scores what has come together where that is enough.
@@ -187,7 +200,7 @@ impl<'a> Scorer<'a> {
             Ok(part.iter().map(|site| if site.judged { found.next() } else { None }).collect::<Vec<_>>())
         };
         let alone = |site: &Site, error| cli::set_aside_or_fail(self.arguments.input.on_error, site.name(), &error);
-        let output = &mut self.output;
+        let (output, rows) = (&mut self.output, &self.rows);
         let fail = |error| Error::write("target sites", error);
         in_halves(&sites, work, alone, |part, probabilities| {
             let mut text = Vec::new();
@@ -198,7 +211,12 @@ impl<'a> Scorer<'a> {
                 let Site { mirna, target, range, seed_type, .. } = site;
                 let range = range.clone();
                 match self.arguments.format {
-                    Format::Tsv => table::write_target_site(&mut text, mirna, target, range, *seed_type, probability),
+                    Format::Tsv | Format::Json => {
+                        let mut row = Vec::new();
+                        let written = table::write_target_site(&mut row, mirna, target, range, *seed_type, probability);
+                        text.extend(rows.of_record(row, &site.description));
+                        written
+                    }
                     // BED has no word for a score that there is none of.
                     Format::Bed => probability.map_or(Ok(()), |probability| {
                         bed::write_target_site(&mut text, target, range, mirna, probability)
@@ -239,6 +257,7 @@ fn score_pairs(arguments: &Arguments, pairs: &PathBuf) -> Result<()> {
             site_sequence: pair.target_sequence,
             range,
             seed_type,
+            description: String::new(),
         })?;
     }
     scorer.finish()
@@ -262,6 +281,7 @@ fn scan(arguments: &Arguments) -> Result<()> {
     let mut scorer = Scorer::new(arguments, &arguments.input.inputs)?;
     let index = SeedIndex::new(mirnas.iter().map(|mirna| mirna.sequence.as_slice()), SeedType::SixMer);
     let window = arguments.window.get();
+    let keep = arguments.description.keep_description;
     let mut target = Record::default();
     loop {
         // What came before a broken record is not lost.
@@ -286,6 +306,7 @@ fn scan(arguments: &Arguments) -> Result<()> {
                 site_sequence: target.sequence[range.clone()].to_vec(),
                 range,
                 seed_type,
+                description: if keep { target.description.clone() } else { String::new() },
             })
         };
         match arguments.candidates {

@@ -3,7 +3,8 @@
 use std::process::ExitCode;
 
 use rnaret::Result;
-use rnaret::cli::{self, CommonArgs, Files, InputArgs, ModelArgs, OutputArgs, Tool};
+use rnaret::cli::{self, CommonArgs, DescriptionArgs, Files, InputArgs, ModelArgs, OutputArgs, Tool};
+use rnaret::format::rows::Rows;
 use rnaret::model::{Encode, Task};
 use rnaret::predict::{PredictionFormat, predictor};
 use rnaret::sequence::{Accept, Record};
@@ -31,6 +32,9 @@ struct Arguments {
 
     #[command(flatten)]
     output: OutputArgs,
+
+    #[command(flatten)]
+    description: DescriptionArgs,
 
     #[command(flatten)]
     model: ModelArgs,
@@ -69,8 +73,13 @@ fn predict(arguments: Arguments) -> Result<()> {
     let model = arguments.model.load_any(Task::Classify)?;
     let predictor = predictor(&model, arguments.format, arguments.column.as_deref())?;
     let pool = arguments.common.thread_pool()?;
-    if arguments.input.writes_header() {
-        output.put(predictor.header().as_bytes())?;
+    // A bedGraph has no columns of ours.
+    let rows = (arguments.format != PredictionFormat::Bedgraph).then(|| {
+        let is_json = arguments.format == PredictionFormat::Json;
+        Rows::new(&predictor.header(), is_json, arguments.description.keep_description)
+    });
+    if let Some(rows) = rows.as_ref().filter(|_| arguments.input.writes_header()) {
+        output.put(rows.header().as_bytes())?;
     }
     cli::prefetch(cli::batches(records, arguments.model.batch_tokens), |batch| {
         let work =
@@ -78,8 +87,11 @@ fn predict(arguments: Arguments) -> Result<()> {
         // The heads take little beside the encoder.
         let needed =
             |part: &[Record]| pool.install(|| model.encoder.memory(part.iter().map(Record::len).sum::<usize>()));
-        cli::in_memory(&arguments.input, &batch, needed, work, |_, rows| {
-            rows.iter().try_for_each(|rows| output.put(rows))
+        cli::in_memory(&arguments.input, &batch, needed, work, |part, found| {
+            part.iter().zip(found).try_for_each(|(record, found)| match &rows {
+                Some(rows) => output.put(&rows.of_record(found, &record.description)),
+                None => output.put(&found),
+            })
         })
     })?;
     output.finish()

@@ -11,6 +11,7 @@
 //! - [`predict`]: what a tool does, as a function from records to results;
 //! - [`decode`]: from logits to biology: base pairs, coding regions, target sites;
 //! - [`draw`]: pictures of results as SVG;
+//! - [`report`]: one web page of what the tools wrote;
 //! - [`train`]: data sets, objectives, schedule, loop, checkpoints, metrics;
 //! - [`cli`]: what all command-line tools share.
 #![deny(unsafe_op_in_unsafe_fn)]
@@ -26,6 +27,7 @@ pub mod homologs;
 pub mod memory;
 pub mod model;
 pub mod predict;
+pub mod report;
 pub mod sequence;
 pub mod structure;
 pub mod thermodynamics;

@@ -80,7 +80,7 @@ const TRAINING: Command =
 const EVALUATION: Command =
     Command { tool: "rnaret-train", writes: &["--output", "--per-record", "--stats"], ..STREAM };
 
-pub const COMMANDS: [Command; 21] = [
+pub const COMMANDS: [Command; 23] = [
     Command { tool: "rna-kmerize", arguments: &["-k", "3"], reads: &[read("", Sequences)], ..STREAM },
     Command { tool: "rna-mask", reads: &[read("", Tokens)], ..STREAM },
     Command {
@@ -88,6 +88,13 @@ pub const COMMANDS: [Command; 21] = [
         arguments: &["--retention", "map"],
         reads: &[read("", Sequences), read("--model", Weights("testdata/golden/k1.pth"))],
         folders: &["--svg"],
+        ..STREAM
+    },
+    Command {
+        tool: "rnaret-embed",
+        arguments: &["--format", "npy"],
+        reads: &[read("", Sequences), read("--model", Weights("testdata/golden/k1.pth"))],
+        writes: &["--output", "--ids", "--stats"],
         ..STREAM
     },
     Command {
@@ -130,6 +137,7 @@ pub const COMMANDS: [Command; 21] = [
         reads: &[read("", Sequences), read("--model", Weights("testdata/models/classes.safetensors"))],
         ..STREAM
     },
+    Command { tool: "rnaret-report", reads: &[read("", Structures)], ..STREAM },
     Command {
         arguments: &["pretrain", "--steps", "1", "--validation-fraction", "0"],
         reads: &[

@@ -58,9 +58,9 @@ impl Run {
     fn by(mut command: Command, tool: &Tool) -> Self {
         command.current_dir(PACKAGE).stdout(Stdio::piped()).stderr(Stdio::piped());
         // No array job or batch system around the tests may change what they see.
-        for (name, _) in std::env::vars()
-            .filter(|(name, _)| ["SLURM_", "SGE_", "PBS_", "LSB_"].iter().any(|prefix| name.starts_with(prefix)))
-        {
+        for (name, _) in std::env::vars().filter(|(name, _)| {
+            ["SLURM_", "SGE_", "PBS_", "LSB_", "RNARET_"].iter().any(|prefix| name.starts_with(prefix))
+        }) {
             command.env_remove(name);
         }
         Self { what: tool.name.to_owned(), command, input: Vec::new(), input_from: None }

@@ -73,7 +73,7 @@ const PLAIN: Format = Format {
     companions: &[],
 };
 
-pub const TOOLS: [Tool; 8] = [
+pub const TOOLS: [Tool; 9] = [
     Tool {
         name: "rna-kmerize",
         ready: true,
@@ -147,6 +147,7 @@ pub const TOOLS: [Tool; 8] = [
             Format { arguments: &["--format", "ct"], ..PLAIN },
             Format { arguments: &["--format", "bpseq"], ..PLAIN },
             Format { arguments: &["--format", "tsv"], header: Header::Begins("id\t"), ..PLAIN },
+            Format { arguments: &["--format", "json", "--keep-description"], ..PLAIN },
             Format { arguments: &["--decoder", "greedy"], ..PLAIN },
             Format { arguments: &["--decoder", "nested", "--min-loop", "4", "--threshold", "0.4"], ..PLAIN },
         ],
@@ -242,6 +243,15 @@ pub const TOOLS: [Tool; 8] = [
         has_model: true,
         k: 1,
         stream_bytes: 256 << 10,
+    },
+    Tool {
+        name: "rnaret-report",
+        ready: true,
+        takes: Takes::Nothing,
+        formats: &[],
+        has_model: false,
+        k: 1,
+        stream_bytes: 0,
     },
     Tool {
         name: "rnaret-train",

@@ -12,6 +12,7 @@ status 1. BED and GFF3 are read by bedtools too, BED by pybedtools where that is
 """
 
 import argparse
+import csv
 import gzip
 import hashlib
 import io
@@ -25,6 +26,7 @@ import sys
 import tempfile
 import traceback
 
+import jsonschema
 import numpy as np
 import pandas as pd
 import RNA
@@ -639,6 +641,48 @@ def statistics():
 
 
 @check
+def json_lines():
+    """Objects of --format json, by the schema in docs/, and against the tables of the same runs."""
+    schema = json.loads((ROOT / "docs" / "json.schema.json").read_text())
+    jsonschema.Draft202012Validator.check_schema(schema)
+    classes, values, labels = (TESTDATA / "models" / f"{name}.safetensors" for name in ("classes", "values", "labels"))
+    commands = [
+        ("structure", ["rnaret-fold", "--energy"], None),
+        ("coding", ["rnaret-coding"], "--summary"),
+        ("site", ["rnaret-mirtarget", "--mirna", MIRNAS], None),
+        ("embedding", ["rnaret-embed"], None),
+        ("embedding", ["rnaret-embed", "--pool", "none"], None),
+        ("class", ["rnaret-predict", "--model", classes], None),
+        ("class", ["rnaret-predict", "--model", labels], None),
+        ("value", ["rnaret-predict", "--model", values], None),
+    ]
+    for kind, command, summary in commands:
+        validator = jsonschema.Draft202012Validator({"$defs": schema["$defs"], "$ref": f"#/$defs/{kind}"})
+        for keep in [[], ["--keep-description"]]:
+            objects = [json.loads(line) for line in run(*command, *keep, "--format", "json", RNAS).decode().splitlines()]
+            with tempfile.TemporaryDirectory() as folder:
+                path = pathlib.Path(folder) / "table.tsv"
+                run(*command, *keep, summary or "-o", path, RNAS)
+                rows = list(csv.DictReader(path.open(), delimiter="\t", quoting=csv.QUOTE_NONE))
+            what = " ".join(map(str, command + keep))
+            same(len(objects), len(rows), f"{what}: as many objects as rows")
+            for found, row in zip(objects, rows):
+                errors = [error.message for error in validator.iter_errors(found)]
+                require(not errors, f"{what}: {found}: {errors}")
+                same("description" in found, bool(keep), f"{what}: the description")
+                flat = {f"p_{name}": value for name, value in found.pop("probabilities", {}).items()}
+                flat |= {f"e{place}": value for place, value in enumerate(found.pop("vector", []))} | found
+                same(set(flat), set(row), f"{what}: keys are the columns")
+                for name, cell in row.items():
+                    value = flat[name]
+                    agrees = cell == value if isinstance(value, str) else cell == "NA" if value is None else float(cell) == value
+                    require(agrees, f"{what}: {name}: {value!r} is not {cell!r}")
+    # Wrong objects are told from right ones.
+    validator = jsonschema.Draft202012Validator({"$defs": schema["$defs"], "$ref": "#/$defs/structure"})
+    require(not validator.is_valid({"id": "a", "length": "4"}), "the schema refuses what is wrong")
+
+
+@check
 def coding_of_the_reference():
     """Published weights skip the residual blocks, as the published forward pass does."""
     for k in (1, 3):
@@ -851,7 +895,7 @@ def input_forms():
         same(run("rna-kmerize", "-k", 3, "-", stdin=data), whole, f"{label}, as -")
 
 
-TOOLS = ["rna-kmerize", "rna-mask", "rnaret-embed", "rnaret-fold", "rnaret-coding", "rnaret-mirtarget", "rnaret-predict", "rnaret-train"]
+TOOLS = ["rna-kmerize", "rna-mask", "rnaret-embed", "rnaret-fold", "rnaret-coding", "rnaret-mirtarget", "rnaret-predict", "rnaret-report", "rnaret-train"]
 
 
 @check

@@ -25,7 +25,7 @@ fn contents(outputs: &[(&str, PathBuf)]) -> Vec<Vec<u8>> {
 
 #[test]
 fn every_path_is_in_the_table() {
-    let numbers_and_words = ["N", "P", "K", "M", "S", "R", "X", "I/N|auto", "WHAT", "NAME", "auto|cpu|cuda["];
+    let numbers_and_words = ["N", "P", "K", "M", "S", "R", "X", "TEXT", "I/N|auto", "WHAT", "NAME", "auto|cpu|cuda["];
     for tool in &TOOLS {
         let options = listed(tool.name);
         assert!(options.iter().any(|option| option.is_path), "{}: {options:?}", tool.name);

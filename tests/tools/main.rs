@@ -18,6 +18,7 @@ mod mask;
 mod not_finite;
 mod output;
 mod pictures;
+mod records;
 mod shards;
 mod statistics;
 mod streams;

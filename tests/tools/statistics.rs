@@ -7,7 +7,7 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-const COLUMNS: [&str; 15] = [
+const COLUMNS: [&str; 16] = [
     "run",
     "tool",
     "version",
@@ -23,6 +23,7 @@ const COLUMNS: [&str; 15] = [
     "model_sha256",
     "threads",
     "status",
+    "warnings",
 ];
 
 type Row = BTreeMap<&'static str, String>;

@@ -65,8 +65,14 @@ fn completions_and_man_pages() {
         }
         let page = String::from_utf8(Run::bare(tool).arg("--man").ok()).unwrap();
         assert!(page.contains(&format!(".TH {}", tool.name)) && page.contains("Examples"), "{}", tool.name);
+        for section in ["SYNOPSIS", "EXIT STATUS", "ENVIRONMENT", "FILES", "SEE ALSO"] {
+            assert_eq!(page.matches(&format!(".SH \"{section}\"")).count(), 1, "{} {section}", tool.name);
+        }
         let help = String::from_utf8(Run::bare(tool).arg("--help").ok()).unwrap();
-        assert!(!help.contains("--completions") && !help.contains("--man"), "{}", tool.name);
+        assert!(help.contains("--completions") && help.contains("--man"), "{}", tool.name);
+        assert!(
+            help.contains("RNARET_THREADS") && page.contains("RNARET\\_THREADS") || page.contains("RNARET_THREADS")
+        );
     }
     let train = TOOLS.iter().find(|tool| tool.name == "rnaret-train").unwrap();
     for subcommand in ["pretrain", "fold", "coding", "mirtarget", "classify", "regress", "label", "evaluate", "import"]

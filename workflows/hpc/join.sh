@@ -17,3 +17,6 @@ for kind in structures.tsv.gz potential.tsv.gz cds.bed.gz sites.tsv.gz embedding
 done
 bash "$here/../bin/summarize-rnas.sh" structures.tsv.gz potential.tsv.gz cds.bed.gz sites.tsv.gz embeddings.tsv.gz > summary.tsv.unfinished
 mv summary.tsv.unfinished summary.tsv
+reported=(structures.tsv.gz potential.tsv.gz cds.bed.gz sites.tsv.gz embeddings.tsv.gz)
+[ ! -e rnaret.stats.tsv ] || reported+=(rnaret.stats.tsv)
+rnaret-report --output report.html "${reported[@]}"

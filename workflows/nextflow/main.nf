@@ -8,6 +8,7 @@ include { RNARET_CODING } from './modules/rnaret/coding/main'
 include { RNARET_EMBED } from './modules/rnaret/embed/main'
 include { RNARET_FOLD } from './modules/rnaret/fold/main'
 include { RNARET_MIRTARGET } from './modules/rnaret/mirtarget/main'
+include { RNARET_REPORT } from './modules/rnaret/report/main'
 include { JOIN } from './modules/local/join/main'
 include { SUMMARY } from './modules/local/summary/main'
 include { TABLE_OF_RUNS } from './modules/local/table_of_runs/main'
@@ -192,6 +193,13 @@ workflow {
         // One table about all tasks, as if they had shared it: provenance, and MultiQC's custom content (docs/multiqc_config.yaml). Tasks
         // write both tables, so that a run that failed has none.
         TABLE_OF_RUNS(RNARET.out.stats.map { _meta, table -> table }.collect(sort: { table -> table.name }))
+        RNARET_REPORT(
+            RNARET.out.joined
+                .map { _meta, file -> file }
+                .mix(TABLE_OF_RUNS.out.table)
+                .collect(sort: { file -> file.name })
+                .map { files -> tuple([id: 'all'], files) }
+        )
         VERSIONS(
             RNARET.out.versions
                 .map { row -> "${row[0].tokenize(':').last()}\t${row[1]}\t${row[2]}".toString() }

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Runs the pipeline and every wrapper's test for real, on testdata: bash workflows/snakemake/test.sh
-# Needs snakemake, snakefmt and black (requirements.txt) and the seven tools on PATH. Leaves nothing behind.
+# Needs snakemake, snakefmt and black (requirements.txt) and the tools on PATH. Leaves nothing behind.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 root=$(cd "$here/../.." && pwd)
@@ -10,7 +10,7 @@ passed=0
 
 pass() { printf 'ok: %s\n' "$1"; passed=$((passed + 1)); }
 fail() { printf 'not ok: %s\n' "$1" >&2; exit 1; }
-for tool in snakemake snakefmt black rna-kmerize rna-mask rnaret-embed rnaret-fold rnaret-coding rnaret-mirtarget rnaret-predict rnaret-train; do
+for tool in snakemake snakefmt black rna-kmerize rna-mask rnaret-embed rnaret-fold rnaret-coding rnaret-mirtarget rnaret-predict rnaret-report rnaret-train; do
     command -v "$tool" >/dev/null || fail "$tool is not on PATH"
 done
 
@@ -55,8 +55,8 @@ pass "a shard that is killed fails the run, and the rest is done"
 
 before=$(stat -c %Y.%i "$scratch/run/results/rnas.embeddings.tsv.gz")
 pipeline >"$scratch/second" 2>&1 || { cat "$scratch/second"; fail "the second run"; }
-[ "$(planned "$scratch/second" fold)" = 1 ] && [ "$(planned "$scratch/second" join)" = 1 ] && [ "$(planned "$scratch/second" total)" = 5 ] ||
-    { cat "$scratch/second"; fail "the second run does more than what was missing: one shard, its join, the summary, the table of runs"; }
+[ "$(planned "$scratch/second" fold)" = 1 ] && [ "$(planned "$scratch/second" join)" = 1 ] && [ "$(planned "$scratch/second" total)" = 6 ] ||
+    { cat "$scratch/second"; fail "the second run does more than what was missing: one shard, its join, the summary, the table of runs, the report"; }
 [ "$before" = "$(stat -c %Y.%i "$scratch/run/results/rnas.embeddings.tsv.gz")" ] || fail "the second run wrote again what was there"
 pass "the second run does what was missing, and no more"
 
@@ -78,10 +78,13 @@ awk -F '\t' '$1 == "HBE1" && $5 == "mRNA" && $6 > 0 { found = 1 } END { exit !fo
 pass "the summary"
 
 # A header, and a row for each of three shards of four tools.
-awk -F '\t' 'NR > 1 { rows[$2]++; records[$2] += $6; names[$1] } NF != 15 || (NR > 1 && $15 != 0) { bad = 1 }
+awk -F '\t' 'NR > 1 { rows[$2]++; records[$2] += $6; names[$1] } NF != 16 || (NR > 1 && $15 != 0) { bad = 1 }
     END { for (tool in rows) tools += rows[tool] == 3 && records[tool] == 6; for (name in names) different++
         exit bad || NR != 13 || tools != 4 || different != 12 }' rnaret.stats.tsv || { cat rnaret.stats.tsv; fail "the table of runs"; }
 pass "the table of runs has a row for each job"
+
+grep -q '<title>RNA report</title>' report.html || fail "the report"
+pass "the report"
 
 # A name that a shell would read as commands, and a sample with a dot in its name; the example's sample is not added.
 odd="$scratch/it's [1] & co"

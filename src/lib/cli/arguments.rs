@@ -17,6 +17,7 @@ use std::path::{Path, PathBuf};
 
 /// Where records come from.
 #[derive(Clone, Debug, clap::Args)]
+#[command(next_help_heading = "Input")]
 pub struct InputArgs {
     /// Input files; `-` or none is standard input. Plain or compressed with gzip, bgzip, bzip2, xz or zstd: told by
     /// content
@@ -98,6 +99,7 @@ impl InputArgs {
 
 /// Where the result goes.
 #[derive(Clone, Debug, clap::Args)]
+#[command(next_help_heading = "Output")]
 pub struct OutputArgs {
     /// Output file instead of standard output; compressed (bgzip) where the name ends in .gz. It appears when the run is
     /// complete
@@ -133,11 +135,22 @@ impl OutputArgs {
     }
 }
 
+/// What becomes of the rest of a record's header, after its id.
+#[derive(Clone, Copy, Debug, clap::Args)]
+#[command(next_help_heading = "Output")]
+pub struct DescriptionArgs {
+    /// Keep what stands after the id in a record's header: a last column `description` in tables, and behind the id where
+    /// formats have a place for it
+    #[arg(long)]
+    pub keep_description: bool,
+}
+
 /// What every tool takes; where there are subcommands, before or after their names.
 #[derive(Clone, Debug, clap::Args)]
+#[command(next_help_heading = "General")]
 pub struct CommonArgs {
     /// Threads; by default as many as the process may use (affinity, cgroup, SLURM_CPUS_PER_TASK)
-    #[arg(short, long, global = true, value_name = "N", value_parser = numbers::parser::<usize>(Range::AT_LEAST_1))]
+    #[arg(short, long, global = true, env = "RNARET_THREADS", hide_env_values = true, value_name = "N", value_parser = numbers::parser::<usize>(Range::AT_LEAST_1))]
     pub threads: Option<usize>,
 
     /// Neither notes nor warnings nor a progress bar
@@ -176,10 +189,11 @@ impl CommonArgs {
 
 /// Which model to run, and where.
 #[derive(Clone, Debug, clap::Args)]
+#[command(next_help_heading = "Model")]
 pub struct ModelArgs {
     /// Weights: a safetensors file of rnaret-train, a published .pth, or the name of a built-in model (pretrain,
     /// pretrain-k5, fold, coding, mirtarget); by default the built-in model for the task
-    #[arg(long, value_name = "PATH")]
+    #[arg(long, env = "RNARET_MODEL", hide_env_values = true, value_name = "PATH")]
     pub model: Option<PathBuf>,
 
     /// Where to compute, and how precisely.

@@ -1,6 +1,6 @@
 //! Batches of records where memory may run out: that of this machine, or of a device.
 
-use super::InputArgs;
+use super::{InputArgs, progress};
 use crate::memory::{in_halves, require, reserve};
 use crate::sequence::{OnError, Record, SET_ASIDE};
 use crate::{Error, Result};
@@ -19,7 +19,13 @@ pub fn in_memory<R>(
         set_aside_or_fail(input.on_error, format!("record {} ({} nt)", record.id, record.len()), &error)
     };
     let work = |part: &[Record]| require(needed(part)).and_then(|()| work(part));
-    in_halves(batch, work, alone, |part, result| take(&batch[part], result))
+    progress::counts_work();
+    in_halves(batch, work, alone, |part, result| {
+        let part = &batch[part];
+        take(part, result)?;
+        progress::done(part.len(), part.iter().map(Record::len).sum());
+        Ok(())
+    })
 }
 
 /// The rows that `write` appends for each record of a batch, in one piece where they fit in memory and in several where they

@@ -1,4 +1,4 @@
-//! What all seven tools share: arguments, logging, progress, shards, output files, parallel work, exit status.
+//! What all tools share: arguments, logging, progress, shards, output files, parallel work, exit status.
 //!
 //! A tool is a clap parser that flattens [`InputArgs`], [`OutputArgs`], [`CommonArgs`] and perhaps [`ModelArgs`],
 //! implements [`Tool`], and hands its work to [`run`]:
@@ -54,6 +54,7 @@ mod arguments;
 mod atomic_file;
 mod files;
 mod logging;
+mod manual;
 mod memory;
 pub mod numbers;
 mod output;
@@ -68,7 +69,7 @@ mod target;
 
 pub use crate::model::device::{DeviceArgs, DeviceChoice, Precision};
 pub use allocator::Allocator;
-pub use arguments::{CommonArgs, InputArgs, ModelArgs, OutputArgs, default_threads};
+pub use arguments::{CommonArgs, DescriptionArgs, InputArgs, ModelArgs, OutputArgs, default_threads};
 pub use atomic_file::AtomicFile;
 pub use files::{Files, also_reads};
 pub use memory::{in_memory, rows_in_memory, set_aside_or_fail};

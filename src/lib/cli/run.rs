@@ -2,11 +2,10 @@
 
 use super::files::{self, Files};
 use super::signals::{self, Termination};
-use super::{CommonArgs, allocator, logging, progress, statistics};
+use super::{CommonArgs, allocator, logging, manual, progress, statistics};
+use crate::model::cards;
 use crate::{Error, Result};
-use clap::error::ErrorKind;
-use clap::{Arg, Command, Parser, value_parser};
-use clap_complete::Shell;
+use clap::{Arg, Command, Parser};
 use std::io::{self, Write};
 use std::process::ExitCode;
 
@@ -39,7 +38,7 @@ pub fn run_with<T: Tool>(work: impl FnOnce(T) -> Result<u8>) -> ExitCode {
     let command = T::command();
     let tool = command.get_name().to_owned();
     allocator::name_tool(&tool);
-    if let Some(outcome) = generate(&command) {
+    if let Some(outcome) = manual::asked_for(&command) {
         return match outcome {
             Ok(text) => {
                 let written = io::stdout().write_all(&text).and_then(|()| io::stdout().flush());
@@ -58,7 +57,7 @@ pub fn run_with<T: Tool>(work: impl FnOnce(T) -> Result<u8>) -> ExitCode {
     logging::start(&tool, arguments.common().log_level());
     let outcome = begin(&tool, &arguments).and_then(|()| work(arguments));
     progress::clear();
-    report_doubts();
+    report_model_and_doubts(outcome.is_ok());
     let status = report(&tool, outcome);
     // A row that cannot be written fails a run that was well until then.
     let written = statistics::finish(status).map(|()| status);
@@ -75,7 +74,7 @@ fn parse<T: Tool>(command: Command) -> std::result::Result<T, clap::Error> {
         };
         command.mut_args(option).mut_subcommands(take_negative_numbers)
     }
-    let mut command = take_negative_numbers(command);
+    let mut command = take_negative_numbers(manual::with_own_options(command));
     let mut matches = command.try_get_matches_from_mut(std::env::args_os())?;
     T::from_arg_matches_mut(&mut matches).map_err(|error| error.format(&mut command))
 }
@@ -118,12 +117,19 @@ fn is_only_thread() -> bool {
     std::fs::read_dir("/proc/self/task").is_ok_and(|threads| threads.count() == 1)
 }
 
-/// One line about all records whose results deserve doubt.
-fn report_doubts() {
-    let tally = statistics::tally();
-    let found: Vec<String> = tally.doubts().into_iter().map(|(doubt, count)| doubt.describe(count)).collect();
-    if !found.is_empty() {
-        log::warn!("of {} records, {}; -v names each", tally.records(), found.join(", "));
+/// One line about the model that answered, what it was trained on, and how many records lie outside of that.
+fn report_model_and_doubts(is_well: bool) {
+    let doubts = statistics::tally().doubts_in_words();
+    // A run that failed says why, and nothing else.
+    let about = statistics::model().filter(|_| is_well).map(|model| match cards::trained_on(&model) {
+        Some(data) => format!("{model}, trained on {data} (--model-card tells more)"),
+        None => format!("model {model}"),
+    });
+    match (about, doubts) {
+        (None, None) => {}
+        (Some(about), None) => log::info!("{about}"),
+        (None, Some(doubts)) => log::warn!("{doubts}; -v names each"),
+        (Some(about), Some(doubts)) => log::warn!("{doubts}; -v names each. {about}"),
     }
 }
 
@@ -150,45 +156,4 @@ fn refuse(error: &clap::Error) -> ExitCode {
         let _ = error.print();
     }
     ExitCode::from(error.exit_code() as u8)
-}
-
-/// The completion script or man page, where the first argument asks for one: hidden options that packagers call. They
-/// stand outside the tool's own definition, whose required arguments they do not need. `--man SUBCOMMAND` gives the page of
-/// a subcommand.
-fn generate(command: &Command) -> Option<std::result::Result<Vec<u8>, clap::Error>> {
-    let first = std::env::args_os().nth(1)?;
-    let first = first.to_str()?;
-    if first != "--man"
-        && !first.starts_with("--man=")
-        && first != "--completions"
-        && !first.starts_with("--completions=")
-    {
-        return None;
-    }
-    let name = command.get_name().to_owned();
-    let shell = Arg::new("completions").long("completions").value_name("SHELL").value_parser(value_parser!(Shell));
-    let man = Arg::new("man").long("man").value_name("SUBCOMMAND").num_args(0..=1).conflicts_with("completions");
-    let matches = match Command::new("generate").bin_name(&name).arg(shell).arg(man).try_get_matches() {
-        Ok(matches) => matches,
-        Err(error) => return Some(Err(error)),
-    };
-    let mut command = command.clone();
-    let mut text = Vec::new();
-    match matches.get_one::<Shell>("completions") {
-        Some(shell) => clap_complete::generate(*shell, &mut command, name, &mut text),
-        None => {
-            // Built, so that the options for all subcommands are in their pages too.
-            command.build();
-            if let Some(wanted) = matches.get_one::<String>("man") {
-                let Some(found) = command.find_subcommand(wanted).cloned() else {
-                    let message = format!("{name} has no subcommand {wanted}\n");
-                    return Some(Err(command.error(ErrorKind::InvalidSubcommand, message)));
-                };
-                command = found;
-            }
-            // Writing to memory does not fail.
-            drop(clap_mangen::Man::new(command).render(&mut text));
-        }
-    }
-    Some(Ok(text))
 }

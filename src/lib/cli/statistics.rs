@@ -65,6 +65,8 @@ struct Row {
     threads: usize,
     /// Exit status; 128 and the signal's number where a signal ended the run.
     status: u8,
+    /// What deserves doubt, in words.
+    warnings: String,
 }
 
 fn run() -> MutexGuard<'static, Option<Run>> {
@@ -97,6 +99,11 @@ pub(super) fn note_shard(shard: Option<Shard>) {
 pub fn note_model(source: &Path, checksum: &str) {
     let source = source.display().to_string();
     note(|run| (run.model, run.checksum) = (Some(source), Some(checksum.to_owned())));
+}
+
+/// The weights that were noted.
+pub(super) fn model() -> Option<String> {
+    run().as_ref().and_then(|run| run.model.clone())
 }
 
 /// Notes where the model runs: `cpu` or `cuda:N`.
@@ -180,6 +187,7 @@ fn row(run: Run, table: &Table, status: u8) -> Row {
         model_sha256: run.checksum.unwrap_or_else(missing),
         threads: table.threads,
         status,
+        warnings: run.tally.doubts_in_words().unwrap_or_else(missing),
     }
 }
 

@@ -10,6 +10,8 @@ const WIDEST: f64 = 1400.0;
 const STEP: f64 = 12.0;
 /// From this distance on, bases have room for a letter.
 const LETTERS_FROM: f64 = 7.0;
+/// From this distance on, bases have a small letter, which can be read where the picture is zoomed.
+const SMALL_LETTERS_FROM: f64 = 1.4;
 /// The highest arc.
 const HIGHEST: f64 = 320.0;
 /// Height of letters and numbers.
@@ -47,6 +49,15 @@ impl<'a> ArcDiagram<'a> {
         self.above + TEXT.max(self.below + TEXT / 2.0)
     }
 
+    fn draw_letters(&self, svg: &mut Svg, y: f64, x: &impl Fn(usize) -> f64) {
+        let mono = r#"text-anchor="middle" font-family="Menlo, 'DejaVu Sans Mono', monospace""#;
+        svg.open(&format!(r#"{mono} font-size="{}""#, number(self.step * 0.92)));
+        for (base, &letter) in self.sequence.iter().enumerate() {
+            svg.raw(&format!(r#"<text x="{}" y="{}">{}</text>"#, number(x(base)), number(y), char::from(letter)));
+        }
+        svg.close();
+    }
+
     /// Draws it with its upper left corner at `corner`.
     pub(super) fn draw(&self, svg: &mut Svg, corner: (f64, f64)) {
         let baseline = corner.1 + self.above;
@@ -74,16 +85,13 @@ impl<'a> ArcDiagram<'a> {
         }
         let (first, last) = (x(0), x(length - 1));
         let text = if letters {
-            let mono = r#"text-anchor="middle" font-family="Menlo, 'DejaVu Sans Mono', monospace""#;
-            svg.open(&format!(r#"{mono} font-size="{}""#, number(self.step * 0.92)));
-            for (base, &letter) in self.sequence.iter().enumerate() {
-                let (x, y, letter) = (number(x(base)), number(baseline + 11.0), char::from(letter));
-                svg.raw(&format!(r#"<text x="{x}" y="{y}">{letter}</text>"#));
-            }
-            svg.close();
+            self.draw_letters(svg, baseline + 11.0, &x);
             baseline + 11.0
         } else {
             svg.line((first, baseline), (last, baseline), r##"stroke="#555555" stroke-width="1.2""##);
+            if self.step >= SMALL_LETTERS_FROM {
+                self.draw_letters(svg, baseline + 1.0 + self.step, &x);
+            }
             baseline + 4.0
         };
         // A halo keeps numbers readable on arcs that pass under them.

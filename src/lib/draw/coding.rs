@@ -21,6 +21,8 @@ const LANE: f64 = 26.0;
 const BAR: f64 = 12.0;
 /// Most points of the curve: longer transcripts show the mean, and the range as a band, of some bases at a time.
 const MOST_POINTS: usize = 1000;
+/// Width of a letter of the key in the widest of the usual fonts.
+const KEY_LETTER: f64 = 6.2;
 /// Codons are marked singly up to this many bases.
 const CODONS_TO: usize = 4000;
 
@@ -230,7 +232,7 @@ fn draw_key(svg: &mut Svg, (left, y): (f64, f64), with_codons: bool) {
         let fill = format!(r#"fill="{colour}" fill-opacity="{opacity}""#);
         svg.rectangle((x, y - 9.0), (wide, 10.0), &fill);
         svg.text((x + wide + 6.0, y), "start", text, "");
-        x += wide + 24.0 + 4.8 * text.len() as f64;
+        x += wide + 26.0 + KEY_LETTER * text.len() as f64;
     };
     entry(WINDOW, "0.8", 16.0, "coding window");
     entry(CHOSEN, "1", 16.0, "its coding sequence (a missing end is drawn open)");

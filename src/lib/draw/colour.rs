@@ -42,6 +42,11 @@ pub(super) const SIGNED: Scale = Scale(&[
     [0x67, 0x00, 0x1f],
 ]);
 
+/// The colours of probabilities, as `#rrggbb` at even steps: of pairs, and of those in pseudoknots.
+pub(crate) fn scales() -> [Vec<String>; 2] {
+    [PROBABILITY, PSEUDOKNOT].map(|scale| (0..=20).map(|step| scale.at(f64::from(step) / 20.0)).collect())
+}
+
 impl Scale {
     /// The colour at a place from 0 to 1, as `#rrggbb`. Places are taken in steps of 1/100.
     pub(super) fn at(self, place: f64) -> String {
@@ -49,10 +54,11 @@ impl Scale {
         format!("#{red:02x}{green:02x}{blue:02x}")
     }
 
-    /// Whether white text reads better on this colour than black.
-    pub(super) fn is_dark(self, place: f64) -> bool {
-        let [red, green, blue] = self.mixed(place).map(f64::from);
-        0.299 * red + 0.587 * green + 0.114 * blue < 140.0
+    /// The colour at a place mixed with white, on which dark letters can be read, also in print.
+    pub(super) fn pale_at(self, place: f64) -> String {
+        let [red, green, blue] =
+            self.mixed(place).map(|value| (255.0 - 0.35 * (255.0 - f64::from(value))).round() as u8);
+        format!("#{red:02x}{green:02x}{blue:02x}")
     }
 
     fn mixed(self, place: f64) -> [u8; 3] {

@@ -21,6 +21,16 @@ const LEAST: f64 = 430.0;
 const MOST_CELLS: usize = 500;
 /// Side of a cell where there is room; letters need this much.
 const CELL: f64 = 9.0;
+/// Least side of the square of a pair of probability 1.
+const STRONGEST: f64 = 2.6;
+/// Where bases share cells, weaker pairs than this are left out: for each 1,000 nucleotides, and at most.
+const LEAST_AT_1000: f32 = 0.03;
+const LEAST_AT_MOST: f32 = 0.1;
+
+/// The least probability that is shown of long RNAs, in hundredths.
+fn least_shown(length: usize) -> f32 {
+    (LEAST_AT_1000 * length as f32 / 10.0).round().min(100.0 * LEAST_AT_MOST) / 100.0
+}
 
 /// What to draw.
 pub struct DotPlot<'a> {
@@ -48,11 +58,15 @@ impl DotPlot<'_> {
         let (left, top) = (MARGIN + AXIS, MARGIN + HEAD + AXIS);
         let size = (left + side + MARGIN, top + side + MARGIN);
         let count = pairs(self.partners).count();
-        let least = number::format(self.least);
+        // In long RNAs the many weak pairs would hide the few strong ones.
+        let threshold = self.least.max(least_shown(length));
+        let threshold = if length > MOST_CELLS { threshold } else { self.least };
+        let shown: Vec<&Candidate> = self.probabilities.iter().filter(|pair| pair.probability >= threshold).collect();
+        let least = number::format(threshold);
         let description = format!(
             "Matrix of {length} by {length} nucleotides: above the diagonal the probabilities of {} base pairs that are more \
              probable than {least}, below it the {count} pairs of the decoded structure, those of pseudoknots in orange.",
-            self.probabilities.len()
+            shown.len()
         );
         let mut svg = Svg::new(size.0, size.1, &format!("Base pair probabilities of {}", self.id), &description);
         svg.text((MARGIN, MARGIN + 10.0), "start", &shortened(self.id, 40), r#"font-size="16" font-weight="bold""#);
@@ -69,32 +83,32 @@ impl DotPlot<'_> {
         );
 
         self.draw_axes(&mut svg, (left, top), cell, cells);
-        // Squares of one colour in one path.
-        let mut squares: BTreeMap<String, String> = BTreeMap::new();
-        let mut square = |row: usize, column: usize, part: f64, fill: String| {
-            // A square of this part of its cell's area, in its middle; whole cells where they are small.
-            let wide = if cell < 3.0 { cell } else { (cell * part.sqrt()).max(1.0) };
+        // Squares of one colour in one path; the most probable last, on top of the others.
+        let mut squares: BTreeMap<(u32, String), String> = BTreeMap::new();
+        let mut square = |row: usize, column: usize, part: f64, layer: u32, fill: String| {
+            // A square of this part of its cell's area, in its middle. Where cells are small, strong pairs reach beyond theirs.
+            let wide = (cell.max(STRONGEST) * part.sqrt()).max(0.5);
             let offset = (cell - wide) / 2.0;
             let (x, y) = (left + column as f64 * cell + offset, top + row as f64 * cell + offset);
             let wide = short(wide);
-            let path = squares.entry(fill).or_default();
+            let path = squares.entry((layer, fill)).or_default();
             let _ = write!(path, "M{} {}h{wide}v{wide}h-{wide}z", short(x), short(y));
         };
-        let mut shown: BTreeMap<(usize, usize), f32> = BTreeMap::new();
-        for pair in self.probabilities {
-            let most = shown.entry((place(pair.i), place(pair.j))).or_insert(0.0);
+        let mut of_cells: BTreeMap<(usize, usize), f32> = BTreeMap::new();
+        for pair in shown {
+            let most = of_cells.entry((place(pair.i), place(pair.j))).or_insert(0.0);
             *most = most.max(pair.probability);
         }
-        for (&(row, column), &probability) in &shown {
+        for (&(row, column), &probability) in &of_cells {
             let probability = f64::from(probability);
-            square(row, column, probability, PROBABILITY.at(probability));
+            square(row, column, probability, (100.0 * probability).round() as u32, PROBABILITY.at(probability));
         }
         let nested = without_pseudoknots(self.partners);
         for (i, j) in pairs(self.partners) {
             let fill = if nested[i].is_some() { "#333333".to_owned() } else { PSEUDOKNOT.at(0.75) };
-            square(place(j), place(i), 0.8, fill);
+            square(place(j), place(i), 0.8, u32::MAX, fill);
         }
-        for (fill, d) in &squares {
+        for ((_, fill), d) in &squares {
             svg.path(d, &format!(r#"fill="{fill}""#), "");
         }
         svg.finish()

@@ -15,4 +15,6 @@ mod svg;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use colour::scales;
 pub use layout::{PlanarLayout, Point, planar_layout};
+pub(crate) use svg::escape;

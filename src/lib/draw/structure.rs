@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use super::arcs::ArcDiagram;
 use super::axis::{number_step, numbered};
-use super::colour::{PROBABILITY, PSEUDOKNOT, legend, stroke};
+use super::colour::{PROBABILITY, PSEUDOKNOT, Scale, legend, stroke};
 use super::layout::{Point, planar_layout};
 use super::svg::{GREY, Svg, number, shortened};
 use crate::structure::pairs;
@@ -18,10 +18,10 @@ const HEAD: f64 = 60.0;
 const LARGEST: f64 = 1400.0;
 /// Length of the backbone from base to base where there is room.
 const UNIT: f64 = 19.0;
-/// From this length of the backbone on, bases have room for a letter.
-const LETTERS_FROM: f64 = 9.0;
-/// From this length of the backbone on, bases are drawn as dots.
-const DOTS_FROM: f64 = 4.0;
+/// From this length of the backbone on, bases are drawn as circles.
+const CIRCLES_FROM: f64 = 4.0;
+/// From this length of the backbone on, bases have a letter, which can be read where the picture is zoomed.
+const LETTERS_FROM: f64 = 1.5;
 /// Longest RNA whose pairs say what they are where the pointer rests on them.
 const TIPS_TO: usize = 1000;
 
@@ -51,10 +51,14 @@ pub(super) struct Pair {
 }
 
 impl Pair {
+    /// The colours of its probability.
+    fn scale(&self) -> Scale {
+        if self.in_pseudoknot { PSEUDOKNOT } else { PROBABILITY }
+    }
+
     /// Its line's attributes.
     pub(super) fn stroke(&self, width: f64) -> String {
-        let scale = if self.in_pseudoknot { PSEUDOKNOT } else { PROBABILITY };
-        stroke(scale, self.probability, width)
+        stroke(self.scale(), self.probability, width)
     }
 
     /// What it says of itself; nothing in a long RNA.
@@ -149,8 +153,6 @@ impl Plane {
     }
 
     fn draw(&self, svg: &mut Svg, corner: (f64, f64), sequence: &[u8], drawn: &[Pair]) {
-        let letters = self.unit >= LETTERS_FROM;
-        let radius = self.unit * 0.43;
         svg.open(&format!(r#"transform="translate({} {})""#, number(corner.0), number(corner.1)));
         self.draw_backbone(svg);
         svg.open(r#"fill="none" stroke-linecap="round""#);
@@ -167,9 +169,7 @@ impl Plane {
             }
         }
         svg.close();
-        if self.unit >= DOTS_FROM {
-            self.draw_bases(svg, sequence, drawn, if letters { radius } else { radius * 0.7 }, letters);
-        }
+        self.draw_bases(svg, sequence, drawn);
         self.draw_numbers(svg, sequence.len());
         self.draw_ends(svg);
         svg.close();
@@ -222,29 +222,33 @@ impl Plane {
         svg.close();
     }
 
-    fn draw_bases(&self, svg: &mut Svg, sequence: &[u8], drawn: &[Pair], radius: f64, letters: bool) {
+    /// Circles with letters: ringed in the colour of the pair and filled with a paler one, so that the letter can be read.
+    fn draw_bases(&self, svg: &mut Svg, sequence: &[u8], drawn: &[Pair]) {
+        if self.unit < LETTERS_FROM {
+            return;
+        }
         let mut pair_of = vec![None; sequence.len()];
         for pair in drawn {
             (pair_of[pair.i], pair_of[pair.j]) = (Some(*pair), Some(*pair));
         }
-        let size = number((radius * 1.5).min(12.0));
+        let radius = self.unit * 0.43;
+        let (size, thin, thick) = (number(radius * 1.4), number(radius * 0.1), number(radius * 0.24));
         let middle = r#"text-anchor="middle" font-family="Menlo, 'DejaVu Sans Mono', monospace""#;
-        svg.open(&format!(r#"{middle} font-size="{size}" stroke-width="0.8""#));
+        svg.open(&format!(r#"{middle} font-size="{size}" stroke-width="{thick}""#));
         for (base, &(x, y)) in self.points.iter().enumerate() {
-            let (fill, ink) = match pair_of[base] {
-                None => ("#ffffff".to_owned(), "#222222"),
-                Some(pair) => {
-                    let scale = if pair.in_pseudoknot { PSEUDOKNOT } else { PROBABILITY };
-                    let ink = if scale.is_dark(pair.probability) { "#ffffff" } else { "#222222" };
-                    (scale.at(pair.probability), ink)
-                }
-            };
-            let (x, y, r) = (number(x), y, number(radius));
-            svg.raw(&format!(r##"<circle cx="{x}" cy="{}" r="{r}" fill="{fill}" stroke="#777777"/>"##, number(y)));
-            if letters {
-                let (y, letter) = (number(y + radius * 0.52), char::from(sequence[base]));
-                svg.raw(&format!(r#"<text x="{x}" y="{y}" fill="{ink}">{letter}</text>"#));
+            let (x, r) = (number(x), number(radius));
+            if self.unit >= CIRCLES_FROM {
+                let ring = match pair_of[base] {
+                    None => format!(r##"fill="#ffffff" stroke="#777777" stroke-width="{thin}""##),
+                    Some(pair) => {
+                        let scale = pair.scale();
+                        format!(r#"fill="{}" stroke="{}""#, scale.pale_at(pair.probability), scale.at(pair.probability))
+                    }
+                };
+                svg.raw(&format!(r#"<circle cx="{x}" cy="{}" r="{r}" {ring}/>"#, number(y)));
             }
+            let (y, letter) = (number(y + radius * 0.5), char::from(sequence[base]));
+            svg.raw(&format!(r#"<text x="{x}" y="{y}" stroke="none">{letter}</text>"#));
         }
         svg.close();
     }

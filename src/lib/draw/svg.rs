@@ -104,7 +104,7 @@ pub(super) fn number(value: f64) -> String {
 }
 
 /// Text without what XML gives a meaning to, and without characters that XML does not have.
-pub(super) fn escape(text: &str) -> String {
+pub(crate) fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for c in text.chars() {
         match c {

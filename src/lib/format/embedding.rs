@@ -1,4 +1,4 @@
-//! Embeddings out: TSV, NumPy, safetensors or Parquet; one vector per record, or one per base.
+//! Embeddings out: TSV, JSON Lines, NumPy, safetensors or Parquet; one vector per record, or one per base.
 //!
 //! All numbers are 32-bit floats (TSV: 6 significant digits). d is the dimension, L a record's length, N the number of
 //! records.
@@ -30,6 +30,7 @@ use rustc_hash::FxHashSet;
 use super::number;
 #[cfg(feature = "parquet")]
 use super::parquet_embedding::ParquetWriter;
+use super::rows::Rows;
 
 /// The containers of embeddings.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -45,6 +46,9 @@ pub enum EmbeddingFormat {
     /// Apache Parquet
     #[cfg(feature = "parquet")]
     Parquet,
+    /// JSON Lines: the rows of tsv as objects, with the numbers as a list
+    #[cfg_attr(feature = "cli", value(alias = "jsonl"))]
+    Json,
 }
 
 /// What the vectors belong to.
@@ -60,7 +64,7 @@ impl EmbeddingFormat {
     /// Whether outputs put one after another (the header row in the first alone) are the output of all their records.
     pub fn concatenates(self, shape: EmbeddingShape) -> bool {
         match self {
-            Self::Tsv => true,
+            Self::Tsv | Self::Json => true,
             Self::Npy => shape == EmbeddingShape::PerBase,
             Self::Safetensors => false,
             #[cfg(feature = "parquet")]
@@ -85,6 +89,8 @@ pub struct EmbeddingOptions {
     pub dimension: usize,
     /// Whether TSV begins with its header row: not in the later shards of a run.
     pub header: bool,
+    /// Whether TSV and JSON hold the descriptions of records.
+    pub keep_description: bool,
     /// Where data that has to wait is kept: the output's folder, or the system's temporary folder (TMPDIR) where the
     /// output has none.
     pub temporary_folder: Option<PathBuf>,
@@ -95,6 +101,8 @@ pub struct EmbeddingOptions {
 pub struct Embedding<'a> {
     /// The record's id, without description.
     pub id: &'a str,
+    /// The rest of its header.
+    pub description: &'a str,
     /// Its L bases: upper-case RNA letters.
     pub sequence: &'a [u8],
     /// Pooled: d numbers. Per base: L x d, base after base.
@@ -110,23 +118,10 @@ pub struct EmbeddingWriter<W: Write + Send> {
 }
 
 enum Container<W: Write + Send> {
-    Tsv {
-        output: W,
-        row: Vec<u8>,
-    },
-    NpyPooled {
-        output: W,
-        spool: Spool,
-        records: usize,
-    },
-    NpyPerBase {
-        output: W,
-    },
-    Safetensors {
-        output: W,
-        spool: Spool,
-        header: SafetensorsHeader,
-    },
+    Table { output: W, rows: Rows },
+    NpyPooled { output: W, spool: Spool, records: usize },
+    NpyPerBase { output: W },
+    Safetensors { output: W, spool: Spool, header: SafetensorsHeader },
     #[cfg(feature = "parquet")]
     Parquet(Box<ParquetWriter<W>>),
 }
@@ -141,11 +136,13 @@ impl<W: Write + Send> EmbeddingWriter<W> {
         let EmbeddingOptions { format, shape, dimension, header, .. } = *options;
         let spool = || Spool::new(options.temporary_folder.as_deref());
         let container = match (format, shape) {
-            (EmbeddingFormat::Tsv, _) => {
+            (EmbeddingFormat::Tsv | EmbeddingFormat::Json, _) => {
+                let is_json = format == EmbeddingFormat::Json;
+                let rows = Rows::new(&columns(shape, dimension), is_json, options.keep_description);
                 if header {
-                    output.write_all(tsv_header(shape, dimension).as_bytes())?;
+                    output.write_all(rows.header().as_bytes())?;
                 }
-                Container::Tsv { output, row: Vec::new() }
+                Container::Table { output, rows }
             }
             (EmbeddingFormat::Npy, EmbeddingShape::Pooled) => {
                 Container::NpyPooled { output, spool: spool()?, records: 0 }
@@ -181,7 +178,7 @@ impl<W: Write + Send> EmbeddingWriter<W> {
             return Err(invalid(format!("record {id}: {values} values for {rows} vectors of {dimension}")));
         }
         match &mut self.container {
-            Container::Tsv { output, row } => write_tsv(output, row, self.shape, self.dimension, &record)?,
+            Container::Table { output, rows } => write_rows(output, rows, self.shape, self.dimension, &record)?,
             Container::NpyPooled { spool, records, .. } => {
                 spool.write(record.values)?;
                 *records += 1;
@@ -210,7 +207,7 @@ impl<W: Write + Send> EmbeddingWriter<W> {
     /// Those of the output and of the temporary file.
     pub fn finish(mut self) -> io::Result<(W, Option<W>)> {
         let mut output = match self.container {
-            Container::Tsv { output, .. } | Container::NpyPerBase { output } => output,
+            Container::Table { output, .. } | Container::NpyPerBase { output } => output,
             Container::NpyPooled { mut output, spool, records } => {
                 output.write_all(&npy_header(records, self.dimension))?;
                 spool.copy_to(&mut output)?;
@@ -273,7 +270,8 @@ impl Spool {
     }
 }
 
-fn tsv_header(shape: EmbeddingShape, dimension: usize) -> String {
+/// The names of the columns of a table, with tabs between.
+fn columns(shape: EmbeddingShape, dimension: usize) -> String {
     let mut header = match shape {
         EmbeddingShape::Pooled => "id\tlength".to_owned(),
         EmbeddingShape::PerBase => "id\tposition\tnucleotide".to_owned(),
@@ -281,26 +279,25 @@ fn tsv_header(shape: EmbeddingShape, dimension: usize) -> String {
     for number in 0..dimension {
         header.push_str(&format!("\te{number}"));
     }
-    header.push('\n');
     header
 }
 
-fn write_tsv(
+fn write_rows(
     output: &mut impl Write,
-    row: &mut Vec<u8>,
+    rows: &Rows,
     shape: EmbeddingShape,
     dimension: usize,
     record: &Embedding<'_>,
 ) -> io::Result<()> {
     let mut write_row = |start: std::fmt::Arguments<'_>, values: &[f32]| {
-        row.clear();
+        let mut row = Vec::with_capacity(64 + 10 * values.len());
         row.write_fmt(start)?;
         for &value in values {
             row.push(b'\t');
-            number::append(row, value);
+            number::append(&mut row, value);
         }
         row.push(b'\n');
-        output.write_all(row)
+        output.write_all(&rows.of_record(row, record.description))
     };
     match shape {
         EmbeddingShape::Pooled => write_row(format_args!("{}\t{}", record.id, record.sequence.len()), record.values),
@@ -449,13 +446,20 @@ mod tests {
     }
 
     fn options(format: EmbeddingFormat, shape: EmbeddingShape) -> EmbeddingOptions {
-        EmbeddingOptions { format, shape, dimension: DIMENSION, header: true, temporary_folder: None }
+        EmbeddingOptions {
+            format,
+            shape,
+            dimension: DIMENSION,
+            header: true,
+            keep_description: false,
+            temporary_folder: None,
+        }
     }
 
     fn write(options: &EmbeddingOptions, records: &[(String, Vec<u8>, Vec<f32>)]) -> io::Result<Vec<u8>> {
         let mut writer = EmbeddingWriter::new(Vec::new(), options, None)?;
         for (id, sequence, values) in records {
-            writer.write(Embedding { id, sequence, values: of_shape(options.shape, values) })?;
+            writer.write(Embedding { id, description: "", sequence, values: of_shape(options.shape, values) })?;
         }
         Ok(writer.finish()?.0)
     }
@@ -527,7 +531,7 @@ mod tests {
             let options = options(format, EmbeddingShape::Pooled);
             let mut writer = EmbeddingWriter::new(Vec::new(), &options, Some(Vec::new())).unwrap();
             for (id, sequence, values) in &records() {
-                writer.write(Embedding { id, sequence, values: &values[..DIMENSION] }).unwrap();
+                writer.write(Embedding { id, description: "", sequence, values: &values[..DIMENSION] }).unwrap();
             }
             let (_, ids) = writer.finish().unwrap();
             assert_eq!(String::from_utf8_lossy(&ids.unwrap_or_default()), table);
@@ -648,7 +652,7 @@ mod tests {
         let values: Vec<f32> = (0..length * options.dimension).map(|place| (place % 1000) as f32).collect();
         let sequence = vec![b'A'; length];
         let mut writer = EmbeddingWriter::new(Vec::new(), &options, None).unwrap();
-        writer.write(Embedding { id: "long", sequence: &sequence, values: &values }).unwrap();
+        writer.write(Embedding { id: "long", description: "", sequence: &sequence, values: &values }).unwrap();
         let (bytes, _) = writer.finish().unwrap();
         let reader = parquet_reader(&bytes);
         let groups: Vec<i64> = reader.metadata().row_groups().iter().map(|group| group.num_rows()).collect();
@@ -673,7 +677,8 @@ mod tests {
     fn values_of_another_shape_are_refused() {
         for shape in [EmbeddingShape::Pooled, EmbeddingShape::PerBase] {
             let mut writer = EmbeddingWriter::new(Vec::new(), &options(EmbeddingFormat::Tsv, shape), None).unwrap();
-            let error = writer.write(Embedding { id: "a", sequence: b"ACG", values: &[0.0; 4] }).unwrap_err();
+            let error =
+                writer.write(Embedding { id: "a", description: "", sequence: b"ACG", values: &[0.0; 4] }).unwrap_err();
             assert!(error.to_string().contains("record a"), "{error}");
         }
     }

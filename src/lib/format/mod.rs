@@ -19,6 +19,7 @@ pub mod number;
 mod parquet_embedding;
 pub mod protein;
 pub mod reactivity;
+pub mod rows;
 pub mod structure;
 pub mod structure_reader;
 mod structure_table;

@@ -2,6 +2,7 @@
 
 use std::io::{self, Write};
 
+use super::rows::Rows;
 use super::{bpseq, connectivity_table, dot_bracket, table};
 use crate::structure::Structure;
 
@@ -24,6 +25,7 @@ pub struct Energies {
 pub enum StructureFormat {
     /// Three lines: >id, sequence, dot-bracket
     #[default]
+    #[cfg_attr(feature = "cli", value(aliases = ["vienna", "dot-bracket", "dotbracket", "db"]))]
     Dbn,
     /// Connectivity table
     Ct,
@@ -31,28 +33,21 @@ pub enum StructureFormat {
     Bpseq,
     /// One row per record: id, length, sequence, structure (dot-bracket), pairs (their number)
     Tsv,
+    /// JSON Lines: an object per record with the columns of tsv
+    #[cfg_attr(feature = "cli", value(alias = "jsonl"))]
+    Json,
 }
 
 impl StructureFormat {
-    /// Writes what stands before the first record: the header row of TSV, with the columns of energies where asked for;
-    /// nothing in the other formats.
-    pub fn write_header(self, output: &mut impl Write, energies: bool) -> io::Result<()> {
-        match self {
-            Self::Tsv if energies => writeln!(output, "{}\t{}", table::STRUCTURE_HEADER, table::ENERGY_HEADER),
-            Self::Tsv => writeln!(output, "{}", table::STRUCTURE_HEADER),
-            Self::Dbn | Self::Ct | Self::Bpseq => Ok(()),
-        }
-    }
-
-    /// Writes what stands before the first record of [`StructureFormat::write_several`].
-    ///
-    /// # Errors
-    /// Those of the output.
-    pub fn write_header_of_several(self, output: &mut impl Write) -> io::Result<()> {
-        match self {
-            Self::Tsv => writeln!(output, "{}\tenergy", table::STRUCTURE_HEADER),
-            Self::Dbn | Self::Ct | Self::Bpseq => Ok(()),
-        }
+    /// The columns of the formats that are tables: with an energy for each of several structures of a record
+    /// ([`StructureFormat::write_several`]), or with those of energies where asked for; `None` for the other formats.
+    pub fn rows(self, several: bool, energies: bool, keep_description: bool) -> Option<Rows> {
+        let header = match (several, energies) {
+            (true, _) => format!("{}\tenergy", table::STRUCTURE_HEADER),
+            (false, true) => format!("{}\t{}", table::STRUCTURE_HEADER, table::ENERGY_HEADER),
+            (false, false) => table::STRUCTURE_HEADER.to_owned(),
+        };
+        matches!(self, Self::Tsv | Self::Json).then(|| Rows::new(&header, self == Self::Json, keep_description))
     }
 
     /// Writes several structures of one record, each with its free energy in kcal/mol where the format has a place for it: as
@@ -76,7 +71,7 @@ impl StructureFormat {
             let structure = Structure { partners: partners.clone(), ..record.clone() };
             match self {
                 Self::Dbn => dot_bracket::write_line(output, &structure, Some(*energy))?,
-                Self::Tsv => table::write_structure_with_energy(output, &structure, *energy)?,
+                Self::Tsv | Self::Json => table::write_structure_with_energy(output, &structure, *energy)?,
                 Self::Ct | Self::Bpseq => self.write(output, &structure, None)?,
             }
         }
@@ -93,7 +88,8 @@ impl StructureFormat {
             Self::Dbn => dot_bracket::write_with_energy(output, structure, energies.map(|energies| energies.structure)),
             Self::Ct => connectivity_table::write(output, structure),
             Self::Bpseq => bpseq::write(output, structure),
-            Self::Tsv => table::write_structure(output, structure, energies),
+            // Rows of a table, of which `rows` makes objects.
+            Self::Tsv | Self::Json => table::write_structure(output, structure, energies),
         }
     }
 }

@@ -67,6 +67,20 @@ pub fn read_labelled<'a>(mut input: impl BufRead + Send + 'a, file: &str) -> Res
     Ok(Box::new(FirstOfEach::new(structures.map(|record| record.map(|structure| (structure, String::new()))), file)))
 }
 
+/// Whether a text that begins with these lines holds structures: dot-bracket, CT or BPSEQ.
+pub(crate) fn is_structure(lines: &[String]) -> bool {
+    let guesses = lines.iter().enumerate().map(|(place, line)| Guess::new(line, place == 0));
+    match guesses.into_iter().find(|guess| !matches!(guess, Guess::None)) {
+        Some(Guess::Bpseq | Guess::ConnectivityTable) => true,
+        // FASTA begins so too.
+        Some(Guess::DotBracket) => lines.iter().skip(2).take(1).any(|line| {
+            let structure = line.split_ascii_whitespace().next().unwrap_or_default();
+            super::dot_bracket::parse_structure_line(structure.as_bytes()).is_ok() && !structure.is_empty()
+        }),
+        _ => false,
+    }
+}
+
 /// Passes over records that have the id and the sequence of the one before them.
 struct FirstOfEach<I> {
     records: I,

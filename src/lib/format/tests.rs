@@ -30,8 +30,7 @@ fn structure(id: &str, sequence: &str, line: &str) -> Structure {
 }
 
 fn written(format: StructureFormat, structures: &[Structure]) -> Vec<u8> {
-    let mut text = Vec::new();
-    format.write_header(&mut text, false).unwrap();
+    let mut text = format.rows(false, false).map(|rows| rows.header().into_bytes()).unwrap_or_default();
     for structure in structures {
         format.write(&mut text, structure, None).unwrap();
     }
@@ -49,6 +48,7 @@ fn read_with(format: StructureFormat, text: &[u8]) -> Result<Vec<Structure>> {
         StructureFormat::Dbn => dot_bracket::Reader::new(text, "x.dbn").collect(),
         StructureFormat::Ct => connectivity_table::Reader::new(text, "x.ct").collect(),
         StructureFormat::Bpseq => bpseq::Reader::new(text, "x.bpseq").collect(),
+        StructureFormat::Json => panic!("no reader of ours"),
         StructureFormat::Tsv => structure_table::Reader::new(text, "x.tsv")?.map(|row| Ok(row?.0)).collect(),
     }
 }

@@ -1,6 +1,7 @@
 //! The bidirectional retentive encoder and its heads: the model library, for the CPU and the GPU.
 
 pub mod builder;
+pub mod cards;
 pub mod config;
 #[cfg(any(feature = "cuda", test))]
 pub(crate) mod cuda;

@@ -23,7 +23,7 @@ impl Bases {
     pub(super) fn new(head: BasesHead, format: PredictionFormat, column: Option<&str>) -> Result<Self> {
         let names = head.outputs().names();
         let track = match format {
-            PredictionFormat::Tsv => None,
+            PredictionFormat::Tsv | PredictionFormat::Json => None,
             PredictionFormat::Bedgraph => {
                 let place = match column {
                     Some(column) => names.iter().position(|name| name == column),

@@ -24,11 +24,14 @@ pub enum PredictionFormat {
     Tsv,
     /// A value for each nucleotide: bedGraph, 0-based and half-open
     Bedgraph,
+    /// JSON Lines: the rows of the table as objects
+    #[cfg_attr(feature = "cli", value(alias = "jsonl"))]
+    Json,
 }
 
 /// What a general head says of records, as text.
 pub trait Predict: Sync {
-    /// The header row; empty where the format has none.
+    /// The header row, whose columns are also those of JSON; empty for a bedGraph.
     fn header(&self) -> String;
 
     /// The rows of each of `records`, from their features. By all threads of the current rayon pool; a record's rows do not

@@ -19,7 +19,7 @@ impl Sequences {
     /// Where the format is for nucleotides.
     pub(super) fn new(head: SequenceHead, format: PredictionFormat) -> Result<Self> {
         match format {
-            PredictionFormat::Tsv => Ok(Self { head }),
+            PredictionFormat::Tsv | PredictionFormat::Json => Ok(Self { head }),
             PredictionFormat::Bedgraph => {
                 Err(Error::Usage("--format bedgraph is for models that label nucleotides".into()))
             }

@@ -30,11 +30,24 @@ pub struct BadLetter {
     pub letter: u8,
 }
 
+/// What to do with structures where sequences are wanted.
+const STRUCTURES: &str =
+    "give the sequences alone here (structures are read by --known-structures and rnaret-train fold)";
+
 impl std::fmt::Display for BadLetter {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self.letter {
-            b'-' | b'.' | b'~' => {
+            b'.' => {
+                write!(
+                    out,
+                    "'.' is an alignment gap, which is to be removed, or an unpaired base of dot-bracket: {STRUCTURES}"
+                )?;
+            }
+            b'-' | b'~' => {
                 write!(out, "'{}' is an alignment gap: remove the gaps", self.letter as char)?;
+            }
+            b'(' | b')' | b'[' | b']' | b'{' | b'}' | b'<' => {
+                write!(out, "'{}' belongs to a structure in dot-bracket: {STRUCTURES}", self.letter as char)?;
             }
             b'&' | b'+' => write!(out, "'{}' joins two strands: give each RNA a record", self.letter as char)?,
             b' ' | b'\t' => write!(out, "white space inside the sequence: remove it")?,

@@ -212,7 +212,7 @@ impl RecordReader {
     pub(crate) fn of_text(text: Box<dyn BufRead + Send>, input: &InputFile, options: ReaderOptions) -> Result<Self> {
         let mut reader = Self::open(&[], ReaderOptions { shard: None, ..options })?;
         reader.waiting.clear();
-        reader.current = Some(Source::of_text(text, input.name(), reader.options.accept)?);
+        reader.current = Some(Source::of_text(text, input.name(), reader.options.accept, BUFFER)?);
         Ok(reader)
     }
 
@@ -388,16 +388,26 @@ fn constraints_after(lines: &[u8]) -> usize {
     starts.into_iter().find(fits).unwrap_or(lines.len())
 }
 
+/// Bytes to read at once: of a small file a part, so that the bytes read tell how far a slow run is.
+fn buffer_for(input: &InputFile) -> usize {
+    let size = match input {
+        InputFile::Stdin => None,
+        InputFile::Path(path) => std::fs::metadata(path).ok().filter(|data| data.is_file()).map(|data| data.len()),
+    };
+    size.map_or(BUFFER, |size| ((size / 128) as usize).next_power_of_two().clamp(8 * 1024, BUFFER))
+}
+
 impl Source {
     fn open(input: &InputFile, options: &ReaderOptions, bytes: &Arc<AtomicU64>) -> Result<Self> {
         let file = input.name();
         let raw = Box::new(Counted { inner: open_raw(input)?, bytes: bytes.clone() });
         let stream = text(raw, &file)?;
-        Self::of_text(Box::new(BufReader::with_capacity(BUFFER, stream)), file, options.accept)
+        let buffer = buffer_for(input);
+        Self::of_text(Box::new(BufReader::with_capacity(buffer, stream)), file, options.accept, buffer)
     }
 
     /// Finds out what a text holds.
-    fn of_text(mut stream: Box<dyn BufRead + Send>, file: String, accept: Accept) -> Result<Self> {
+    fn of_text(mut stream: Box<dyn BufRead + Send>, file: String, accept: Accept, buffer: usize) -> Result<Self> {
         let start = first_letter(&mut stream).map_err(|error| Error::stream(&file, "at its start", error))?;
         let Some(start) = start else {
             return Ok(Self { file, feed: None, parser: Parser::Empty, records: 0 });
@@ -410,7 +420,7 @@ impl Source {
             }
             b'>' => {
                 let feed = Feed::new(stream, b"\n\n");
-                (Some(feed.clone()), Parser::Fasta(FastaReader::with_capacity(feed.clone(), BUFFER), feed))
+                (Some(feed.clone()), Parser::Fasta(FastaReader::with_capacity(feed.clone(), buffer), feed))
             }
             b'@' => {
                 let feed = Feed::keeping(stream);

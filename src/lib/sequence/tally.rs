@@ -90,6 +90,12 @@ impl Tally {
         counts.into_iter().filter(|(_, count)| *count > 0).collect()
     }
 
+    /// What deserves doubt, as one sentence; `None` where nothing does.
+    pub fn doubts_in_words(&self) -> Option<String> {
+        let found: Vec<String> = self.doubts().into_iter().map(|(doubt, count)| doubt.describe(count)).collect();
+        (!found.is_empty()).then(|| format!("of {} records, {}", self.records(), found.join(", ")))
+    }
+
     /// Records delivered.
     pub fn records(&self) -> u64 {
         self.0.records.load(Ordering::Relaxed)

@@ -3,7 +3,7 @@ process RNARET_KMERIZE {
     label 'process_single'
 
     conda "${moduleDir}/environment.yml"
-    container 'rnaret:0.1.0'
+    container "${workflow.containerEngine in ['singularity', 'apptainer'] && !task.ext.singularity_pull_docker_container ? 'https://depot.galaxyproject.org/singularity/rnaret:0.1.0--0' : 'biocontainers/rnaret:0.1.0--0'}"
 
     input:
     tuple val(meta), path(rnas, stageAs: 'input/*')

@@ -4,7 +4,11 @@ process RNARET_MIRTARGET {
     label 'process_gpu'
 
     conda "${task.accelerator ? "${moduleDir}/environment.gpu.yml" : "${moduleDir}/environment.yml"}"
-    container "${task.accelerator ? 'rnaret:0.1.0-cuda' : 'rnaret:0.1.0'}"
+    container "${task.accelerator
+        ? 'rnaret:0.1.0-cuda'
+        : workflow.containerEngine in ['singularity', 'apptainer'] && !task.ext.singularity_pull_docker_container
+            ? 'https://depot.galaxyproject.org/singularity/rnaret:0.1.0--0'
+            : 'biocontainers/rnaret:0.1.0--0'}"
 
     input:
     tuple val(meta), path(targets, stageAs: 'input/*')
