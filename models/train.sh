@@ -124,6 +124,10 @@ zcat "$data/cds_arabidopsis.tsv.gz" | awk 'NR == 1 || NR % 3 == 0' | gzip > "$ru
     --batch-tokens 8192 --dropout 0.02 --validation-fraction 0.01 --validation-records 1000 --validate-every 500 --checkpoint-every 100 \
     --log-every 50
 
-for pair in pretrain-third:pretrain pretrain-k5-second:pretrain-k5 fold-second:fold mirtarget-second:mirtarget; do
+for pair in pretrain-third:pretrain pretrain-k5-second:pretrain-k5 fold-second:fold; do
     "$train" import --half "$runs/${pair%:*}/model.safetensors" -o "models/${pair#*:}.safetensors"
 done
+
+# Windows of background, on which every miRNA is scored before anything else.
+"$train" calibrate "$runs/pairs/training.tsv.gz" --background "$data/utr3_human.fa.gz" --half \
+    --model "$runs/mirtarget-second/model.safetensors" -o models/mirtarget.safetensors

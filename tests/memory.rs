@@ -8,14 +8,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rnaret::cli::DeviceArgs;
-use rnaret::model::heads::coding::CodingHead;
 use rnaret::model::heads::fold::FoldHead;
-use rnaret::model::heads::mirtarget::{MirtargetHead, Pair};
+use rnaret::model::heads::mirtarget::Pair;
 use rnaret::model::heads::published_fold::PublishedFoldConfig;
 use rnaret::model::{
     Encode, Encoder, HeadConfig, Input, Model, ModelConfig, Parameters, RetentionConfig, Task, initialise, likelihood,
 };
-use rnaret::predict::{coding, target_sites};
+use rnaret::predict::{coding, mirtarget};
 use rnaret::sequence::Record;
 use rnaret::thermodynamics::{self, Conditions, DEFAULT_SPAN, Factors};
 
@@ -170,14 +169,15 @@ fn fold_heads() {
 #[test]
 fn coding_heads() {
     let _alone = alone();
+    let rules = coding::CodingRules::default();
     let model = Model::load(None, Task::Coding, DeviceArgs::CPU).unwrap();
-    let head = CodingHead::new(&model.weights.config, &model.parameters).unwrap();
+    let model = coding::CodingModel::new(model, rules.code).unwrap();
     for lengths in [vec![1000; 16], vec![20_000]] {
         let records: Vec<Record> = lengths.iter().map(|&length| record(random(length))).collect();
         hold(
             &format!("coding regions of {lengths:?}"),
-            || coding::memory(&model, &head, &records),
-            || coding::predict(&model, &head, &records, &coding::CodingRules::default()).unwrap(),
+            || model.memory(&records),
+            || model.predict(&records, &rules).unwrap(),
         );
     }
 }
@@ -186,7 +186,7 @@ fn coding_heads() {
 fn target_heads() {
     let _alone = alone();
     let model = Model::load(None, Task::Mirtarget, DeviceArgs::CPU).unwrap();
-    let head = MirtargetHead::new(&model.weights.config, &model.parameters).unwrap();
+    let model = mirtarget::MirtargetModel::new(model).unwrap();
     let letters = random(2000);
     let part = |range: Range<usize>| &letters[range];
     for (count, site) in [(250, 40), (20, 900)] {
@@ -195,8 +195,8 @@ fn target_heads() {
             .collect();
         hold(
             &format!("{count} sites of {site} nt"),
-            || target_sites::memory(&model, &head, &pairs),
-            || target_sites::predict(&model, &head, &pairs, |_| String::new()).unwrap(),
+            || model.memory(&pairs),
+            || model.predict(&pairs, |_| String::new()).unwrap(),
         );
     }
 }

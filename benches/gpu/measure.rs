@@ -216,7 +216,7 @@ fn check(compute: &Compute, tiny: bool) -> bool {
         label: i.is_multiple_of(2),
     };
     let pairs: Vec<MirtargetRecord> = (0..6).map(pair).collect();
-    good &= compare("mirtarget", Mirtarget, &size(Task::Mirtarget, published), compute, &pairs);
+    good &= compare("mirtarget", Mirtarget::default(), &size(Task::Mirtarget, published), compute, &pairs);
 
     // The published size, short and long, and both fold heads' maps.
     let config = if tiny { size(Task::Fold, published) } else { ModelConfig::published(Task::Fold, 1) };

@@ -7,15 +7,13 @@ use rnaret::cli::numbers::{self, Range};
 use rnaret::cli::{
     self, CommonArgs, DescriptionArgs, Files, InputArgs, ModelArgs, Output, OutputArgs, PictureFolder, Tool,
 };
-use rnaret::decode::coding::TranscriptLabel;
 use rnaret::decode::genetic_code::GeneticCode;
 use rnaret::draw::coding::CodingPicture;
 use rnaret::format::rows::Rows;
 use rnaret::format::{bed, gff3, protein, table};
 use rnaret::model::Task;
-use rnaret::model::heads::coding::CodingHead;
-use rnaret::predict::coding::{CodingPrediction, CodingRules, StrandChoice, memory, predict};
-use rnaret::sequence::{Accept, Record, Strand};
+use rnaret::predict::coding::{CodingModel, CodingPrediction, CodingRules, StrandChoice};
+use rnaret::sequence::{Accept, Record};
 use rnaret::{Error, Result};
 
 /// Find the coding sequences of transcripts, and tell mRNA from lncRNA
@@ -152,13 +150,12 @@ fn code(arguments: Arguments) -> Result<()> {
         true => arguments.input.open_unique(Accept::Any, &arguments.common)?,
         false => arguments.input.open(Accept::Any, &arguments.common)?,
     };
-    let model = arguments.model.load(Task::Coding)?;
-    let head = CodingHead::new(&model.weights.config, &model.parameters)?.with_code(rules.code);
+    let model = CodingModel::new(arguments.model.load(Task::Coding)?, rules.code)?;
     let pool = arguments.common.thread_pool()?;
     outputs.write_headers()?;
     cli::prefetch(cli::batches(records, arguments.model.batch_tokens), |batch| {
-        let work = |part: &[Record]| pool.install(|| predict(&model, &head, part, &rules));
-        let needed = |part: &[Record]| pool.install(|| memory(&model, &head, part));
+        let work = |part: &[Record]| pool.install(|| model.predict(part, &rules));
+        let needed = |part: &[Record]| pool.install(|| model.memory(part));
         cli::in_memory(&arguments.input, &batch, needed, work, |part, predictions| {
             part.iter().zip(predictions).try_for_each(|(record, prediction)| outputs.write(record, &prediction))
         })
@@ -220,11 +217,9 @@ impl<'a> Outputs<'a> {
         if let Some(doubt) = prediction.doubt {
             cli::tally().doubt(doubt, id);
         }
-        let label = prediction.potential.filter(|_| prediction.doubt.is_none());
-        let label = label.map(|potential| TranscriptLabel::new(potential, threshold));
         let mut text = Vec::new();
         match format {
-            Format::Json => table::write_coding(&mut text, id, length, label, prediction),
+            Format::Json => table::write_coding(&mut text, id, length, threshold, prediction),
             Format::Bed if !orf => bed::write_cds_windows(&mut text, id, length, &prediction.windows, strand),
             Format::Bed => bed::write_reading_frames(&mut text, id, length, frames, strand),
             Format::Bed12 => bed::write_thick_reading_frames(&mut text, id, length, frames, strand),
@@ -237,19 +232,13 @@ impl<'a> Outputs<'a> {
         self.regions.put(&text)?;
         if let Some(summary) = &mut self.summary {
             let mut row = Vec::new();
-            table::write_coding(&mut row, id, length, label, prediction).map_err(defect)?;
+            table::write_coding(&mut row, id, length, threshold, prediction).map_err(defect)?;
             summary.put(&self.rows.of_record(row, &record.description))?;
         }
         if let Some(track) = &mut self.track {
             text.clear();
-            let mut probabilities = prediction.probabilities.clone();
-            let mut known = prediction.known_bases(&prediction.sequence);
-            if strand == Strand::Reverse {
-                probabilities.reverse();
-                known = known.into_iter().rev().map(|bases| length - bases.end..length - bases.start).collect();
-            }
-            for bases in known {
-                bed::write_track(&mut text, id, bases.start, &probabilities[bases]).map_err(defect)?;
+            for (first, probabilities) in prediction.track() {
+                bed::write_track(&mut text, id, first, &probabilities).map_err(defect)?;
             }
             track.put(&text)?;
         }

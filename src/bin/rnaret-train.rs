@@ -3,7 +3,6 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use rnaret::Result;
 use rnaret::cli::{self, CommonArgs, DeviceArgs, Files, Output, OutputArgs, Termination, Tool};
 use rnaret::format::dot_bracket;
 use rnaret::homologs::{Source, representatives};
@@ -21,6 +20,7 @@ use rnaret::train::tasks::{
     self, ClassifyTask, CodingTask, Evaluation, FoldTask, Job, LabelTask, LoadRecords, MirtargetTask, OwnArguments,
     PretrainTask, RegressTask, Request, TrainingTask, with_defaults,
 };
+use rnaret::{Error, Result};
 
 /// Train, fine-tune, evaluate and import models
 ///
@@ -72,8 +72,9 @@ enum Command {
     /// Known structures for --known-structures: those of the given files, of near-identical sequences the first, as
     /// dot-bracket
     Condense(CondenseArgs),
-    /// Fit what a coding model needs beside its network: which reading frame codes, and which transcripts are mRNAs, whole
-    /// or cut, at the one threshold of 0.5
+    /// Fit what a model needs beside its network. Coding: which reading frame codes, and which transcripts are mRNAs, whole
+    /// or cut, at the one threshold of 0.5. Mirtarget: windows of background, and the level at which few of them are taken for
+    /// sites, whichever the miRNA is
     Calibrate(CalibrateArgs),
     /// Turn published PyTorch weights (.pth) into a model file, or a model file into one of 16 bits
     Import(ImportArgs),
@@ -213,11 +214,12 @@ struct ImportArgs {
 #[derive(clap::Args)]
 struct CalibrateArgs {
     /// Transcripts as `coding` takes them: those that it trained on and those that it held out. What is fitted are half of
-    /// those held out; the other half is what --held-out with half the --validation-fraction evaluates
+    /// those held out; the other half is what --held-out with half the --validation-fraction evaluates. For a mirtarget model
+    /// pairs as `mirtarget` takes them, of which the miRNAs count
     #[arg(required = true, value_name = "DATA")]
     data: Vec<PathBuf>,
 
-    /// The trained coding model
+    /// The trained model, of coding or mirtarget
     #[arg(long, value_name = "PATH")]
     model: PathBuf,
 
@@ -225,9 +227,13 @@ struct CalibrateArgs {
     #[arg(short, long, value_name = "FILE")]
     output: PathBuf,
 
-    /// BED, GFF3 or GTF that says where the CDS of each FASTA record is
+    /// BED, GFF3 or GTF that says where the CDS of each FASTA record is (coding)
     #[arg(long, value_name = "FILE")]
     annotation: Option<PathBuf>,
+
+    /// Targets of which the windows of background are made, in a random order of their dinucleotides: FASTA (mirtarget)
+    #[arg(long, value_name = "FASTA")]
+    background: Option<PathBuf>,
 
     /// Store 16 bits per number
     #[arg(long)]
@@ -254,8 +260,8 @@ impl Tool for Arguments {
                 arguments.output.declare(files);
             }
             Command::Calibrate(arguments) => {
-                let CalibrateArgs { data, model, annotation, output, .. } = arguments;
-                files.reads(data.iter().chain(annotation).chain([model]));
+                let CalibrateArgs { data, model, annotation, background, output, .. } = arguments;
+                files.reads(data.iter().chain(annotation).chain(background).chain([model]));
                 files.writes([output]);
             }
             Command::Import(arguments) => {
@@ -420,17 +426,28 @@ fn condense(arguments: &CondenseArgs) -> Result<Outcome> {
 
 fn calibrate(arguments: &CalibrateArgs, common: &CommonArgs) -> Result<Outcome> {
     let weights = open_weights(&arguments.model)?;
-    weights.check_task(Task::Coding)?;
+    let CalibrateArgs { data, annotation, background, records, .. } = arguments;
+    let (task, flags) = (weights.config.task(), to_table(records)?);
+    match (task, annotation, background) {
+        (Task::Coding, _, None) | (Task::Mirtarget, None, Some(_)) => {}
+        (Task::Mirtarget, None, None) => {
+            return Err(Error::Usage("a mirtarget model is calibrated on --background FASTA".into()));
+        }
+        (Task::Coding, ..) => return Err(Error::Usage("--background is for mirtarget models".into())),
+        (Task::Mirtarget, ..) => return Err(Error::Usage("--annotation is for coding models".into())),
+        _ => weights.check_task(Task::Coding)?,
+    }
     cli::note_model(&weights.source, &weights.checksum);
     cli::note_run(&arguments.output);
     let mut output = Output::create(Some(&arguments.output))?;
     let storage = if arguments.half { Storage::F16 } else { Storage::F32 };
     // What is stored in 16 bits is calibrated as it will be read.
     let weights = weights::parse(&weights::write(&weights, storage)?, &weights.source)?;
-    let (annotation, flags) = (arguments.annotation.as_deref(), to_table(&arguments.records)?);
-    let weights = common
-        .thread_pool()?
-        .install(|| tasks::calibrate(weights, &arguments.data, annotation, &flags, &cli::tally()))?;
+    let tally = cli::tally();
+    let weights = common.thread_pool()?.install(|| match background {
+        Some(targets) => tasks::calibrate_targets(weights, data, targets, &flags, &tally),
+        None => tasks::calibrate(weights, data, annotation.as_deref(), &flags, &tally),
+    })?;
     output.put(&weights::write(&weights, storage)?)?;
     output.finish()?;
     Ok(Outcome::Finished)

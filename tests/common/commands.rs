@@ -120,11 +120,13 @@ pub const COMMANDS: [Command; 23] = [
     },
     Command {
         tool: "rnaret-mirtarget",
+        arguments: &["--candidates", "all"],
         reads: &[
             read("", Sequences),
             read("--mirna", Mirnas),
             read("--model", Weights("models/mirtarget.safetensors")),
         ],
+        writes: &["--output", "--summary", "--alignment", "--stats"],
         ..STREAM
     },
     Command {

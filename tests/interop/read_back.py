@@ -707,7 +707,7 @@ def coding_of_the_reference():
 # ---------------------------------------------------------------------------------------------------- miRNA
 
 
-SITE_COLUMNS = ["mirna", "target", "start", "end", "seed_type", "probability"]
+SITE_COLUMNS = ["mirna", "target", "start", "end", "seed_type", "probability", "seed_start", "seed_end", "energy", "percentile", "strand"]
 
 
 @check
@@ -720,6 +720,8 @@ def target_sites():
         require(row.mirna in mirnas and row.target in RECORDS, f"names of {row}")
         require(0 <= row.start < row.end <= len(RECORDS[row.target]), f"site of {row}")
         require(0 <= row.probability <= 1, f"probability of {row}")
+        require(row.start <= row.seed_start < row.seed_end <= row.end, f"seed of {row}")
+        require(row.energy < 5 and 0 <= row.percentile <= 100 and row.strand == "+", f"energy and percentile of {row}")
     mir21 = frame[(frame["mirna"] == "hsa-miR-21-5p") & (frame["target"] == "FASLG_3UTR")]
     seed = RECORDS["FASLG_3UTR"].index("AUAAGCUA")  # the 8mer site of miR-21-5p
     require(((mir21["start"] <= seed) & (mir21["end"] >= seed + 8)).any(), "the miR-21 site in the FASLG 3'UTR is a candidate")

@@ -24,4 +24,5 @@ mod statistics;
 mod streams;
 mod structures;
 mod table;
+mod target_sites;
 mod unknown_letters;

@@ -150,7 +150,7 @@ fn unknown_letters_do_not_code() {
     }
     // Too little for a label.
     let (bed, labels, ..) = run(&format!(">c\nC\n>t\n{TRNA}\n"));
-    assert!(labels.iter().all(|(potential, label)| (0.0..=1.0).contains(potential) && label == "NA"), "{labels:?}");
+    assert!(labels.iter().all(|(potential, label)| potential.is_nan() && label == "NA"), "{labels:?}");
     assert!(!bed.contains("c\t"), "{bed}");
     // A gap makes no mRNA of a random sequence, and takes none from an mRNA.
     let random = random(800, 11);
@@ -159,7 +159,7 @@ fn unknown_letters_do_not_code() {
         let middle = sequence.len() / 2;
         format!(">r\n{}{}{}\n", &sequence[..middle], "N".repeat(run), &sequence[middle..])
     };
-    for length in [0, 1, 21, 150, 300, 3000] {
+    for length in [0, 1, 10, 20, 21, 150, 300, 3000] {
         let (bed, labels, ..) = run(&with(&random, length));
         assert_eq!(labels[0].1, "lncRNA", "{length}: {labels:?}");
         assert_eq!(bed, "", "{length}");
@@ -175,6 +175,12 @@ fn unknown_letters_do_not_code() {
             .sum();
         assert_eq!(known, messenger.len(), "{length}: N has no probability");
     }
+    // Too few to be a gap: the coding sequence runs through codons that nobody knows.
+    let (start, end) = (messenger.len() / 2, messenger.len() / 2 + 9);
+    let (bed, labels, _, protein) =
+        run(&format!(">r\n{}{}{}\n", &messenger[..start], "N".repeat(9), &messenger[end..]));
+    assert_eq!(labels[0].1, "mRNA");
+    assert!(bed.starts_with("r\t253\t697\tr.cds1\t") && protein.contains("XX"), "{bed} {protein}");
     // Windows do not run through a gap either, at whatever threshold.
     let input = with(&random, 50);
     let windows = String::from_utf8(tool("rnaret-coding", &["--threshold", "0"]).stdin(input.as_bytes()).ok()).unwrap();
@@ -195,8 +201,8 @@ fn short_transcripts_have_no_label_and_one_line_says_so() {
     };
     let (summary, notes) = run(&[]);
     let lines: Vec<&str> = summary.lines().collect();
-    assert!(lines[1].starts_with("short\t199\t0.") && lines[1].split('\t').nth(3) == Some("NA"), "{summary}");
-    assert!(lines[3].starts_with("one\t1\t0.") && lines[3].split('\t').nth(3) == Some("NA"), "{summary}");
+    assert!(lines[1].starts_with("short\t199\tNA\tNA\t"), "{summary}");
+    assert!(lines[3].starts_with("one\t1\tNA\tNA\tnone\t"), "{summary}");
     assert!(
         lines[2].starts_with("long\t200\t0.")
             && lines[2].split('\t').nth(3).is_some_and(|label| label.ends_with("RNA")),

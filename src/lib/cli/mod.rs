@@ -76,6 +76,7 @@ pub use memory::{in_memory, rows_in_memory, set_aside_or_fail};
 pub use output::Output;
 pub use parallel::{Batches, batches, ordered_map, prefetch};
 pub use pictures::PictureFolder;
+pub use progress::count_windows;
 pub use run::{Tool, keep_tensors_on_their_thread, run, run_with};
 pub use shard::ShardChoice;
 pub use signals::Termination;

@@ -27,6 +27,8 @@ struct State {
     read: Counts,
     /// What is done, from the first call of [`done`] on.
     done: Option<Counts>,
+    /// Windows that were judged, by tools that count them.
+    windows: u64,
 }
 
 #[derive(Clone, Copy, Default)]
@@ -58,7 +60,7 @@ pub(super) fn show(reader: &mut RecordReader, files: &[InputFile]) {
         bar
     });
     let now = Instant::now();
-    *state() = Some(State { bar, started: now, shown: now, total, read: Counts::default(), done: None });
+    *state() = Some(State { bar, started: now, shown: now, total, read: Counts::default(), done: None, windows: 0 });
     let mut updated = now;
     reader.observe(move |progress| {
         // Asking the clock costs less than drawing, but records may come by the million.
@@ -78,6 +80,14 @@ pub(super) fn show(reader: &mut RecordReader, files: &[InputFile]) {
 pub(super) fn counts_work() {
     if let Some(state) = state().as_mut() {
         state.done.get_or_insert_default();
+    }
+}
+
+/// So many windows more are judged: one record can hold millions.
+pub fn count_windows(windows: u64) {
+    if let Some(state) = state().as_mut() {
+        state.windows += windows;
+        state.update();
     }
 }
 
@@ -108,6 +118,9 @@ impl State {
             HumanCount(counts.nucleotides),
             HumanCount(rate as u64)
         );
+        if self.windows > 0 {
+            message.push_str(&format!(", {} windows", HumanCount(self.windows)));
+        }
         if let Some(part) = part.filter(|part| *part > 0.0) {
             let left = Duration::from_secs_f64((seconds * (1.0 - part) / part).min(1e9));
             message.push_str(&format!(", about {} left", HumanDuration(left)));

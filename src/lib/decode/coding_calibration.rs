@@ -3,8 +3,8 @@
 //!
 //! The network judges bases and transcripts by all that it sees, but not in which frame they code. The codons do: the
 //! hexamers of an open reading frame, its length, its start and stop codon and the letters around the start, and where a
-//! reading frame could have begun before the transcript, the codons before its first start codon. All this and the
-//! network's word are weighed against each other by two regressions, which `rnaret-train calibrate` fits to transcripts
+//! reading frame could have begun before the transcript, the codons before its first start codon: whether they look like
+//! coding ones, and like those that follow. All this and the network's word are weighed against each other by two regressions, which `rnaret-train calibrate` fits to transcripts
 //! that the network was not trained on:
 //!
 //! - a conditional logit over the open reading frames: the probability of each to be the coding sequence, if there is one;
@@ -19,13 +19,19 @@ use super::hexamers::{HexamerSums, Hexamers};
 use super::reading_frame::{OpenFrame, ReadingFrame, Sums, open_frames};
 
 /// Numbers that an open reading frame is judged by.
-pub const FRAME_FEATURES: usize = 15;
+pub const FRAME_FEATURES: usize = 17;
 
 /// Numbers that a transcript is judged by, the constant included.
 pub const TRANSCRIPT_FEATURES: usize = 22;
 
-/// Letters around a start codon that count: the nine before and the one after.
-pub const CONTEXT: usize = 10;
+/// Letters that count before a start codon, and as many after it.
+pub const CONTEXT_SIDE: usize = 12;
+
+/// Letters around a start codon that count.
+pub const CONTEXT: usize = 2 * CONTEXT_SIDE;
+
+/// Codons after a start codon that those before it are compared with.
+const CODONS_COMPARED: usize = 400;
 
 /// What the reading frames weigh in the log odds of a base; the network has the rest.
 const FRAMES_WEIGHT: f64 = 0.7;
@@ -45,7 +51,8 @@ const ALTERNATIVE_START: f64 = -2.3;
 pub struct CodingCalibration {
     /// Log odds of hexamers in coding frames.
     pub hexamers: Hexamers,
-    /// Log odds of the letters A, C, G, U at each place around a start codon, [[`CONTEXT`], 4].
+    /// Log odds of the letters A, C, G, U at each place around a start codon, beside an AUG within a coding sequence,
+    /// [[`CONTEXT`], 4].
     pub start_context: Vec<[f32; 4]>,
     /// What each number of an open reading frame weighs, [[`FRAME_FEATURES`]].
     pub frame_weights: Vec<f64>,
@@ -134,6 +141,9 @@ impl Evidence {
                 one(has_start && !has_stop),
                 one(!has_start && has_stop),
             ]);
+            if has_start {
+                features[7] = context_odds(start_context, sequence, start);
+            }
             // What lies before the first start codon of a reading frame that may begin there or before the transcript.
             if let Some(before) = later_start {
                 let bases = (before - start) as f64;
@@ -141,7 +151,8 @@ impl Evidence {
                 let starts = starts_before[before] - starts_before[start];
                 let after = (before + 60).min(sequence.len());
                 let mean = |from: usize, to: usize| network.of(from, to) / (to - from).max(1) as f64;
-                features[7..].copy_from_slice(&[
+                let likeness = likeness(&sequence[start + phase..before], &sequence[before..end]);
+                features[8..].copy_from_slice(&[
                     1.0,
                     own.clamp(-12.0, 12.0) / 5.0,
                     above.clamp(-12.0, 12.0) / 5.0,
@@ -150,6 +161,7 @@ impl Evidence {
                     starts / (1.0 + bases / 30.0),
                     context_odds(start_context, sequence, before),
                     mean(start, before) - mean(before, after),
+                    likeness.clamp(-15.0, 15.0) / 5.0,
                 ]);
             }
             features
@@ -280,17 +292,41 @@ impl CodingCalibration {
 
 /// The positions of the letters that count around the start codon at `start`, in order; those outside are `None`.
 pub fn context_positions(length: usize, start: usize) -> impl Iterator<Item = Option<usize>> {
-    let before = (1..CONTEXT).rev().map(move |distance| start.checked_sub(distance));
-    before.chain([Some(start + 3)]).map(move |position| position.filter(|&position| position < length))
+    let before = (1..=CONTEXT_SIDE).rev().map(move |distance| start.checked_sub(distance));
+    let after = (start + 3..start + 3 + CONTEXT_SIDE).map(Some);
+    before.chain(after).map(move |position| position.filter(|&position| position < length))
+}
+
+/// The number of a letter among ACGU; `None` for N.
+fn letter_number(letter: u8) -> Option<usize> {
+    b"ACGU".iter().position(|known| *known == letter)
+}
+
+/// Natural log odds that the codons of `before` are of the same coding sequence as those of `after`: how much more likely
+/// their letters are by the frequencies which letters have at the three places of the codons of `after`, than in the other
+/// two frames on average. Codon usage differs between genes and species, and is the same within one.
+fn likeness(before: &[u8], after: &[u8]) -> f64 {
+    // Two of each, as if there were a few codons more.
+    let mut counts = [[2.0f64; 4]; 3];
+    for codon in after.chunks_exact(3).take(CODONS_COMPARED) {
+        for (counts, &letter) in counts.iter_mut().zip(codon) {
+            letter_number(letter).into_iter().for_each(|letter| counts[letter] += 1.0);
+        }
+    }
+    let logarithms = counts.map(|counts| counts.map(|count| (count / counts.iter().sum::<f64>()).ln()));
+    let in_frame = |shift: usize| -> f64 {
+        let places = before.iter().enumerate().map(|(position, &letter)| (logarithms[(position + shift) % 3], letter));
+        places.filter_map(|(logarithms, letter)| Some(logarithms[letter_number(letter)?])).sum()
+    };
+    in_frame(0) - (in_frame(1) + in_frame(2)) / 2.0
 }
 
 /// Summed log odds of the letters around the start codon at `start`.
 fn context_odds(context: &[[f32; 4]], sequence: &[u8], start: usize) -> f64 {
-    let odds = context.iter().zip(context_positions(sequence.len(), start)).filter_map(|(odds, position)| {
-        let found = sequence[position?];
-        let letter = b"ACGU".iter().position(|letter| *letter == found)?;
-        Some(f64::from(odds[letter]))
-    });
+    let odds = context
+        .iter()
+        .zip(context_positions(sequence.len(), start))
+        .filter_map(|(odds, position)| Some(f64::from(odds[letter_number(sequence[position?])?])));
     odds.sum()
 }
 
@@ -320,7 +356,7 @@ mod tests {
         counts.add_coding(&b"GCU".repeat(500));
         counts.add_untranslated(&b"CAUUCGGACUACGUUAGCAUGGCU".repeat(40));
         let mut frame_weights = vec![0.0; FRAME_FEATURES];
-        (frame_weights[1], frame_weights[3], frame_weights[8]) = (2.0, 2.0, 2.0);
+        (frame_weights[1], frame_weights[3], frame_weights[9]) = (2.0, 2.0, 2.0);
         let mut transcript_weights = vec![0.0; TRANSCRIPT_FEATURES];
         (transcript_weights[1], transcript_weights[8]) = (1.0, 1.0);
         let start_context = vec![[0.0; 4]; CONTEXT];
@@ -356,6 +392,18 @@ mod tests {
     }
 
     #[test]
+    fn codons_are_like_those_of_their_own_frame() {
+        let coding = b"GCUGAAGCCGAU".repeat(10);
+        assert!(likeness(&b"GCUGAU".repeat(4), &coding) > 5.0);
+        assert!(likeness(&b"CUGAUG".repeat(4), &coding) < 0.0);
+        assert_eq!((likeness(b"", &coding), likeness(b"NNN", &coding)), (0.0, 0.0));
+        assert!(likeness(b"GCU", b"").abs() < 1e-9);
+        assert_eq!(context_positions(100, 20).count(), CONTEXT);
+        let expected: Vec<Option<usize>> = (0..2).map(Some).chain((5..9).map(Some)).collect();
+        assert_eq!(context_positions(9, 2).flatten().map(Some).collect::<Vec<_>>(), expected);
+    }
+
+    #[test]
     fn nothing_is_judged_too() {
         let judged = judge(b"");
         assert!(judged.frames.is_empty() && judged.bases.is_empty() && judged.potential.is_finite());
@@ -366,7 +414,7 @@ mod tests {
     fn a_calibration_of_another_size_is_refused() {
         assert_eq!(calibration().validate(), Ok(()));
         let short = CodingCalibration { frame_weights: vec![0.0; 3], ..calibration() };
-        assert!(short.validate().expect_err("too short").contains("3 frame_weights where there are 15"));
+        assert!(short.validate().expect_err("too short").contains("3 frame_weights where there are 17"));
         let infinite = CodingCalibration { frame_weights: vec![f64::NAN; FRAME_FEATURES], ..calibration() };
         assert!(infinite.validate().is_err());
         let text = serde_json::to_string(&calibration()).expect("JSON");

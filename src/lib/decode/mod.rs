@@ -10,6 +10,7 @@ pub mod hexamers;
 pub mod reading_frame;
 pub mod stretches;
 pub mod target_alignment;
+pub mod target_background;
 pub mod target_site;
 pub mod target_summary;
 #[cfg(test)]

@@ -10,16 +10,12 @@
 //! the transcript. That is taken for so only where there is no other AUG, or where the bases before it look coding by
 //! a whole window more: the sum of p - 1/2 over them is greater than the number of bases of a window.
 //!
-//! A reading frame does not run through letters that nobody knows: a run of more than [`LONGEST_UNKNOWN`] N ends it as an
-//! end of the transcript does, and where more than one of [`CODONS_PER_UNKNOWN`] codons holds an N it is none.
-
-use std::ops::Range;
+//! Reading frames are looked for in one stretch of a transcript, without a gap ([`super::stretches`]). The few N that a
+//! stretch may hold are read through, as codons that nobody knows, but a frame in which more than one of
+//! [`CODONS_PER_UNKNOWN`] codons holds an N is no reading frame.
 
 use super::coding::CdsWindow;
 use super::genetic_code::{GeneticCode, codons};
-
-/// The longest run of N that a reading frame may hold: as many as a codon.
-pub const LONGEST_UNKNOWN: usize = 3;
 
 /// At most one codon of a reading frame in so many may hold an N.
 pub const CODONS_PER_UNKNOWN: usize = 10;
@@ -27,10 +23,9 @@ pub const CODONS_PER_UNKNOWN: usize = 10;
 /// A coding sequence within a transcript: 0-based, half-open.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct ReadingFrame {
-    /// First base: of the start codon, or where the start is missing the first of the transcript or after a run of N.
+    /// First base: of the start codon, or where the start is missing the first of the stretch.
     pub start: usize,
-    /// One past the last base: past the stop codon, or where the stop is missing the transcript's length or the start of a
-    /// run of N.
+    /// One past the last base: past the stop codon, or where the stop is missing the end of the stretch.
     pub end: usize,
     /// Bases at the start that belong to a codon which began before it: 0, 1 or 2, and 0 where the start is there.
     pub phase: usize,
@@ -95,7 +90,7 @@ pub struct OpenFrame {
     pub has_start: bool,
     /// Whether it ends with a stop codon.
     pub has_stop: bool,
-    /// Where it begins before the transcript although its codons hold a start codon: where the first of these is.
+    /// Where it begins before the stretch although its codons hold a start codon: where the first of these is.
     pub later_start: Option<usize>,
 }
 
@@ -125,87 +120,65 @@ impl OpenFrame {
     }
 }
 
-/// All open reading frames of a transcript with at least one codon besides the stop, of one part between runs of N after the
-/// other, by frame and position. A stretch of codons without a stop gives the one that begins at its first AUG (with a code
-/// that has more start codons, one from each of those before the AUG too), and where it begins with its part one that has
-/// begun before it.
+/// All open reading frames of a sequence with at least one codon besides the stop, by frame and position. A run of codons
+/// without a stop gives the one that begins at its first AUG (with a code that has more start codons, one from each of those
+/// before the AUG too), and where it begins with the sequence one that has begun before it.
 pub fn open_frames(sequence: &[u8], code: GeneticCode) -> Vec<OpenFrame> {
-    let all = stretches(sequence, code);
-    let frames = all.iter().flat_map(|stretch| stretch.with_starts().chain(stretch.without_start()));
+    let all = stop_free_runs(sequence, code);
+    let frames = all.iter().flat_map(|run| run.with_starts().chain(run.without_start()));
     frames.filter(|frame| frame.is_known(sequence)).collect()
 }
 
-/// The reading frames of a transcript by the probabilities of its bases alone, one for each stretch of codons without a
-/// stop, in the order of [`open_frames`]; `window` as in [`refine`].
+/// The reading frames of a sequence by the probabilities of its bases alone, one for each run of codons without a stop, in
+/// the order of [`open_frames`]; `window` as in [`refine`].
 pub fn reading_frames(sequence: &[u8], probabilities: &[f32], window: usize, code: GeneticCode) -> Vec<ReadingFrame> {
     let sums = Sums::new(probabilities);
-    let choose = |stretch: &Stretch| {
-        let codes_before =
-            |start: usize| sums.of(stretch.part, start) - (start - stretch.part) as f64 / 2.0 > window as f64;
-        let first = stretch.starts.first().copied();
-        let cut = stretch.without_start().filter(|_| first.is_none_or(codes_before));
-        cut.or_else(|| stretch.with_starts().next())
+    let choose = |run: &StopFreeRun| {
+        let codes_before = |start: usize| sums.of(0, start) - start as f64 / 2.0 > window as f64;
+        let first = run.starts.first().copied();
+        let cut = run.without_start().filter(|_| first.is_none_or(codes_before));
+        cut.or_else(|| run.with_starts().next())
     };
-    let chosen = stretches(sequence, code).into_iter().filter_map(|stretch| choose(&stretch));
+    let chosen = stop_free_runs(sequence, code).into_iter().filter_map(|run| choose(&run));
     let known = chosen.filter(|frame| frame.is_known(sequence));
     known.map(|frame| frame.with_probability(sums.of(frame.start, frame.end) / frame.length() as f64)).collect()
 }
 
-/// What lies between runs of more than [`LONGEST_UNKNOWN`] N.
-fn readable_parts(sequence: &[u8]) -> Vec<Range<usize>> {
-    let mut parts = Vec::new();
-    let (mut start, mut position) = (0, 0);
-    for run in sequence.chunk_by(|a, b| (*a == b'N') == (*b == b'N')) {
-        if run[0] == b'N' && run.len() > LONGEST_UNKNOWN {
-            parts.push(start..position);
-            start = position + run.len();
-        }
-        position += run.len();
-    }
-    parts.push(start..position);
-    parts.retain(|part| !part.is_empty());
-    parts
-}
-
-/// The runs of codons without a stop but the last, of one readable part after the other, by frame and position.
-fn stretches(sequence: &[u8], code: GeneticCode) -> Vec<Stretch> {
+/// The runs of codons without a stop but the last, by frame and position.
+fn stop_free_runs(sequence: &[u8], code: GeneticCode) -> Vec<StopFreeRun> {
     let mut found = Vec::new();
-    for part in readable_parts(sequence) {
-        for frame in 0..3 {
-            let mut current = Stretch::new(part.start, part.start + frame);
-            let mut has_aug = false;
-            for (position, codon) in codons(&sequence[..part.end], part.start + frame) {
-                if code.is_stop(codon) {
-                    found.push(Stretch { end: position + 3, has_stop: true, ..current });
-                    current = Stretch::new(part.start, position + 3);
-                    has_aug = false;
-                } else if !has_aug && code.is_start(codon) {
-                    current.starts.push(position);
-                    has_aug = codon == b"AUG";
-                }
+    for frame in 0..3.min(sequence.len()) {
+        let mut current = StopFreeRun::new(frame);
+        let mut has_aug = false;
+        for (position, codon) in codons(sequence, frame) {
+            if code.is_stop(codon) {
+                found.push(StopFreeRun { end: position + 3, has_stop: true, ..current });
+                current = StopFreeRun::new(position + 3);
+                has_aug = false;
+            } else if !has_aug && code.is_start(codon) {
+                current.starts.push(position);
+                has_aug = codon == b"AUG";
             }
-            found.push(Stretch { end: part.end, ..current });
         }
+        found.push(StopFreeRun { end: sequence.len(), ..current });
     }
     found
 }
 
 /// A run of codons without a stop but the last.
-struct Stretch {
-    /// Where the readable part that it lies in begins.
-    part: usize,
+struct StopFreeRun {
     /// Its first codon.
     first: usize,
-    /// Past its stop codon, or the end of the part.
+    /// Past its stop codon, or the end of the sequence.
     end: usize,
     /// Its start codons, up to the first AUG.
     starts: Vec<usize>,
     has_stop: bool,
 }
 
-impl Stretch {
-    fn new(part: usize, first: usize) -> Self {
-        Self { part, first, end: first, starts: Vec::new(), has_stop: false }
+impl StopFreeRun {
+    fn new(first: usize) -> Self {
+        Self { first, end: first, starts: Vec::new(), has_stop: false }
     }
 
     /// The open reading frames that begin with its start codons.
@@ -216,12 +189,12 @@ impl Stretch {
         self.starts.iter().map(frame).filter(|frame| frame.codons() > 0)
     }
 
-    /// The open reading frame that has begun before the part, where the stretch begins with it.
+    /// The open reading frame that has begun before the sequence, where the run begins with it.
     fn without_start(&self) -> Option<OpenFrame> {
-        let Self { part, first, end, has_stop, .. } = *self;
-        let open = first < part + 3 && self.starts.first() != Some(&first);
+        let Self { first, end, has_stop, .. } = *self;
+        let open = first < 3 && self.starts.first() != Some(&first);
         let later_start = self.starts.first().copied();
-        let frame = OpenFrame { start: part, end, phase: first - part, has_start: false, has_stop, later_start };
+        let frame = OpenFrame { start: 0, end, phase: first, has_start: false, has_stop, later_start };
         Some(frame).filter(|frame| open && frame.codons() > 0)
     }
 }
@@ -340,22 +313,20 @@ mod tests {
     }
 
     #[test]
-    fn a_reading_frame_does_not_run_through_unknown_letters() {
+    fn a_few_unknown_letters_are_read_through() {
         // The other frames have stops all along.
         let coding = "CUAACUGAC".repeat(7);
         let with = |run: usize| {
             let sequence = format!("AUG{coding}{}{coding}UAACCC", "N".repeat(run));
-            let end = if run > 3 { 66 } else { sequence.len() };
-            let found = even(&sequence, 1.0, &[window(0, end)]);
+            let found = even(&sequence, 1.0, &[window(0, sequence.len())]);
             (found[0].start, found[0].end, found[0].completeness(), found[0].protein(sequence.as_bytes(), code()))
         };
         let protein = "LTD".repeat(7);
-        assert_eq!(with(3), (0, 135, "complete", format!("M{protein}X{protein}").into_bytes()));
-        assert_eq!(with(4), (0, 66, "3prime_partial", format!("M{protein}").into_bytes()));
-        // Behind the run a reading frame begins without an AUG.
-        let sequence = format!("{}{coding}UAACCC", "N".repeat(300));
-        let found = even(&sequence, 1.0, &[window(300, 363)]);
-        assert_eq!((found[0].start, found[0].end, found[0].completeness()), (300, 366, "5prime_partial"));
+        for codons in [1, 3] {
+            let unknown = "X".repeat(codons);
+            let expected = format!("M{protein}{unknown}{protein}").into_bytes();
+            assert_eq!(with(3 * codons), (0, 132 + 3 * codons, "complete", expected));
+        }
         // N in every fifth codon.
         let sequence = format!("AUG{}UAA", "GCUGCUGCUGCUGNU".repeat(8));
         assert!(even(&sequence, 1.0, &[window(0, 12)]).iter().all(|frame| frame.start != 0));
@@ -404,13 +375,10 @@ mod tests {
                 prop_assert_eq!(frame.has_start, code().is_start(inside[0].1));
                 prop_assert_eq!(frame.has_stop, code().is_stop(inside[inside.len() - 1].1) && (frame.end - first) % 3 == 0);
                 prop_assert_eq!(inside.iter().filter(|(_, codon)| code().is_stop(codon)).count(), usize::from(frame.has_stop));
-                let begins = readable_parts(&letters).iter().any(|part| part.start == frame.start);
-                let ends = readable_parts(&letters).iter().any(|part| part.end == frame.end);
-                prop_assert!(frame.has_start || (begins && frame.phase < 3));
-                prop_assert!(frame.has_stop || ends);
+                prop_assert!(frame.has_start || (frame.start == 0 && frame.phase < 3));
+                prop_assert!(frame.has_stop || frame.end == letters.len());
                 let unknown = inside.iter().filter(|(_, codon)| codon.contains(&b'N')).count();
                 prop_assert!(CODONS_PER_UNKNOWN * unknown <= inside.len());
-                prop_assert!(!letters[frame.start..frame.end].windows(LONGEST_UNKNOWN + 1).any(|run| run == b"NNNN"));
                 prop_assert!(frame.phase == 0 || !frame.has_start);
                 let mean = probabilities[frame.start..frame.end].iter().map(|&p| f64::from(p)).sum::<f64>()
                     / (frame.end - frame.start) as f64;

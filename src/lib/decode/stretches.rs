@@ -1,9 +1,10 @@
 //! The stretches of a transcript that are read: N says nothing about what stood there, so that no answer may rest on it.
 //!
 //! A **gap** is where [`GAP_UNKNOWN`] N lie within [`GAP_WINDOW`] letters, from the first of them to the last; gaps that
-//! overlap are one. A run of 21 N and more is a gap, and so is a part in which every other letter is an N. The stretches
-//! between gaps, and before the first and after the last, are judged each on its own, as if they were transcripts; N at
-//! their ends are no part of them.
+//! overlap are one. A run of ten N and more is a gap, as NCBI has it for sequences that are submitted to it, since the
+//! length of such runs is often made up; and so is a part in which every third letter is an N. The stretches between gaps,
+//! and before the first and after the last, are judged each on its own, as if they were transcripts: neither a reading frame
+//! nor anything else runs through a gap. N at the ends of stretches are no part of them.
 //!
 //! A stretch is read where of its triplets in all three frames at most one in [`TRIPLETS_PER_UNKNOWN`] holds an N (with
 //! more, stop codons go unseen, and any sequence looks like an open reading frame), and where it has at least
@@ -16,10 +17,10 @@ use std::ops::Range;
 use crate::sequence::Doubt;
 
 /// Letters within which so many N make a gap.
-pub const GAP_WINDOW: usize = 60;
+pub const GAP_WINDOW: usize = 30;
 
 /// N that make a gap where they lie close together.
-pub const GAP_UNKNOWN: usize = 21;
+pub const GAP_UNKNOWN: usize = 10;
 
 /// Letters of the shortest transcript that has a label, and of the shortest stretch of such a one that is read.
 pub const LEAST_LENGTH: usize = 200;
@@ -113,11 +114,11 @@ mod tests {
     }
 
     #[test]
-    fn runs_of_more_than_twenty_are_gaps() {
+    fn runs_of_ten_are_gaps() {
         let with = |run: usize| format!("{}{}{}", letters(300), "N".repeat(run), letters(250));
         assert_eq!(known(&with(0)), vec![0..550; 1]);
-        assert_eq!(known(&with(20)), vec![0..570; 1]);
-        assert_eq!(known(&with(21)), [0..300, 321..571]);
+        assert_eq!(known(&with(9)), vec![0..559; 1]);
+        assert_eq!(known(&with(10)), [0..300, 310..560]);
         assert_eq!(known(&with(5000)), [0..300, 5300..5550]);
         // What is known between two gaps stays known, however near they are.
         let two = format!("{}{}{}{}{}", letters(300), "N".repeat(30), letters(50), "N".repeat(30), letters(250));
@@ -164,8 +165,9 @@ mod tests {
                 prop_assert!(!inner.contains(&"N".repeat(GAP_UNKNOWN)));
             }
             prop_assert!(found.windows(2).all(|pair| pair[0].end < pair[1].start));
-            let padded = "N".repeat(before + 21) + &sequence + &"N".repeat(after + 21);
-            let moved: Vec<_> = found.iter().map(|s| s.start + before + 21..s.end + before + 21).collect();
+            let padded = "N".repeat(before + GAP_UNKNOWN) + &sequence + &"N".repeat(after + GAP_UNKNOWN);
+            let moved: Vec<_> =
+                found.iter().map(|s| s.start + before + GAP_UNKNOWN..s.end + before + GAP_UNKNOWN).collect();
             // Where there are N within reach of an end, the gap there may take in more of them.
             if !sequence.as_bytes()[..sequence.len().min(GAP_WINDOW)].contains(&b'N')
                 && !sequence.as_bytes()[sequence.len().saturating_sub(GAP_WINDOW)..].contains(&b'N')

@@ -1,4 +1,5 @@
-//! How a miRNA lies on its site, drawn as miRanda does: the miRNA from its 3' end, bars, and the target from its 5' end.
+//! How a miRNA lies on its site, drawn as miRanda does: the miRNA from its 3' end, bars, and the target from its 5' end; as
+//! three lines, or in one column of a table.
 
 use std::fmt::Write;
 
@@ -49,23 +50,39 @@ pub fn alignment(mirna: &[u8], site: &[u8], duplex: &BestDuplex) -> String {
     text
 }
 
+/// The same as three lines with the names and ends of the strands, bars for pairs and spaces for what does not pair.
+pub fn drawing(mirna: &[u8], site: &[u8], duplex: &BestDuplex) -> String {
+    let compact = alignment(mirna, site, duplex);
+    let mut rows = compact.split(ROW_SEPARATOR);
+    let mut row = || rows.next().unwrap_or_default();
+    let (mirna, bars, site) = (row(), row().replace('.', " "), row());
+    format!("miRNA   3' {mirna} 5'\n           {}\ntarget  5' {site} 3'\n", bars.trim_end())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn drawn(mirna: &[u8], site: &[u8], pairs: &[(usize, usize)]) -> String {
+    fn aligned(mirna: &[u8], site: &[u8], pairs: &[(usize, usize)]) -> String {
         alignment(mirna, site, &BestDuplex { energy: 0.0, pairs: pairs.to_vec() })
     }
 
     #[test]
     fn pairs_wobbles_and_loops_are_drawn() {
         // 5' end of the miRNA on the right; what of the site lies beyond it is not shown.
-        assert_eq!(drawn(b"GGAU", b"CCAUCUGG", &[(0, 5), (1, 4), (2, 3)]), "UAGG/.||:/AUCU");
+        assert_eq!(aligned(b"GGAU", b"CCAUCUGG", &[(0, 5), (1, 4), (2, 3)]), "UAGG/.||:/AUCU");
         // A bulge of the site, and one of the miRNA.
-        assert_eq!(drawn(b"GGA", b"UACC", &[(0, 3), (1, 2), (2, 0)]), "A-GG/|.||/UACC");
-        assert_eq!(drawn(b"GGAA", b"UCC", &[(0, 2), (1, 1), (3, 0)]), "AAGG/|.||/U-CC");
+        assert_eq!(aligned(b"GGA", b"UACC", &[(0, 3), (1, 2), (2, 0)]), "A-GG/|.||/UACC");
+        assert_eq!(aligned(b"GGAA", b"UCC", &[(0, 2), (1, 1), (3, 0)]), "AAGG/|.||/U-CC");
         // The site begins after the miRNA's 3' end, and ends before its 5' end.
-        assert_eq!(drawn(b"AGGAA", b"CC", &[(1, 1), (2, 0)]), "AAGGA/..||./--CC-");
+        assert_eq!(aligned(b"AGGAA", b"CC", &[(1, 1), (2, 0)]), "AAGGA/..||./--CC-");
+    }
+
+    #[test]
+    fn three_lines_name_the_strands_and_their_ends() {
+        let duplex = BestDuplex { energy: 0.0, pairs: vec![(0, 3), (1, 2), (2, 0)] };
+        let expected = "miRNA   3' A-GG 5'\n           | ||\ntarget  5' UACC 3'\n";
+        assert_eq!(drawing(b"GGA", b"UACC", &duplex), expected);
     }
 
     #[test]

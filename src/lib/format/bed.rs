@@ -11,6 +11,7 @@ use super::gff3::coding_sequence_name;
 use super::number;
 use crate::decode::coding::CdsWindow;
 use crate::decode::reading_frame::ReadingFrame;
+use crate::predict::mirtarget::Site;
 use crate::sequence::Strand;
 
 /// BED's score for a probability: 1000 times as much, rounded, within 0 and 1000.
@@ -106,14 +107,10 @@ pub fn write_thick_reading_frames(
 ///
 /// # Errors
 /// Those of the output.
-pub fn write_target_site(
-    output: &mut impl Write,
-    target: &str,
-    range: std::ops::Range<usize>,
-    mirna: &str,
-    probability: f32,
-) -> io::Result<()> {
-    write_line(output, target, (range.start, range.end), mirna, f64::from(probability), Strand::Forward)
+pub fn write_target_site(output: &mut impl Write, site: &Site, probability: f32) -> io::Result<()> {
+    let (target, window) = (&site.target, site.on_forward(&site.window));
+    let range = (window.start, window.end);
+    write_line(output, &target.id, range, &site.mirna.id, f64::from(probability), target.strand)
 }
 
 /// Writes a value per base as bedGraph (`id start end value`), the first of them for the base `first`: neighbours whose 6

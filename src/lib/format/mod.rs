@@ -20,6 +20,7 @@ mod parquet_embedding;
 pub mod protein;
 pub mod reactivity;
 pub mod rows;
+pub mod site_drawing;
 pub mod structure;
 pub mod structure_reader;
 mod structure_table;

@@ -7,14 +7,18 @@
 //! | pairs | `id` `i` `j` `probability` (i < j, 1-based) |
 //! | homologs | `id` `homolog` (a known structure's id) `identity` `aligned` `covered` `kept` (parts, 0 to 1) `evalue`; a row of `NA` where there is none |
 //! | coding summary | `id` `length` `coding_potential` `label` (`mRNA` or `lncRNA`) `state` (`complete`, `5_prime_cut`, `3_prime_cut`, `both_cut` or `none`) `strand` `orf_start` `orf_end` (0-based, half-open) `orf_length` `orf_coverage`; `NA` where there is none |
-//! | target sites | `mirna` `target` `start` `end` (0-based, half-open) `seed_type` `probability` (`NA` where the site is not judged) |
+//! | target sites | `mirna` `target` `start` `end` (0-based, half-open) `seed_type` `probability` (`NA` where the site is not judged) `seed_start` `seed_end` `energy` `percentile` `strand`, and where it is asked for `alignment` |
+//! | summary of target sites | `mirna` `target` `strand` `sites` `best` `combined` `expected` |
 
 use std::io::{self, Write};
 
 use super::{dot_bracket, number, structure::Energies};
 use crate::{
-    decode::{coding::TranscriptLabel, reading_frame::ReadingFrame, target_site::SeedType},
-    predict::coding::CodingPrediction,
+    decode::{coding::TranscriptLabel, reading_frame::ReadingFrame, target_alignment::alignment},
+    predict::{
+        coding::CodingPrediction,
+        mirtarget::{MirnaSummary, Site, SitePrediction},
+    },
     structure::{Candidate, Structure},
 };
 
@@ -30,7 +34,12 @@ pub const HOMOLOG_HEADER: &str = "id\thomolog\tidentity\taligned\tcovered\tkept\
 pub const CODING_HEADER: &str =
     "id\tlength\tcoding_potential\tlabel\tstate\tstrand\torf_start\torf_end\torf_length\torf_coverage";
 /// Header row of the table of target sites.
-pub const TARGET_SITE_HEADER: &str = "mirna\ttarget\tstart\tend\tseed_type\tprobability";
+pub const TARGET_SITE_HEADER: &str =
+    "mirna\ttarget\tstart\tend\tseed_type\tprobability\tseed_start\tseed_end\tenergy\tpercentile\tstrand";
+/// Column after these where alignments are asked for.
+pub const ALIGNMENT_HEADER: &str = "alignment";
+/// Header row of the summary of target sites.
+pub const TARGET_SUMMARY_HEADER: &str = "mirna\ttarget\tstrand\tsites\tbest\tcombined\texpected";
 
 /// Writes a row of the table of structures.
 ///
@@ -90,17 +99,17 @@ pub fn write_coding(
     output: &mut impl Write,
     id: &str,
     length: usize,
-    label: Option<TranscriptLabel>,
+    threshold: f64,
     prediction: &CodingPrediction,
 ) -> io::Result<()> {
     let mut row = Vec::new();
     write!(row, "{id}\t{length}\t")?;
-    match prediction.potential {
+    match prediction.known_potential() {
         Some(potential) => number::append(&mut row, potential),
         None => row.extend_from_slice(MISSING.as_bytes()),
     }
     let state = prediction.coding_sequences.first().map_or("none", ReadingFrame::state);
-    let label = label.map_or(MISSING, TranscriptLabel::as_str);
+    let label = prediction.label(threshold).map_or(MISSING, TranscriptLabel::as_str);
     write!(row, "\t{label}\t{state}\t{}\t", prediction.strand.as_str())?;
     match prediction.coding_sequences.first().or(prediction.frames.first()) {
         Some(frame) => {
@@ -137,23 +146,59 @@ pub fn write_no_homolog(output: &mut impl Write, id: &str) -> io::Result<()> {
     writeln!(output, "{id}{}", "\tNA".repeat(HOMOLOG_HEADER.matches('\t').count()))
 }
 
-/// Writes a row of the table of target sites; without a probability where the site was not judged.
+/// Writes a row of the table of target sites; without a prediction where the site was not judged.
 ///
 /// # Errors
 /// Those of the output.
 pub fn write_target_site(
     output: &mut impl Write,
-    mirna: &str,
-    target: &str,
-    range: std::ops::Range<usize>,
-    seed_type: SeedType,
-    probability: Option<f32>,
+    site: &Site,
+    prediction: Option<&SitePrediction>,
+    with_alignment: bool,
 ) -> io::Result<()> {
-    write!(output, "{mirna}\t{target}\t{}\t{}\t{seed_type}\t", range.start, range.end)?;
-    match probability {
-        Some(probability) => end_with_number(output, probability),
-        None => writeln!(output, "{MISSING}"),
+    let (mirna, target, window) = (&site.mirna.id, &site.target, site.on_forward(&site.window));
+    let mut row = Vec::with_capacity(128);
+    write!(row, "{mirna}\t{}\t{}\t{}\t{}\t", target.id, window.start, window.end, site.seed_type())?;
+    let or_missing = |row: &mut Vec<u8>, value: Option<f64>| match value {
+        Some(value) => number::append(row, value),
+        None => row.extend_from_slice(MISSING.as_bytes()),
+    };
+    match prediction {
+        Some(prediction) => number::append(&mut row, prediction.affinity.probability),
+        None => row.extend_from_slice(MISSING.as_bytes()),
     }
+    match site.seed.map(|seed| site.on_forward(&seed.range())) {
+        Some(seed) => write!(row, "\t{}\t{}\t", seed.start, seed.end)?,
+        None => write!(row, "\t{MISSING}\t{MISSING}\t")?,
+    }
+    let duplex = prediction.and_then(|prediction| prediction.duplex.as_ref());
+    row.extend_from_slice(duplex.map_or(MISSING.into(), |duplex| hundredths(f64::from(duplex.energy))).as_bytes());
+    row.push(b'\t');
+    or_missing(&mut row, prediction.and_then(|prediction| prediction.affinity.percentile));
+    write!(row, "\t{}", target.strand.as_str())?;
+    if with_alignment {
+        let pair = site.pair();
+        let drawn = duplex.map_or(MISSING.into(), |duplex| alignment(pair.mirna, pair.site, duplex));
+        write!(row, "\t{drawn}")?;
+    }
+    row.push(b'\n');
+    output.write_all(&row)
+}
+
+/// Writes a row of the summary of target sites.
+///
+/// # Errors
+/// Those of the output.
+pub fn write_target_summary(output: &mut impl Write, row: &MirnaSummary) -> io::Result<()> {
+    let (target, summary) = (&row.target, &row.summary);
+    let mut text = Vec::new();
+    write!(text, "{}\t{}\t{}\t{}", row.mirna, target.id, target.strand.as_str(), summary.sites)?;
+    for value in [summary.best, summary.combined, summary.expected] {
+        text.push(b'\t');
+        number::append(&mut text, value);
+    }
+    text.push(b'\n');
+    output.write_all(&text)
 }
 
 fn end_with_number(output: &mut impl Write, value: f32) -> io::Result<()> {

@@ -1,23 +1,31 @@
 //! Round trips of every structure format, what its readers tolerate and how they refuse; BED through noodles.
 
+use std::sync::Arc;
+
 use proptest::prelude::*;
 
 use super::{
     bed, bpseq, connectivity_table,
     dot_bracket::{self, bracket_kinds, parse_structure_line, structure_line},
+    site_drawing,
     structure::StructureFormat,
     structure_reader, structure_table, table,
 };
 use crate::{
     Error, Result,
     decode::{
-        coding::{CdsWindow, TranscriptLabel},
+        coding::CdsWindow,
         reading_frame::ReadingFrame,
-        target_site::SeedType,
+        target_site::{SeedMatch, SeedType},
+        target_summary::TargetSummary,
     },
-    predict::coding::CodingPrediction,
-    sequence::Strand,
+    predict::{
+        coding::CodingPrediction,
+        mirtarget::{Affinity, MirnaSummary, Site, SitePrediction, TargetStrand},
+    },
+    sequence::{Doubt, Record, Strand},
     structure::{Candidate, Structure, pairs},
+    thermodynamics::BestDuplex,
 };
 
 const FORMATS: [StructureFormat; 4] =
@@ -383,6 +391,18 @@ fn a_reader_stops_at_its_first_error() {
     assert!(reader.next().is_none());
 }
 
+/// A site on the reverse strand of a target of 50 bases, and what is said of it.
+fn site() -> (Site, SitePrediction) {
+    let target =
+        TargetStrand { id: "t".into(), strand: Strand::Reverse, sequence: [b"GGGGCU", &[b'A'; 44][..]].concat() };
+    let mirna = Record { id: "let-7a".into(), sequence: b"UAG".to_vec(), ..Record::default() };
+    let seed = SeedMatch { seed_type: SeedType::SevenMerM8, anchor: 14 };
+    let site = Site { mirna: Arc::new(mirna), target: Arc::new(target), window: 4..44, seed: Some(seed) };
+    let duplex = BestDuplex { energy: -12.35, pairs: vec![(1, 1), (2, 0)] };
+    let affinity = Affinity { probability: 0.5, percentile: Some(98.5) };
+    (site, SitePrediction { affinity, duplex: Some(duplex) })
+}
+
 #[test]
 fn rows_of_the_tables() {
     let pair = Candidate { i: 0, j: 9, probability: 0.123_456_79 };
@@ -399,21 +419,37 @@ fn rows_of_the_tables() {
         frames: vec![frame],
         coding_sequences: Vec::new(),
     };
-    let label = Some(TranscriptLabel::LongNonCodingRna);
-    let row = text(|output| table::write_coding(output, "a", 300, label, &prediction));
+    let row = text(|output| table::write_coding(output, "a", 300, 0.5, &prediction));
     assert_eq!(row, "a\t300\t0.333333\tlncRNA\tnone\t-\t225\t300\t75\t0.25\n");
     let prediction = CodingPrediction { coding_sequences: vec![frame], ..prediction };
-    let row = text(|output| table::write_coding(output, "a", 300, Some(TranscriptLabel::MessengerRna), &prediction));
+    let row = text(|output| table::write_coding(output, "a", 300, 0.25, &prediction));
     assert_eq!(row, "a\t300\t0.333333\tmRNA\t5_prime_cut\t-\t225\t300\t75\t0.25\n");
+    let short = CodingPrediction { doubt: Some(Doubt::TooShort), ..prediction.clone() };
+    let row = text(|output| table::write_coding(output, "a", 300, 0.25, &short));
+    assert_eq!(row, "a\t300\tNA\tNA\t5_prime_cut\t-\t225\t300\t75\t0.25\n");
     let nothing = CodingPrediction { potential: None, frames: vec![], coding_sequences: vec![], ..prediction };
-    let row = text(|output| table::write_coding(output, "a", 300, None, &nothing));
+    let row = text(|output| table::write_coding(output, "a", 300, 0.5, &nothing));
     assert_eq!(row, "a\t300\tNA\tNA\tnone\t-\tNA\tNA\tNA\tNA\n");
-    let row = text(|output| table::write_target_site(output, "let-7a", "t", 4..44, SeedType::SevenMerM8, Some(0.5)));
-    assert_eq!(row, "let-7a\tt\t4\t44\t7mer-m8\t0.5\n");
+    let (site, found) = site();
+    let row = text(|output| table::write_target_site(output, &site, Some(&found), false));
+    let expected = "let-7a\tt\t6\t46\t7mer-m8\t0.5\t30\t37\t-12.35\t98.5\t-";
+    assert_eq!(row, format!("{expected}\n"));
+    let row = text(|output| table::write_target_site(output, &site, Some(&found), true));
+    assert_eq!(row, format!("{expected}\tGAU/||./CUA\n"));
+    let row = text(|output| table::write_target_site(output, &Site { seed: None, ..site.clone() }, None, true));
+    assert_eq!(row, "let-7a\tt\t6\t46\tnone\tNA\tNA\tNA\tNA\tNA\t-\tNA\n");
+    let drawn = text(|output| site_drawing::write(output, &site, &found));
+    let lines = "miRNA   3' GAU 5'\n           ||\ntarget  5' CUA 3'\n\n";
+    assert_eq!(drawn, format!(">let-7a t:6-46(-) 7mer-m8 probability=0.5 energy=-12.35\n{lines}"));
+    let summary = TargetSummary { sites: 2, best: 0.5, combined: 0.75, expected: 1.0 };
+    let summary = MirnaSummary { mirna: "let-7a".into(), target: site.target.clone(), summary };
+    let row = text(|output| table::write_target_summary(output, &summary));
+    assert_eq!(row, "let-7a\tt\t-\t2\t0.5\t0.75\t1\n");
+    assert_eq!(table::TARGET_SUMMARY_HEADER.split('\t').count(), row.split('\t').count());
     for (header, row) in [
         (table::PAIR_HEADER, "a\t1\t10\t0.123457"),
         (table::CODING_HEADER, "a\t300\t0.333333\tlncRNA\tnone\t-\t225\t300\t75\t0.25"),
-        (table::TARGET_SITE_HEADER, "let-7a\tt\t4\t44\t7mer-m8\t0.5"),
+        (table::TARGET_SITE_HEADER, expected),
     ] {
         assert_eq!(header.split('\t').count(), row.split('\t').count());
     }
@@ -427,12 +463,12 @@ fn bed_lines_are_what_noodles_reads() {
     ];
     let mut bed = Vec::new();
     bed::write_cds_windows(&mut bed, "ENST00000269305.9|TP53", 300, &windows, Strand::Forward).unwrap();
-    bed::write_target_site(&mut bed, "NM_000546.6", 12..52, "hsa-let-7a-5p", 0.25).unwrap();
+    bed::write_target_site(&mut bed, &site().0, 0.25).unwrap();
     assert_eq!(
         String::from_utf8_lossy(&bed),
         "ENST00000269305.9|TP53\t0\t40\tENST00000269305.9|TP53\t500\t+\n\
          ENST00000269305.9|TP53\t99\t300\tENST00000269305.9|TP53\t1000\t+\n\
-         NM_000546.6\t12\t52\thsa-let-7a-5p\t250\t+\n"
+         t\t6\t46\tlet-7a\t250\t-\n"
     );
     let mut reader = noodles::bed::io::Reader::<6, _>::new(bed.as_slice());
     let mut record = noodles::bed::Record::default();

@@ -62,8 +62,8 @@ mod tests {
     use sha2::{Digest, Sha256};
 
     use super::*;
-    use crate::model::heads::mirtarget::{MirtargetHead, Pair};
-    use crate::model::{Encode, Encoder, Input};
+    use crate::model::heads::mirtarget::Pair;
+    use crate::predict::mirtarget::MirtargetModel;
     use crate::train::data::mirtarget;
 
     #[test]
@@ -83,16 +83,14 @@ mod tests {
     #[test]
     fn known_sites_are_told_from_pairs_that_are_none() -> Result<()> {
         let weights = load(Task::Mirtarget)?;
-        let encoder = Encoder::new(&weights.config, &weights.parameters)?.for_inference()?;
-        let head = MirtargetHead::new(&weights.config, &weights.parameters)?;
+        let model = MirtargetModel::of_parameters(&weights.config, &weights.parameters, weights.background)?;
         let records = mirtarget::read(include_str!("../../../testdata/mirna_pairs.tsv").as_bytes(), "mirna_pairs.tsv")?;
         assert_eq!(records.len(), 16);
         let pairs: Vec<Pair> =
             records.iter().map(|record| Pair { mirna: &record.mirna, site: &record.target }).collect();
-        let inputs: Vec<Input> = pairs.iter().map(Pair::input).collect();
-        let probabilities = head.probabilities(&encoder.features(&inputs)?, &pairs)?;
-        let right = records.iter().zip(&probabilities).filter(|(record, p)| record.label == (**p > 0.5)).count();
-        assert!(right >= 13, "{probabilities:?}");
+        let found = model.predict(&pairs, |index| records[index].id.clone())?;
+        let right = records.iter().zip(&found).filter(|(record, it)| record.label == (it.probability > 0.5)).count();
+        assert!(right >= 13, "{found:?}");
         Ok(())
     }
 

@@ -58,11 +58,21 @@ impl Model {
         Ok(Self { weights, parameters, encoder, device: compute.device })
     }
 
+    /// As [`Encoder::inputs`].
+    ///
+    /// # Errors
+    /// As [`Encoder::inputs`].
+    pub fn inputs<'a>(&self, records: &'a [Record]) -> Result<Vec<Input<'a>>> {
+        self.encoder.inputs(records)
+    }
+}
+
+impl Encoder {
     /// What the encoder reads of some parts of each record, one input for each. A part is read as if there were nothing around
     /// it.
     ///
     /// # Errors
-    /// As [`Model::inputs`].
+    /// As [`Encoder::inputs`].
     pub fn inputs_of_parts<'a>(&self, records: &'a [Record], parts: &[Vec<Range<usize>>]) -> Result<Vec<Input<'a>>> {
         let mut inputs = Vec::new();
         for ((record, whole), parts) in records.iter().zip(self.inputs(records)?).zip(parts) {
@@ -79,7 +89,7 @@ impl Model {
     /// # Errors
     /// Where a record came from a table of tokens of another k.
     pub fn inputs<'a>(&self, records: &'a [Record]) -> Result<Vec<Input<'a>>> {
-        let input = |record: &'a Record| match record.table_tokens(self.encoder.tokenizer())? {
+        let input = |record: &'a Record| match record.table_tokens(self.tokenizer())? {
             Some(tokens) => Ok(Input::Tokens(tokens)),
             None => Ok(Input::Letters(&record.sequence)),
         };

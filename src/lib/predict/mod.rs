@@ -5,8 +5,8 @@ pub mod coding;
 pub mod conditions;
 pub mod embed;
 pub mod fold;
+pub mod mirtarget;
 mod sequence;
-pub mod target_sites;
 
 use crate::model::heads::bases::BasesHead;
 use crate::model::heads::general::GeneralHead;

@@ -6,17 +6,19 @@ use rayon::prelude::*;
 
 use super::choice_regression::{Choice, fit};
 use super::data::coding::CodingRecord;
-use super::objective::coding::{FRAGMENT, Network, middle};
+use super::objective::coding::{FRAGMENT, middle};
 use super::random::{Purpose, generator};
 use crate::decode::coding_calibration::{
     CONTEXT, CodingCalibration, Evidence, FRAME_FEATURES, TRANSCRIPT_FEATURES, context_positions,
 };
 use crate::decode::genetic_code::GeneticCode;
 use crate::decode::hexamers::HexamerCounts;
+use crate::predict::coding::CodingModel;
 use crate::{Error, Result};
 
 /// How much whole transcripts count beside one kind of their parts, for the choice of the reading frame and for the label.
-const WHOLE_FRAME: f64 = 4.0;
+/// The first says how much whole transcripts may lose for those whose 5' end is cut, as `models/coding.md` tells.
+const WHOLE_FRAME: f64 = 8.0;
 const WHOLE_LABEL: f64 = 2.0;
 
 /// How much a sequence made of an mRNA that codes for nothing counts.
@@ -29,16 +31,15 @@ const DECOY: f64 = 0.3;
 /// # Errors
 /// Where there are no transcripts with a CDS to learn from, or not both labels; where the network fails.
 pub fn calibrate(
-    network: &Network,
+    model: &CodingModel,
     training: &[CodingRecord],
     held_out: &[CodingRecord],
     seed: u64,
 ) -> Result<CodingCalibration> {
     let code = GeneticCode::default();
     let mut hexamers = HexamerCounts::default();
-    let mut letters = [[1.0f64; 4]; CONTEXT];
-    let mut background = [1.0f64; 4];
-    let place = |letter: u8| b"ACGU".iter().position(|known| *known == letter);
+    // Around start codons, and around the other AUG of coding sequences.
+    let (mut starts, mut others) = (LetterCounts::default(), LetterCounts::default());
     for record in training {
         let Some(cds) = &record.cds else { continue };
         let sequence = &record.sequence;
@@ -47,25 +48,17 @@ pub fn calibrate(
             hexamers.add_coding(codons);
         }
         hexamers.add_untranslated(&sequence[..cds.start]);
-        for (letters, position) in letters.iter_mut().zip(context_positions(sequence.len(), cds.start)) {
-            if let Some(letter) = position.and_then(|position| place(sequence[position])) {
-                letters[letter] += 1.0;
-            }
-        }
-        let near = &sequence[..(cds.start + 300).min(sequence.len())];
-        near.iter().filter_map(|&letter| place(letter)).for_each(|letter| background[letter] += 1.0);
+        starts.add(sequence, cds.start);
+        let codons = (cds.start + 3..cds.end).step_by(3);
+        codons.filter(|&start| sequence[start..].starts_with(b"AUG")).for_each(|start| others.add(sequence, start));
     }
     if !training.iter().any(|record| record.cds.is_some()) || !held_out.iter().any(|record| record.cds.is_some()) {
         return Err(Error::Usage(
             "calibration needs transcripts with a CDS, both to train on and held out: see --validation-fraction".into(),
         ));
     }
-    let part = |counts: &[f64; 4], letter: usize| counts[letter] / counts.iter().sum::<f64>();
-    let odds = |counts: &[f64; 4]| {
-        std::array::from_fn(|letter| (part(counts, letter) / part(&background, letter)).ln() as f32)
-    };
     let hexamers = hexamers.log_odds();
-    let start_context: Vec<[f32; 4]> = letters.iter().map(odds).collect();
+    let start_context = starts.log_odds(&others);
 
     let cases: Vec<Case> =
         held_out.par_iter().enumerate().flat_map_iter(|(index, record)| cases(record, seed, index)).collect();
@@ -73,7 +66,7 @@ pub fn calibrate(
         .par_iter()
         .map(|case| {
             let sequence = &case.record.sequence;
-            let found = network.probabilities(&case.record)?;
+            let found = model.network(&case.record.id, sequence)?;
             Ok(Evidence::new(&hexamers, &start_context, sequence, &found.bases, found.potential, code))
         })
         .collect::<Result<Vec<Evidence>>>()?;
@@ -124,6 +117,33 @@ pub fn calibrate(
     let transcript_weights = fit(&labels, TRANSCRIPT_FEATURES);
     log::info!("calibrated on {} sequences made of {} transcripts", cases.len(), held_out.len());
     Ok(CodingCalibration { hexamers, start_context, frame_weights, transcript_weights })
+}
+
+/// How often each letter stands at each place around some codons, and once more.
+struct LetterCounts([[f64; 4]; CONTEXT]);
+
+impl Default for LetterCounts {
+    fn default() -> Self {
+        Self([[1.0; 4]; CONTEXT])
+    }
+}
+
+impl LetterCounts {
+    /// Counts the letters around the codon at `start`.
+    fn add(&mut self, sequence: &[u8], start: usize) {
+        for (counts, position) in self.0.iter_mut().zip(context_positions(sequence.len(), start)) {
+            let letter = position.and_then(|position| b"ACGU".iter().position(|known| *known == sequence[position]));
+            letter.into_iter().for_each(|letter| counts[letter] += 1.0);
+        }
+    }
+
+    fn log_odds(&self, others: &Self) -> Vec<[f32; 4]> {
+        let part = |counts: &[f64; 4], letter: usize| counts[letter] / counts.iter().sum::<f64>();
+        let odds = |(own, others): (&[f64; 4], &[f64; 4])| {
+            std::array::from_fn(|letter| (part(own, letter) / part(others, letter)).ln() as f32)
+        };
+        self.0.iter().zip(&others.0).map(odds).collect()
+    }
 }
 
 /// A sequence to fit to.

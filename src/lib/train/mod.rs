@@ -26,4 +26,5 @@ pub mod run;
 pub mod schedule;
 pub mod settings;
 pub mod signals;
+pub mod target_background;
 pub mod tasks;

@@ -506,6 +506,7 @@ impl<O: Objective> Run<O> {
             provenance,
             // It belongs to the weights that it was fitted to.
             calibration: None,
+            background: None,
             source: path.clone(),
             checksum: String::new(),
         };

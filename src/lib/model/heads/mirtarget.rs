@@ -114,13 +114,8 @@ impl MirtargetHead {
         if features.is_empty() {
             return Ok(Vec::new());
         }
-        let logits = match &self.0 {
-            Kind::Published { dense, out } => published(dense, out, features.summaries()?)?,
-            Kind::Duplex(head) => head.logits(features.rows(), pairs)?,
-            Kind::Diagonals(head) => head.logits(features.rows(), pairs)?,
-        };
-        let logits = logits.to_dtype(DType::F32)?.to_device(&Device::Cpu)?;
-        let of_classes = candle_nn::ops::softmax_last_dim(&logits.contiguous()?)?;
+        let logits = self.logits(features, pairs)?;
+        let of_classes = candle_nn::ops::softmax_last_dim(&logits)?;
         let mut probabilities = of_classes.narrow(1, 1, 1)?.flatten_all()?.to_vec1::<f32>()?;
         for (probability, logits) in probabilities.iter_mut().zip(logits.to_vec2::<f32>()?) {
             if !logits.iter().all(|logit| logit.is_finite()) {
@@ -128,6 +123,28 @@ impl MirtargetHead {
             }
         }
         Ok(probabilities)
+    }
+
+    /// Natural log odds that each pair is a target, by all threads of the current rayon pool; not finite where a logit is not.
+    ///
+    /// # Errors
+    /// As [`MirtargetHead::forward`].
+    pub fn log_odds(&self, features: &Features, pairs: &[Pair]) -> Result<Vec<f32>> {
+        if features.is_empty() {
+            return Ok(Vec::new());
+        }
+        let logits = self.logits(features, pairs)?.to_vec2::<f32>()?;
+        Ok(logits.into_iter().map(|logits| logits[1] - logits[0]).collect())
+    }
+
+    /// Logits for inference on the CPU, [pairs, 2].
+    fn logits(&self, features: &Features, pairs: &[Pair]) -> Result<Tensor> {
+        let logits = match &self.0 {
+            Kind::Published { dense, out } => published(dense, out, features.summaries()?)?,
+            Kind::Duplex(head) => head.logits(features.rows(), pairs)?,
+            Kind::Diagonals(head) => head.logits(features.rows(), pairs)?,
+        };
+        Ok(logits.to_dtype(DType::F32)?.to_device(&Device::Cpu)?.contiguous()?)
     }
 }
 

@@ -18,6 +18,7 @@ use super::config::{HeadConfig, ModelConfig, Task};
 use super::heads::outputs::Outputs;
 use super::parameters::{LANGUAGE_MODEL, Parameters, shapes};
 use crate::decode::coding_calibration::CodingCalibration;
+use crate::decode::target_background::TargetBackground;
 use crate::{Error, Result};
 
 use bytes::Bytes;
@@ -35,6 +36,8 @@ pub struct Weights {
     pub provenance: serde_json::Value,
     /// What a coding model knows beside its network, where it was calibrated.
     pub calibration: Option<CodingCalibration>,
+    /// What the scores of a mirtarget model are compared with, where it was calibrated.
+    pub background: Option<TargetBackground>,
     /// The file, or the name of the embedded model.
     pub source: PathBuf,
     /// SHA-256 of the file's bytes.
@@ -66,7 +69,7 @@ impl Weights {
             *tensor = ((&*tensor + &other.parameters[name])? / 2.0)?;
         }
         let provenance = serde_json::json!({ "mean_of_sha256": [self.checksum, other.checksum] });
-        Ok(Self { provenance, calibration: None, ..self })
+        Ok(Self { provenance, calibration: None, background: None, ..self })
     }
 }
 
@@ -116,12 +119,16 @@ fn parse_bytes(file: &Bytes, source: &Path) -> Result<Weights> {
         infer::drop_constants(&config, &mut tensors, source)?;
     }
     let parameters = take(&config, tensors, names, source)?;
-    let (provenance, calibration) = (header.provenance, header.calibration);
-    if let Some(calibration) = &calibration {
-        calibration.validate().map_err(|message| Error::weights(source, message))?;
+    let (provenance, calibration, background) = (header.provenance, header.calibration, header.background);
+    let learned_beside = [
+        calibration.as_ref().map_or(Ok(()), CodingCalibration::validate),
+        background.as_ref().map_or(Ok(()), TargetBackground::validate),
+    ];
+    for valid in learned_beside {
+        valid.map_err(|message| Error::weights(source, message))?;
     }
     let checksum = file.checksum();
-    Ok(Weights { config, parameters, provenance, calibration, source: source.into(), checksum })
+    Ok(Weights { config, parameters, provenance, calibration, background, source: source.into(), checksum })
 }
 
 #[cfg(feature = "pth")]

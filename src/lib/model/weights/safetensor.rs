@@ -12,6 +12,7 @@ use super::Weights;
 use super::bytes::Bytes;
 use super::numbers::{floats, is_read};
 use crate::decode::coding_calibration::CodingCalibration;
+use crate::decode::target_background::TargetBackground;
 use crate::model::parameters::Parameters;
 use crate::{Error, Result};
 
@@ -29,6 +30,8 @@ pub(super) struct Header {
     pub provenance: serde_json::Value,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub calibration: Option<CodingCalibration>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub background: Option<TargetBackground>,
 }
 
 /// How numbers are stored.
@@ -90,8 +93,8 @@ pub fn write(weights: &Weights, storage: Storage) -> Result<Vec<u8>> {
         .collect::<Result<Vec<_>>>()?;
     let json = |error: serde_json::Error| Error::weights(&weights.source, error.to_string());
     let config = serde_json::to_value(&weights.config).map_err(json)?;
-    let Weights { provenance, calibration, .. } = weights;
-    let header = Header { config: Some(config), provenance: provenance.clone(), calibration: calibration.clone() };
+    let Weights { provenance, calibration, background, .. } = weights.clone();
+    let header = Header { config: Some(config), provenance, calibration, background };
     let header = serde_json::to_string(&header).map_err(json)?;
     let metadata = HashMap::from([(ENTRY.to_string(), header)]);
     safetensors::serialize(views, Some(metadata)).map_err(defect)

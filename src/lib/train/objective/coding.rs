@@ -8,14 +8,12 @@ use rayon::prelude::*;
 use super::losses::{binary_cross_entropy, sigmoid};
 use super::{Loss, Objective, Report, named, nucleotides, surrogate};
 use crate::Result;
-use crate::decode::coding::cds_windows;
 use crate::decode::coding_calibration::CodingCalibration;
-use crate::decode::genetic_code::GeneticCode;
-use crate::decode::reading_frame::{ReadingFrame, refine};
 use crate::model::heads::coding::CodingHead;
 use crate::model::ops::dropout::Dropout;
 use crate::model::{Encode, Encoder, Input, ModelConfig, Parameters};
-use crate::predict::check_finite;
+use crate::predict::coding::{CodingModel, CodingPrediction, CodingRules};
+use crate::sequence::Record;
 use crate::train::data::coding::{CodingRecord, CodingRecords, species};
 use crate::train::metrics::{Confusion, roc_auc};
 use crate::train::random::{Purpose, generator};
@@ -144,12 +142,12 @@ impl Objective for Coding {
         examples: &[CodingRecord],
         interrupt: &Interrupt,
     ) -> Result<Report> {
-        let network = Network::new(config, parameters)?;
+        let model = CodingModel::of_parameters(config, parameters, self.calibration.clone())?;
         let results = examples
             .par_iter()
             .map(|record| {
                 interrupt.check()?;
-                named(&record.id, self.judge_all(&network, record))
+                named(&record.id, self.judge_all(&model, record))
             })
             .collect::<Result<Vec<Judged>>>()?;
         let all: Vec<(&CodingRecord, &Judged)> = examples.iter().zip(&results).collect();
@@ -174,44 +172,6 @@ impl Objective for Coding {
 /// What is reported of every validation.
 const FIGURES: &[&str] = &["accuracy", "auc", "f1", "fragment_accuracy", "fragment_auc", "base_auc", "base_f1"];
 
-/// The encoder and the head, ready to judge transcripts.
-pub struct Network {
-    encoder: Encoder,
-    head: CodingHead,
-}
-
-/// What a model says of a transcript.
-pub struct Found {
-    /// Probability of each base to code.
-    pub bases: Vec<f32>,
-    /// Probability of the transcript to be an mRNA, or a part of one.
-    pub potential: f64,
-}
-
-impl Network {
-    /// A network of these parameters.
-    ///
-    /// # Errors
-    /// Where a tensor is missing.
-    pub fn new(config: &ModelConfig, parameters: &Parameters) -> Result<Self> {
-        let encoder = Encoder::new(config, parameters)?.for_inference()?;
-        Ok(Self { encoder, head: CodingHead::new(config, parameters)? })
-    }
-
-    /// What the network says of a transcript, without calibration.
-    ///
-    /// # Errors
-    /// Where a tensor operation fails.
-    pub fn probabilities(&self, record: &CodingRecord) -> Result<Found> {
-        let features = self.encoder.features(&[Input::Letters(&record.sequence)])?;
-        let found = self.head.probabilities(&features, &record.sequence)?;
-        check_finite(&record.id, &found.bases)?;
-        let potential = found.potential(0, 0..found.bases.len(), WINDOW);
-        check_finite(&record.id, &[potential as f32])?;
-        Ok(Found { bases: found.bases, potential })
-    }
-}
-
 /// The middle [`FRAGMENT`] bases of a transcript: any fixed place is as good as a random one.
 pub fn middle(length: usize) -> Range<usize> {
     let start = length.saturating_sub(FRAGMENT) / 2;
@@ -220,7 +180,10 @@ pub fn middle(length: usize) -> Range<usize> {
 
 /// What is judged of one transcript.
 struct Judged {
-    whole: Found,
+    /// Potential, 0 where nothing of it is read.
+    potential: f64,
+    /// Probability of each base.
+    bases: Vec<f32>,
     fragment: f64,
     /// Whether the coding sequence that is found is the annotated one: whole, and cut in the middle of its CDS at the 5'
     /// and at the 3' end.
@@ -229,45 +192,48 @@ struct Judged {
     decoys: Vec<f64>,
 }
 
-impl Coding {
-    /// What the model says of a transcript, and the reading frame that it finds the most probable.
-    fn judge(&self, network: &Network, record: &CodingRecord) -> Result<(Found, Option<ReadingFrame>)> {
-        let found = network.probabilities(record)?;
-        let code = GeneticCode::default();
-        let Some(calibration) = &self.calibration else {
-            let windows = cds_windows(&found.bases, WINDOW, 0.5);
-            let frame = refine(&record.sequence, &found.bases, &windows, WINDOW, code).first().copied();
-            return Ok((found, frame));
-        };
-        let judged = calibration.judge(&record.sequence, &found.bases, found.potential, code);
-        let frame = judged.reading_frames(0).first().copied().filter(|_| judged.potential >= 0.5);
-        Ok((Found { bases: judged.bases, potential: judged.potential }, frame))
-    }
+/// What the tool says of a transcript without options.
+fn judge(model: &CodingModel, record: &CodingRecord) -> Result<CodingPrediction> {
+    let record = Record { id: record.id.clone(), sequence: record.sequence.clone(), ..Record::default() };
+    Ok(model.predict(&[record], &CodingRules::default())?.swap_remove(0))
+}
 
-    fn judge_all(&self, network: &Network, record: &CodingRecord) -> Result<Judged> {
-        let (whole, frame) = self.judge(network, record)?;
+/// The potential of a transcript; what cannot be read is not called mRNA.
+fn potential(model: &CodingModel, record: &CodingRecord) -> Result<f64> {
+    Ok(judge(model, record)?.potential.unwrap_or(0.0))
+}
+
+/// Whether the coding sequence that is found is the annotated one, where there is one.
+fn is_exact(record: &CodingRecord, found: &CodingPrediction) -> Option<bool> {
+    let cds = record.cds.clone()?;
+    Some(found.coding_sequences.first().is_some_and(|frame| (frame.start..frame.end) == cds))
+}
+
+impl Coding {
+    fn judge_all(&self, model: &CodingModel, record: &CodingRecord) -> Result<Judged> {
+        let whole = judge(model, record)?;
         let length = record.sequence.len();
-        let fragment = self.judge(network, &record.part(middle(length)))?.0.potential;
-        let mut judged = Judged { whole, fragment, exact: [None; 3], decoys: Vec::new() };
+        let mut judged = Judged {
+            potential: whole.potential.unwrap_or(0.0),
+            exact: [is_exact(record, &whole), None, None],
+            bases: whole.probabilities,
+            fragment: potential(model, &record.part(middle(length)))?,
+            decoys: Vec::new(),
+        };
         if !self.detailed {
             return Ok(judged);
         }
-        let is_exact = |record: &CodingRecord, frame: Option<ReadingFrame>| {
-            let cds = record.cds.clone()?;
-            Some(frame.is_some_and(|frame| (frame.start..frame.end) == cds))
-        };
-        judged.exact[0] = is_exact(record, frame);
         if let Some(cds) = record.cds.as_ref().filter(|cds| cds.len() >= SHORTEST_TO_CUT) {
             let middle = (cds.start + cds.end) / 2;
             for (place, range) in [(1, middle..length), (2, 0..middle)] {
                 let part = record.part(range);
-                judged.exact[place] = is_exact(&part, self.judge(network, &part)?.1);
+                judged.exact[place] = is_exact(&part, &judge(model, &part)?);
             }
         }
         if record.messenger {
             let mut random = generator(0, Purpose::Validation, &[length as u64]);
             for decoy in record.decoys(&mut random) {
-                judged.decoys.push(self.judge(network, &decoy)?.0.potential);
+                judged.decoys.push(potential(model, &decoy)?);
             }
         }
         Ok(judged)
@@ -275,18 +241,17 @@ impl Coding {
 
     fn report(&self, judged: &[(&CodingRecord, &Judged)]) -> Report {
         let (mut transcripts, mut fragments, mut bases, mut rows) = (vec![], vec![], vec![], vec![]);
-        for (record, Judged { whole, fragment, .. }) in judged {
-            transcripts.push((whole.potential, record.messenger));
+        for (record, Judged { potential, bases: found, fragment, .. }) in judged {
+            transcripts.push((*potential, record.messenger));
             fragments.push((*fragment, record.messenger));
             if let Some(cds) = &record.cds {
-                bases.extend(whole.bases.iter().enumerate().map(|(i, &p)| (f64::from(p), cds.contains(&i))));
+                bases.extend(found.iter().enumerate().map(|(i, &p)| (f64::from(p), cds.contains(&i))));
             }
             rows.push(format!(
-                "{}\t{}\t{}\t{:.6}\t{fragment:.6}",
+                "{}\t{}\t{}\t{potential:.6}\t{fragment:.6}",
                 record.id,
                 record.sequence.len(),
-                u8::from(record.messenger),
-                whole.potential
+                u8::from(record.messenger)
             ));
         }
         let accuracy = |scored: &[(f64, bool)]| Confusion::of_scores(scored, 0.5);

@@ -6,22 +6,25 @@ use rayon::prelude::*;
 use super::losses::cross_entropy;
 use super::{Loss, Objective, Report, named, nucleotides, surrogate};
 use crate::Result;
+use crate::decode::target_background::TargetBackground;
 use crate::memory::in_halves;
 use crate::model::heads::mirtarget::{MirtargetHead, Pair};
 use crate::model::ops::dropout::Dropout;
 use crate::model::{Encode, Encoder, Input, ModelConfig, Parameters};
-use crate::predict::check_finite;
+use crate::predict::mirtarget::MirtargetModel;
 use crate::train::data::mirtarget::{MirtargetRecord, MirtargetRecords};
 use crate::train::metrics::{Confusion, precision_recall_auc, roc_auc};
 use crate::train::signals::Interrupt;
 
 /// Cross entropy of the two classes.
-pub struct Mirtarget;
+#[derive(Clone, Debug, Default)]
+pub struct Mirtarget {
+    /// What the model knows beside its network; training is without.
+    pub background: Option<TargetBackground>,
+}
 
-fn pairs<'a>(examples: impl IntoIterator<Item = &'a MirtargetRecord>) -> (Vec<Input<'a>>, Vec<Pair<'a>>) {
-    let pairs: Vec<Pair> =
-        examples.into_iter().map(|record| Pair { mirna: &record.mirna, site: &record.target }).collect();
-    (pairs.iter().map(Pair::input).collect(), pairs)
+fn pairs<'a>(examples: impl IntoIterator<Item = &'a MirtargetRecord>) -> Vec<Pair<'a>> {
+    examples.into_iter().map(|record| Pair { mirna: &record.mirna, site: &record.target }).collect()
 }
 
 impl Objective for Mirtarget {
@@ -35,7 +38,8 @@ impl Objective for Mirtarget {
         examples: &[&MirtargetRecord],
         dropout: &mut Dropout,
     ) -> Result<Loss> {
-        let (inputs, pairs) = pairs(examples.iter().copied());
+        let pairs = pairs(examples.iter().copied());
+        let inputs: Vec<Input> = pairs.iter().map(Pair::input).collect();
         let features = Encoder::new(config, parameters)?.forward(&inputs, Some(&mut *dropout))?;
         let head = MirtargetHead::new(config, parameters)?;
         let logits = head.forward(&features, &pairs, Some(dropout))?.to_dtype(DType::F32)?;
@@ -61,15 +65,14 @@ impl Objective for Mirtarget {
         examples: &[MirtargetRecord],
         interrupt: &Interrupt,
     ) -> Result<Report> {
-        let encoder = Encoder::new(config, parameters)?.for_inference()?;
-        let head = MirtargetHead::new(config, parameters)?;
+        let model = MirtargetModel::of_parameters(config, parameters, self.background.clone())?;
         let probabilities = examples
             .par_chunks(64)
             .map(|chunk| {
                 let work = |part: &[MirtargetRecord]| {
                     interrupt.check()?;
-                    let (inputs, pairs) = pairs(part);
-                    head.probabilities(&encoder.features(&inputs)?, &pairs)
+                    let found = model.predict(&pairs(part), |index| part[index].id.clone())?;
+                    Ok(found.iter().map(|affinity| affinity.probability).collect::<Vec<f32>>())
                 };
                 let mut probabilities = Vec::with_capacity(chunk.len());
                 let alone = |pair: &MirtargetRecord, error| named(&pair.id, Err(error));
@@ -81,9 +84,6 @@ impl Objective for Mirtarget {
             })
             .collect::<Result<Vec<_>>>()?
             .concat();
-        for (pair, &probability) in examples.iter().zip(&probabilities) {
-            check_finite(&pair.id, &[probability])?;
-        }
         let scored: Vec<(f64, bool)> =
             probabilities.iter().zip(examples).map(|(&p, pair)| (f64::from(p), pair.label)).collect();
         let confusion = Confusion::of_scores(&scored, 0.5);

@@ -7,11 +7,12 @@ use super::{OwnArguments, Rules, Setup, TrainingTask, held_out_settings};
 use crate::Result;
 use crate::format::annotation::Annotation;
 use crate::model::{Task, Weights};
+use crate::predict::coding::CodingModel;
 use crate::sequence::{InputFile, Tally, open_text};
 use crate::train::config::{Inputs, SplitBy, TrainConfig};
 use crate::train::data::coding::{self, Augmentation, CodingRecord, CodingRecords, species};
 use crate::train::objective::Report;
-use crate::train::objective::coding::{Coding, Network};
+use crate::train::objective::coding::Coding;
 use crate::train::settings::{self, settings};
 use crate::train::{baseline, calibrate as calibration};
 
@@ -169,7 +170,7 @@ pub fn calibrate(
     let (training, held_out) = part::<CodingTask>(records, &config)?;
     let half = TrainConfig { validation_fraction: config.validation_fraction / 2.0, ..config.clone() };
     let (to_fit, _) = part::<CodingTask>(held_out, &half)?;
-    let network = Network::new(&weights.config, &weights.parameters)?;
-    weights.calibration = Some(calibration::calibrate(&network, &training, &to_fit, config.seed)?);
+    let model = CodingModel::of_parameters(&weights.config, &weights.parameters, None)?;
+    weights.calibration = Some(calibration::calibrate(&model, &training, &to_fit, config.seed)?);
     Ok(weights)
 }

@@ -1,16 +1,18 @@
-//! miRNA target sites: `rnaret-train mirtarget`.
+//! miRNA target sites: `rnaret-train mirtarget`, and the background of its models.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use super::records::InMemory;
-use super::{Rules, Setup, TrainingTask};
+use super::records::{InMemory, count};
+use super::{Rules, Setup, TrainingTask, held_out_settings};
 use crate::Result;
 use crate::model::{Task, Weights};
-use crate::train::baseline;
+use crate::predict::mirtarget::MirtargetModel;
+use crate::sequence::{InputFile, ReaderOptions, RecordReader, Tally};
 use crate::train::config::{SplitBy, TrainConfig};
 use crate::train::data::mirtarget::{self, MirtargetRecord, MirtargetRecords};
 use crate::train::objective::mirtarget::Mirtarget;
 use crate::train::settings::settings;
+use crate::train::{baseline, target_background};
 
 settings! {
     /// Settings of `mirtarget` alone.
@@ -48,8 +50,8 @@ impl TrainingTask for MirtargetTask {
         Ok(Self)
     }
 
-    fn objective(&self, _: &Setup<MirtargetSettings>, _: Option<&Weights>) -> Result<Mirtarget> {
-        Ok(Mirtarget)
+    fn objective(&self, _: &Setup<MirtargetSettings>, weights: Option<&Weights>) -> Result<Mirtarget> {
+        Ok(Mirtarget { background: weights.and_then(|weights| weights.background.clone()) })
     }
 }
 
@@ -84,4 +86,27 @@ impl InMemory for MirtargetTask {
             ("duplex_energy", baseline::duplex_energy(examples)),
         ])
     }
+}
+
+/// Gives a mirtarget model its background: windows of shuffled `targets` (FASTA), and the level at which the miRNAs of the
+/// pairs in `data` take as few of them for sites as they should.
+///
+/// # Errors
+/// Those of reading the data and of tensor operations; where there is too little to learn from.
+pub fn calibrate_targets(
+    mut weights: Weights,
+    data: &[PathBuf],
+    targets: &Path,
+    flags: &toml::Table,
+    tally: &Tally,
+) -> Result<Weights> {
+    let (config, _) = held_out_settings::<MirtargetTask>(flags)?;
+    let records = MirtargetTask.read(data)?;
+    count(tally, records.iter().map(MirtargetTask::length));
+    let reader = RecordReader::open(&[InputFile::from(targets)], ReaderOptions::default())?;
+    let targets = reader.map(|record| Ok(record?.sequence)).collect::<Result<Vec<Vec<u8>>>>()?;
+    let windows = target_background::windows(&targets, config.seed)?;
+    let model = |background| MirtargetModel::of_parameters(&weights.config, &weights.parameters, Some(background));
+    weights.background = Some(target_background::calibrate(windows, model, &records)?);
+    Ok(weights)
 }

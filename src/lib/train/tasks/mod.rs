@@ -30,7 +30,7 @@ use crate::{Error, Result};
 pub use bases::LabelTask;
 pub use coding::{CodingTask, calibrate};
 pub use fold::FoldTask;
-pub use mirtarget::MirtargetTask;
+pub use mirtarget::{MirtargetTask, calibrate_targets};
 pub use pretrain::PretrainTask;
 pub use sequence::{ClassifyTask, RegressTask};
 
