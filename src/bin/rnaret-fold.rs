@@ -217,7 +217,8 @@ fn fold(arguments: Arguments) -> Result<()> {
     let conditions = arguments.conditions(&head)?;
     let rules = arguments.rules();
     let pool = arguments.common.thread_pool()?;
-    let rows = arguments.format.rows(rules.alternatives.is_some(), arguments.energy, arguments.description.keep_description);
+    let rows =
+        arguments.format.rows(rules.alternatives.is_some(), arguments.energy, arguments.description.keep_description);
     if arguments.input.writes_header() {
         if let Some(rows) = &rows {
             output.put(rows.header().as_bytes())?;

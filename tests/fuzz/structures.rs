@@ -34,7 +34,7 @@ fn structures() -> impl Strategy<Value = Vec<Structure>> {
 fn run(format: StructureFormat, words: &'static [&'static str]) {
     let inputs = (structures(), changes(words), codecs());
     harness::run(&format!("structures as {format:?}"), inputs, |(structures, changes, codec)| {
-        let mut text = format.rows(false, false).map(|rows| rows.header().into_bytes()).unwrap_or_default();
+        let mut text = format.rows(false, false, false).map(|rows| rows.header().into_bytes()).unwrap_or_default();
         let written = structures.iter().try_for_each(|structure| format.write(&mut text, structure, None));
         written.map_err(|error| TestCaseError::fail(error.to_string()))?;
         let folder = tempfile::tempdir().expect("a folder");

@@ -118,10 +118,23 @@ pub struct EmbeddingWriter<W: Write + Send> {
 }
 
 enum Container<W: Write + Send> {
-    Table { output: W, rows: Rows },
-    NpyPooled { output: W, spool: Spool, records: usize },
-    NpyPerBase { output: W },
-    Safetensors { output: W, spool: Spool, header: SafetensorsHeader },
+    Table {
+        output: W,
+        rows: Rows,
+    },
+    NpyPooled {
+        output: W,
+        spool: Spool,
+        records: usize,
+    },
+    NpyPerBase {
+        output: W,
+    },
+    Safetensors {
+        output: W,
+        spool: Spool,
+        header: SafetensorsHeader,
+    },
     #[cfg(feature = "parquet")]
     Parquet(Box<ParquetWriter<W>>),
 }

@@ -38,7 +38,7 @@ fn structure(id: &str, sequence: &str, line: &str) -> Structure {
 }
 
 fn written(format: StructureFormat, structures: &[Structure]) -> Vec<u8> {
-    let mut text = format.rows(false, false).map(|rows| rows.header().into_bytes()).unwrap_or_default();
+    let mut text = format.rows(false, false, false).map(|rows| rows.header().into_bytes()).unwrap_or_default();
     for structure in structures {
         format.write(&mut text, structure, None).unwrap();
     }
@@ -393,8 +393,12 @@ fn a_reader_stops_at_its_first_error() {
 
 /// A site on the reverse strand of a target of 50 bases, and what is said of it.
 fn site() -> (Site, SitePrediction) {
-    let target =
-        TargetStrand { id: "t".into(), strand: Strand::Reverse, sequence: [b"GGGGCU", &[b'A'; 44][..]].concat() };
+    let target = TargetStrand {
+        id: "t".into(),
+        description: String::new(),
+        strand: Strand::Reverse,
+        sequence: [b"GGGGCU", &[b'A'; 44][..]].concat(),
+    };
     let mirna = Record { id: "let-7a".into(), sequence: b"UAG".to_vec(), ..Record::default() };
     let seed = SeedMatch { seed_type: SeedType::SevenMerM8, anchor: 14 };
     let site = Site { mirna: Arc::new(mirna), target: Arc::new(target), window: 4..44, seed: Some(seed) };

@@ -292,7 +292,12 @@ impl Scan {
                 Strand::Forward => target.sequence.clone(),
                 Strand::Reverse => reverse_complement(&target.sequence),
             };
-            let target = Arc::new(TargetStrand { id: target.id.clone(), description: target.description.clone(), strand, sequence });
+            let target = Arc::new(TargetStrand {
+                id: target.id.clone(),
+                description: target.description.clone(),
+                strand,
+                sequence,
+            });
             let letters = &target.sequence;
             let mut give = |mirna: &Arc<Record>, window: Range<usize>, seed: Option<SeedMatch>| match doubt(
                 &letters[window.clone()],
@@ -334,7 +339,8 @@ pub fn site_of_pair(pair: SitePair) -> (Site, Option<Doubt>, bool) {
     let of_mirna = doubt(&mirna_sequence, MIRNA_LENGTHS);
     let of_site = doubt(&target_sequence, SITE_LENGTHS);
     let is_judged = of_mirna.is_none() && of_site.is_none_or(|doubt| doubt == Doubt::TooLong);
-    let target = TargetStrand { id: target, description: String::new(), strand: Strand::Forward, sequence: target_sequence };
+    let target =
+        TargetStrand { id: target, description: String::new(), strand: Strand::Forward, sequence: target_sequence };
     let mirna = Record { id: mirna, sequence: mirna_sequence, ..Record::default() };
     let site = Site { mirna: Arc::new(mirna), target: Arc::new(target), window, seed };
     (site, of_mirna.or(of_site), is_judged)
