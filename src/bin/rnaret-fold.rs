@@ -16,7 +16,7 @@ use rnaret::format::{dot_bracket, table};
 use rnaret::homologs::{DEFAULT_EVALUE, KnownStructures, Source};
 use rnaret::model::heads::fold::{FoldHead, FoldInference};
 use rnaret::model::heads::helix_pairs::EnergySet;
-use rnaret::model::{Model, Task};
+use rnaret::model::Task;
 use rnaret::predict::conditions::RecordConditions;
 use rnaret::predict::fold::{Alternatives, FoldRules, Folded, LONGEST_TRAINED, memory, predict};
 use rnaret::sequence::{Doubt, ReaderOptions, Record};

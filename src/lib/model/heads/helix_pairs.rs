@@ -82,7 +82,8 @@ pub struct Wanted {
 }
 
 /// Which energies give the probabilities that stand beside the network's.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
 pub enum EnergySet {
     /// Turner 2004
     Turner2004,
