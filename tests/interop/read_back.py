@@ -662,7 +662,8 @@ def json_lines():
             objects = [json.loads(line) for line in run(*command, *keep, "--format", "json", RNAS).decode().splitlines()]
             with tempfile.TemporaryDirectory() as folder:
                 path = pathlib.Path(folder) / "table.tsv"
-                run(*command, *keep, summary or "-o", path, RNAS)
+                table_form = [summary, path] if summary else ["--format", "tsv", "-o", path]
+                run(*command, *keep, *table_form, RNAS)
                 rows = list(csv.DictReader(path.open(), delimiter="\t", quoting=csv.QUOTE_NONE))
             what = " ".join(map(str, command + keep))
             same(len(objects), len(rows), f"{what}: as many objects as rows")

@@ -467,12 +467,14 @@ fn bed_lines_are_what_noodles_reads() {
     ];
     let mut bed = Vec::new();
     bed::write_cds_windows(&mut bed, "ENST00000269305.9|TP53", 300, &windows, Strand::Forward).unwrap();
-    bed::write_target_site(&mut bed, &site().0, 0.25).unwrap();
+    let (site, _) = site();
+    let target = TargetStrand { id: "NM_000546.6".into(), strand: Strand::Forward, ..(*site.target).clone() };
+    bed::write_target_site(&mut bed, &Site { target: Arc::new(target), ..site }, 0.25).unwrap();
     assert_eq!(
         String::from_utf8_lossy(&bed),
         "ENST00000269305.9|TP53\t0\t40\tENST00000269305.9|TP53\t500\t+\n\
          ENST00000269305.9|TP53\t99\t300\tENST00000269305.9|TP53\t1000\t+\n\
-         t\t6\t46\tlet-7a\t250\t-\n"
+         NM_000546.6\t4\t44\tlet-7a\t250\t+\n"
     );
     let mut reader = noodles::bed::io::Reader::<6, _>::new(bed.as_slice());
     let mut record = noodles::bed::Record::default();
@@ -487,7 +489,7 @@ fn bed_lines_are_what_noodles_reads() {
     let transcript = "ENST00000269305.9|TP53".to_owned();
     assert_eq!(
         seen,
-        [(transcript.clone(), 0, 40, 500), (transcript, 99, 300, 1000), ("NM_000546.6".to_owned(), 12, 52, 250)]
+        [(transcript.clone(), 0, 40, 500), (transcript, 99, 300, 1000), ("NM_000546.6".to_owned(), 4, 44, 250)]
     );
 }
 

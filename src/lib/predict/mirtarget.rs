@@ -479,7 +479,7 @@ mod tests {
     fn summaries_come_target_by_target_in_the_order_of_the_mirnas() {
         let mirnas = vec![record("b", 0, LET_7A), record("a", 1, LET_7A)];
         let scan = Scan::new(mirnas, Candidates::Seeds, 50, &[Strand::Forward]);
-        let target = [b"CUACCUC".to_vec(), b"G".repeat(80), b"CUACCUC".to_vec()].concat();
+        let target = [b"CUACCUC".to_vec(), b"G".repeat(120), b"CUACCUC".to_vec()].concat();
         let mut summaries = Summaries::default();
         let mut rows = Vec::new();
         for id in ["t1", "t2"] {
