@@ -15,7 +15,7 @@ environment() { # NAME PACKAGE...
 wheel=${1:-}
 if [ -z "$wheel" ]; then
     environment build maturin==1.16.0
-    "$scratch/build/bin/maturin" build --release --locked --manifest-path "$root/Cargo.toml" --out "$root/target/wheels" \
+    "$scratch/build/bin/maturin" build --release --manifest-path "$root/Cargo.toml" --out "$root/target/wheels" \
         --compatibility linux
     wheel=$(find "$root/target/wheels" -name 'rnaret-*.whl' -newer "$scratch/build" | head -n 1)
 fi
