@@ -243,9 +243,12 @@ impl CodingModel {
     pub fn memory(&self, records: &[Record]) -> u64 {
         let bases: usize = records.iter().map(Record::len).sum();
         let longest = records.iter().map(Record::len).max().unwrap_or(0);
-        // Tokens, letters, the probabilities and their sums; for one record at a time the hexamers of three frames, and the
-        // open reading frames with what speaks for them: one in some twenty bases.
-        self.encoder.memory(bases) + self.head.memory(bases) + (96 * bases + 384 * longest) as u64
+        // The encoder is done before the head begins. Tokens, letters, the probabilities and their sums; for one record at
+        // a time the hexamers of three frames, and the open reading frames with what speaks for them: one in some twenty
+        // bases.
+        let features = 4 * (bases * self.encoder.width()) as u64;
+        let network = self.encoder.memory(bases).max(features + self.head.memory(bases));
+        network + (96 * bases + 384 * longest) as u64
     }
 }
 
