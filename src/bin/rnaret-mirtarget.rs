@@ -11,8 +11,8 @@ use rnaret::decode::target_site::SITE_LENGTHS;
 use rnaret::format::rows::Rows;
 use rnaret::format::{bed, site_drawing, table};
 use rnaret::memory::{in_halves, require};
-use rnaret::model::heads::mirtarget::Pair;
 use rnaret::model::Task;
+use rnaret::model::heads::mirtarget::Pair;
 use rnaret::predict::mirtarget::{
     Candidates, MirnaSummary, MirtargetModel, Scan, Site, SitePrediction, Summaries, read_mirnas, site_of_pair,
 };

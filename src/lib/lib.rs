@@ -35,7 +35,11 @@ pub mod thermodynamics;
 pub mod train;
 
 pub use error::{Error, Result};
+pub use model::heads::mirtarget::Pair;
 pub use model::{Model, Task};
+pub use predict::coding::CodingModel;
 pub use predict::embed::{Embedder, Pool};
+pub use predict::fold::FoldModel;
+pub use predict::mirtarget::MirtargetModel;
 pub use sequence::Record;
 pub use structure::Structure;

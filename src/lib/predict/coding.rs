@@ -10,8 +10,9 @@ use crate::decode::coding_calibration::CodingCalibration;
 use crate::decode::genetic_code::GeneticCode;
 use crate::decode::reading_frame::{ReadingFrame, reading_frames, refine};
 use crate::decode::stretches::{LEAST_LENGTH, Reading, read};
+use crate::model::device::DeviceArgs;
 use crate::model::heads::coding::CodingHead;
-use crate::model::{Encode, Encoder, Input, Model, ModelConfig, Parameters};
+use crate::model::{Encode, Encoder, Input, Model, ModelConfig, Parameters, Task};
 use crate::sequence::alphabet::reverse_complement;
 use crate::sequence::{Doubt, Record, Strand};
 
@@ -93,6 +94,17 @@ impl CodingPrediction {
 }
 
 /// What judges transcripts: a network, and what was learned beside it.
+///
+/// ```
+/// use rnaret::{CodingModel, Record};
+///
+/// # fn main() -> rnaret::Result<()> {
+/// let model = CodingModel::built_in()?;
+/// let found = model.predict(&[Record::new("transcript", "ACGU".repeat(75))?], &Default::default())?;
+/// assert_eq!(found[0].probabilities.len(), 300);
+/// # Ok(())
+/// # }
+/// ```
 pub struct CodingModel {
     encoder: Encoder,
     head: CodingHead,
@@ -108,6 +120,14 @@ pub struct NetworkWord {
 }
 
 impl CodingModel {
+    /// The built-in model, with the standard genetic code, on the CPU.
+    ///
+    /// # Errors
+    /// Where this build has no models inside.
+    pub fn built_in() -> Result<Self> {
+        Self::new(Model::load(None, Task::Coding, DeviceArgs::CPU)?, GeneticCode::default())
+    }
+
     /// A loaded model that reads stop codons of `code`.
     ///
     /// # Errors
@@ -338,8 +358,6 @@ impl CodingPrediction {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::Task;
-    use crate::model::device::DeviceArgs;
 
     fn random(length: usize, mut state: u64) -> Vec<u8> {
         let mut letter = || {

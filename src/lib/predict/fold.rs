@@ -7,10 +7,11 @@ use rayon::prelude::*;
 
 use crate::decode::base_pairs::{Decoder, PairRules, decode};
 use crate::format::structure::Energies;
-use crate::homologs::Homolog;
-use crate::model::heads::fold::FoldInference;
+use crate::homologs::{Homolog, KnownStructures, Source};
+use crate::model::device::DeviceArgs;
+use crate::model::heads::fold::{FoldHead, FoldInference};
 use crate::model::heads::helix_pairs::{Facts, most_pairs};
-use crate::model::{Encode, Model};
+use crate::model::{Encode, Model, Task};
 use crate::sequence::Record;
 use crate::structure::{PairMap, Structure, pairs};
 use crate::thermodynamics::{
@@ -65,6 +66,52 @@ pub struct Folded {
     pub alternatives: Vec<(Vec<Option<usize>>, f64)>,
     /// The known structures that were heard, the best first.
     pub homologs: Vec<Homolog>,
+}
+
+/// A model that folds, and the known structures among which it looks for homologs.
+///
+/// ```
+/// use rnaret::{FoldModel, Record};
+///
+/// # fn main() -> rnaret::Result<()> {
+/// let model = FoldModel::built_in()?;
+/// let folded = model.predict(&[Record::new("hairpin", "GGGGCCAAAAGGCCCC")?], &Default::default())?;
+/// assert_eq!(folded[0].structure.length(), 16);
+/// # Ok(())
+/// # }
+/// ```
+pub struct FoldModel {
+    model: Model,
+    head: FoldInference,
+}
+
+impl FoldModel {
+    /// The built-in model, with the built-in known structures, on the CPU.
+    ///
+    /// # Errors
+    /// Where this build has no models inside.
+    pub fn built_in() -> Result<Self> {
+        let known = KnownStructures::load(&[Source::BuiltIn])?;
+        Self::new(Model::load(None, Task::Fold, DeviceArgs::CPU)?, known)
+    }
+
+    /// A loaded model, which looks for homologs among `known` where it reads them.
+    ///
+    /// # Errors
+    /// Where a tensor is missing, or the model is one of another task.
+    pub fn new(model: Model, known: Option<KnownStructures>) -> Result<Self> {
+        let head = FoldHead::new(&model.weights.config, &model.parameters)?.for_inference(known)?;
+        Ok(Self { model, head })
+    }
+
+    /// Folds `records`, by all threads of the current rayon pool.
+    ///
+    /// # Errors
+    /// Where the model runs out of memory or gives numbers that are not finite.
+    pub fn predict(&self, records: &[Record], rules: &FoldRules) -> Result<Vec<Folded>> {
+        let conditions = |_: &Record| Ok(Conditions::of_span(self.head.default_span()));
+        predict(&self.model, &self.head, records, rules, conditions, |_, folded| Ok(folded))
+    }
 }
 
 /// Folds `records`, each under the conditions that `conditions` gives for it, and gives what `take` makes of each, by all threads

@@ -14,8 +14,9 @@ use crate::decode::target_site::{
     MIRNA_LENGTHS, SITE_LENGTHS, SeedIndex, SeedMatch, SeedType, best_seed_match, doubt, seed_window, sliding_windows,
 };
 use crate::decode::target_summary::TargetSummary;
+use crate::model::device::DeviceArgs;
 use crate::model::heads::mirtarget::{MirtargetHead, Pair};
-use crate::model::{Encode, Encoder, Input, Model, ModelConfig, Parameters};
+use crate::model::{Encode, Encoder, Input, Model, ModelConfig, Parameters, Task};
 use crate::sequence::alphabet::reverse_complement;
 use crate::sequence::{
     Accept, Doubt, InputFile, OnError, ReaderOptions, Record, RecordReader, SET_ASIDE, SitePair, Strand, Tally,
@@ -24,6 +25,18 @@ use crate::thermodynamics::BestDuplex;
 use crate::{Error, Result};
 
 /// What judges pairs of a miRNA and a site: a network, and what was learned beside it.
+///
+/// ```
+/// use rnaret::{MirtargetModel, Pair};
+///
+/// # fn main() -> rnaret::Result<()> {
+/// let model = MirtargetModel::built_in()?;
+/// let pair = Pair { mirna: b"UGAGGUAGUAGGUUGUAUAGUU", site: b"GCAUUACAACAUUAGACUACCUCACAGGAAUACUAUACAACCUACUACCUC" };
+/// let found = model.predict(&[pair], |_| "let-7a".into())?;
+/// assert!((0.0..=1.0).contains(&found[0].probability));
+/// # Ok(())
+/// # }
+/// ```
 pub struct MirtargetModel {
     encoder: Encoder,
     head: MirtargetHead,
@@ -45,6 +58,14 @@ pub struct Affinity {
 const BACKGROUND_PAIRS: usize = 128;
 
 impl MirtargetModel {
+    /// The built-in model, on the CPU.
+    ///
+    /// # Errors
+    /// Where this build has no models inside.
+    pub fn built_in() -> Result<Self> {
+        Self::new(Model::load(None, Task::Mirtarget, DeviceArgs::CPU)?)
+    }
+
     /// A loaded model.
     ///
     /// # Errors
@@ -397,7 +418,6 @@ impl Summaries {
 mod tests {
     use super::*;
     use crate::cli::DeviceArgs;
-    use crate::model::Task;
 
     const LET_7A: &[u8] = b"UGAGGUAGUAGGUUGUAUAGUU";
 
