@@ -2,6 +2,8 @@
 //!
 //! Each is a candle custom operation with its own gradient: one file, one operation.
 
+pub mod activation;
+pub mod attention;
 pub mod bias;
 pub mod convolution;
 pub mod dropout;
@@ -9,6 +11,7 @@ pub mod gates;
 #[cfg(any(feature = "cuda", test))]
 mod gathered;
 pub mod gemm;
+pub mod layer_norm;
 pub mod linear;
 mod listed_products;
 pub mod math;

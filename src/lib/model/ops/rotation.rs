@@ -1,7 +1,8 @@
-//! Rotation of queries and keys by their position (rotary embedding; xPos without its scale).
+//! Rotation of queries and keys by their position (rotary embedding, Su et al., arXiv:2104.09864; xPos without its scale).
 //!
-//! Head by head, neighbouring numbers (x0, x1) turn by position x angle_i to (x0 cos - x1 sin, x1 cos + x0 sin), where
-//! angle_i = 10000^-(i / (n-1)), i = 0 .. n-1 and n is half the width of a head.
+//! Head by head, two numbers (x0, x1) turn by position x angle_i to (x0 cos - x1 sin, x1 cos + x0 sin). For retention they are
+//! neighbours, and angle_i = 10000^-(i / (n-1)), i = 0 .. n-1, where n is half the width of a head. For attention number i of
+//! the first half of a head turns with number i of its second half, and angle_i = base^-(i / n).
 
 use std::sync::{Arc, OnceLock};
 
@@ -22,11 +23,22 @@ pub fn angles(key_width: usize) -> Vec<f32> {
     (0..half).map(|i| (1.0 / 10000f64.powf(i as f64 / (half.max(2) - 1) as f64)) as f32).collect()
 }
 
+/// Which two numbers of a head turn with each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Pairing {
+    /// Neighbours.
+    Neighbours,
+    /// One of the first half and one of the second.
+    Halves,
+}
+
 /// Where the tokens of a packed batch stand, and the cosines and sines of their angles: computed when they are needed,
 /// where they are needed.
 #[derive(Debug)]
 pub struct Positions {
     key_width: usize,
+    pairing: Pairing,
+    angles: Vec<f32>,
     /// Row of the tables for each token.
     rows: Vec<u32>,
     first_position: usize,
@@ -44,14 +56,28 @@ struct Table {
 
 impl Positions {
     /// The positions of sequences with these `offsets`, the first of which starts at `first_position` (not 0 where a
-    /// block cut from the middle of a long sequence is computed).
+    /// block cut from the middle of a long sequence is computed). Neighbours turn, as in retention.
     pub fn new(key_width: usize, offsets: &[usize], first_position: usize) -> Self {
+        Self::with(Pairing::Neighbours, angles(key_width), key_width, offsets, first_position)
+    }
+
+    /// The same for attention: halves turn, with the angles of this `base`. The last number of a head of odd width is left as
+    /// it is.
+    pub fn halves(key_width: usize, base: f64, offsets: &[usize], first_position: usize) -> Self {
+        let half = key_width / 2;
+        let angles = (0..half).map(|i| base.powf(-(i as f64) / half as f64) as f32).collect();
+        Self::with(Pairing::Halves, angles, key_width, offsets, first_position)
+    }
+
+    fn with(pairing: Pairing, angles: Vec<f32>, key_width: usize, offsets: &[usize], first_position: usize) -> Self {
         let mut rows = Vec::with_capacity(offsets.last().copied().unwrap_or(0));
         for bounds in offsets.windows(2) {
             rows.extend((0..bounds[1] - bounds[0]).map(|row| row as u32));
         }
         Self {
             key_width,
+            pairing,
+            angles,
             rows,
             first_position,
             host: OnceLock::new(),
@@ -72,13 +98,13 @@ impl Positions {
     /// The tables in main memory.
     fn table(&self) -> &Table {
         self.host.get_or_init(|| {
-            let (angles, count) = (angles(self.key_width), self.count());
+            let (angles, count) = (&self.angles, self.count());
             let mut table = Table {
                 cosines: Vec::with_capacity(count * angles.len()),
                 sines: Vec::with_capacity(count * angles.len()),
             };
             for position in self.first_position..self.first_position + count {
-                for &angle in &angles {
+                for &angle in angles {
                     // In f64, since position x angle in f32 is off by radians at a million nucleotides.
                     let (sine, cosine) = (position as f64 * angle as f64).sin_cos();
                     table.cosines.push(cosine as f32);
@@ -116,7 +142,7 @@ struct DeviceTable<M: Machine> {
 impl<M: Machine> DeviceTable<M> {
     fn new(machine: &M, positions: &Positions) -> Result<Self> {
         let (half, count) = (positions.half_width(), positions.count());
-        let angles = machine.upload(&angles(positions.key_width))?;
+        let angles = machine.upload(&positions.angles)?;
         let (cosines, sines) = (machine.allocate::<f32>(count * half)?, machine.allocate::<f32>(count * half)?);
         let values = [
             machine.lend(&angles).into(),
@@ -165,6 +191,20 @@ fn turn(head: &[f32], cosines: &[f32], sines: &[f32], scale: f32, direction: f32
     }
 }
 
+#[multiversion(targets("x86_64+avx512f+avx512vl+avx2+fma", "x86_64+avx2+fma"))]
+fn turn_halves(head: &[f32], cosines: &[f32], sines: &[f32], scale: f32, direction: f32, out: &mut [f32]) {
+    let half = cosines.len();
+    let ((first, rest), (out_first, out_rest)) = (head.split_at(half), out.split_at_mut(half));
+    for i in 0..half {
+        let (cosine, sine) = (cosines[i] * scale, sines[i] * direction * scale);
+        out_first[i] = first[i] * cosine - rest[i] * sine;
+        out_rest[i] = rest[i] * cosine + first[i] * sine;
+    }
+    for (out, x) in out_rest[half..].iter_mut().zip(&rest[half..]) {
+        *out = x * scale;
+    }
+}
+
 #[cfg(any(feature = "cuda", test))]
 impl Rotation {
     fn run_on<T: Number, M: Machine>(
@@ -210,8 +250,12 @@ impl CustomOp1 for Rotation {
             let start = position as usize * half;
             let cosines = &table.cosines[start..start + half];
             let sines = &table.sines[start..start + half];
-            for (head, out) in row.chunks_exact(2 * half).zip(out.chunks_exact_mut(2 * half)) {
-                turn(head, cosines, sines, self.scale, self.direction, out);
+            let head_width = self.positions.key_width;
+            for (head, out) in row.chunks_exact(head_width).zip(out.chunks_exact_mut(head_width)) {
+                match self.positions.pairing {
+                    Pairing::Neighbours => turn(head, cosines, sines, self.scale, self.direction, out),
+                    Pairing::Halves => turn_halves(head, cosines, sines, self.scale, self.direction, out),
+                }
             }
         }
         Ok((CpuStorage::F32(out), layout.shape().clone()))
@@ -220,6 +264,9 @@ impl CustomOp1 for Rotation {
     #[cfg(feature = "cuda")]
     fn cuda_fwd(&self, storage: &CudaStorage, layout: &Layout) -> Result<(CudaStorage, Shape)> {
         let width = self.positions.check(layout)?;
+        if self.positions.pairing != Pairing::Neighbours {
+            candle_core::bail!("rotation: halves are turned on the CPU only");
+        }
         let out = on_gpu!(storage, |T, gpu| {
             let table = match self.positions.on_device.get() {
                 Some(table) => table,
@@ -265,6 +312,33 @@ mod tests {
                     close(&ours.numbers().iter().map(|x| x.exact()).collect::<Vec<_>>(), &expected, tolerance);
                 });
             }
+        }
+    }
+
+    /// Number i turns with number half + i by position x base^-(i / half); the odd one out stays; and the gradient turns back.
+    #[test]
+    fn halves_turn_with_each_other() {
+        for key_width in [6, 7] {
+            let (half, first) = (key_width / 2, 5);
+            let positions = Arc::new(Positions::halves(key_width, 100.0, &[0, 4], first));
+            let values: Vec<f32> = numbers(4 * 2 * key_width, 1, 1.0).into_iter().map(|x| x as f32).collect();
+            let input = candle_core::Var::from_vec(values.clone(), (4, 2 * key_width), &Device::Cpu).unwrap();
+            let turned = rotate(&input, &positions, 2.0).unwrap();
+            let ours = turned.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+            for (row, (head, ours)) in values.chunks(key_width).zip(ours.chunks(key_width)).enumerate() {
+                for i in 0..half {
+                    let angle = (first + row / 2) as f64 * 100f64.powf(-(i as f64) / half as f64);
+                    let (sine, cosine) = angle.sin_cos();
+                    let (a, b) = (f64::from(head[i]), f64::from(head[half + i]));
+                    assert!((f64::from(ours[i]) - 2.0 * (a * cosine - b * sine)).abs() < 1e-5);
+                    assert!((f64::from(ours[half + i]) - 2.0 * (b * cosine + a * sine)).abs() < 1e-5);
+                }
+                assert!(key_width % 2 == 0 || ours[key_width - 1] == 2.0 * head[key_width - 1]);
+            }
+            // Half the square of what is turned has the gradient scale^2 x input.
+            let gradients = (turned.sqr().unwrap().sum_all().unwrap() * 0.5).unwrap().backward().unwrap();
+            let gradient = gradients.get(&input).unwrap().flatten_all().unwrap().to_vec1::<f32>().unwrap();
+            assert!(gradient.iter().zip(&values).all(|(g, x)| (g - 4.0 * x).abs() < 1e-5));
         }
     }
 
