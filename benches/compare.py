@@ -5,6 +5,7 @@
     target/torch-venv/bin/pip install torch==2.4.1 numpy
     target/torch-venv/bin/python benches/compare.py                  the cases of the README
     target/torch-venv/bin/python benches/compare.py backbone:512 fold:400 --rounds 7
+    target/torch-venv/bin/python benches/compare.py rinalmo-micro:512 rinalmo-micro:4096 rinalmo-giga:512
 
 Each round starts one process of ours and one of PyTorch's for each case, so that a busy spell of the machine falls on
 both; --rounds of them, from which the least and the median are taken. Standard output is TSV: what, size, the seconds
@@ -48,7 +49,8 @@ def main():
         for _ in range(arguments.rounds):
             print(f"{case}: load {os.getloadavg()[0]:.2f}", file=sys.stderr)
             ours.append(measure(["cargo", "bench", "-q", "--bench", "speed", "--", what, size]))
-            reference = ROOT / "benches/pytorch/reference.py"
+            script = "transformer.py" if what.startswith("rinalmo") else "reference.py"
+            reference = ROOT / "benches/pytorch" / script
             theirs.append(measure([sys.executable, reference, "--threads", torch_threads, "--runs", "2", what, size]))
         seconds = [[run[0] for run in side] for side in (ours, theirs)]
         peaks = [max(run[1] for run in side) for side in (ours, theirs)]

@@ -5,6 +5,7 @@
 //! cargo bench --bench speed -- fold 400
 //! cargo bench --bench speed -- mirtarget 64
 //! cargo bench --bench speed -- ensemble 300
+//! cargo bench --bench speed -- rinalmo-micro 512 4096 16384      one layer of RiNALMo's size, also rinalmo-giga
 //! ```
 //!
 //! prints TSV `what size seconds peak_rss_bytes`, the median of several runs; the size is a length in nucleotides, or for
@@ -12,9 +13,10 @@
 
 use std::time::Instant;
 
+use rnaret::model::encoder::transformer::Residual;
 use rnaret::model::heads::fold::FoldHead;
 use rnaret::model::heads::mirtarget::{MirtargetHead, Pair};
-use rnaret::model::{Encode, Encoder, Input, ModelConfig, Task, initialise};
+use rnaret::model::{Encode, Encoder, HeadConfig, Input, ModelConfig, Task, TransformerConfig, initialise};
 use rnaret::thermodynamics::{Conditions, Factors};
 
 fn sequence(length: usize, seed: usize) -> Vec<u8> {
@@ -49,17 +51,27 @@ fn peak_rss() -> u64 {
     line.split_whitespace().nth(1).and_then(|kib| kib.parse::<u64>().ok()).unwrap_or(0) * 1024
 }
 
+/// One layer of RiNALMo's shape and this width.
+fn one_layer(width: usize) -> ModelConfig {
+    let config = TransformerConfig { residual: Residual::Normalised, ..TransformerConfig::new(width, 1, 20) };
+    ModelConfig::new(config, HeadConfig::LanguageModel)
+}
+
 fn measure(what: &str, size: usize) -> f64 {
     let task = match what {
         "fold" => Task::Fold,
         "mirtarget" => Task::Mirtarget,
         _ => Task::Pretrain,
     };
-    let config = ModelConfig::published(task, 1);
+    let config = match what {
+        "rinalmo-micro" => one_layer(480),
+        "rinalmo-giga" => one_layer(1280),
+        _ => ModelConfig::published(task, 1),
+    };
     let parameters = initialise(&config, 1).unwrap();
     let encoder = Encoder::new(&config, &parameters).unwrap().for_inference().unwrap();
     match what {
-        "backbone" => {
+        "backbone" | "rinalmo-micro" | "rinalmo-giga" => {
             let letters = sequence(size, 1);
             median(|| {
                 encoder.features(&[Input::Letters(&letters)]).unwrap();
@@ -88,7 +100,7 @@ fn measure(what: &str, size: usize) -> f64 {
                 Factors::turner2004().ensemble(&letters, &Conditions::default(), None).unwrap();
             })
         }
-        other => panic!("{other} is none of backbone, fold, mirtarget, ensemble"),
+        other => panic!("{other} is none of backbone, fold, mirtarget, ensemble, rinalmo-micro, rinalmo-giga"),
     }
 }
 

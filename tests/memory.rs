@@ -8,11 +8,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rnaret::cli::DeviceArgs;
+use rnaret::model::encoder::transformer::{Activation, NormPlace};
 use rnaret::model::heads::fold::FoldHead;
 use rnaret::model::heads::mirtarget::Pair;
 use rnaret::model::heads::published_fold::PublishedFoldConfig;
 use rnaret::model::{
-    Encode, Encoder, HeadConfig, Input, Model, ModelConfig, Parameters, RetentionConfig, Task, initialise, likelihood,
+    Encode, Encoder, HeadConfig, Input, Model, ModelConfig, Parameters, RetentionConfig, Task, TransformerConfig,
+    initialise, likelihood,
 };
 use rnaret::predict::{coding, mirtarget};
 use rnaret::sequence::Record;
@@ -133,6 +135,37 @@ fn encoder() {
     }
 }
 
+#[test]
+fn transformers() {
+    let plain = TransformerConfig { layers: 2, ..TransformerConfig::new(320, 2, 20) };
+    let biased = TransformerConfig {
+        layers: 4,
+        norm: NormPlace::After,
+        activation: Activation::Gelu,
+        attention_bias: true,
+        pair_bias: Some(0.8),
+        ..TransformerConfig::new(96, 4, 4)
+    };
+    for (name, config) in [("a plain", plain), ("a biased", biased)] {
+        let config = ModelConfig::new(config, HeadConfig::LanguageModel);
+        let encoder = Encoder::new(&config, &initialise(&config, 1).unwrap()).unwrap().for_inference().unwrap();
+        for lengths in [vec![150; 40], vec![3000], vec![8000]] {
+            // Short records carry less from layer to layer than one of their total length, which the estimate is of.
+            if name == "a biased" && lengths.len() > 1 {
+                continue;
+            }
+            let sequences: Vec<Vec<u8>> = lengths.iter().map(|&length| random(length)).collect();
+            let inputs: Vec<Input> = sequences.iter().map(|sequence| Input::Letters(sequence)).collect();
+            let nucleotides: usize = lengths.iter().sum();
+            hold(
+                &format!("{name} Transformer of {} records, {} nt", lengths.len(), nucleotides),
+                || encoder.memory(nucleotides),
+                || encoder.features(&inputs).unwrap(),
+            );
+        }
+    }
+}
+
 /// What a fold model takes for sequences of these lengths, one by one.
 fn folding(name: &str, model: &ModelConfig, encoder: &Encoder, parameters: &Parameters, lengths: &[usize]) {
     let head = FoldHead::new(model, parameters).unwrap().for_inference(None).unwrap();
@@ -206,7 +239,7 @@ fn likelihoods() {
     let _alone = alone();
     for name in ["pretrain", "pretrain-k5"] {
         let model = Model::load_any(Some(name.as_ref()), Task::Pretrain, DeviceArgs::CPU).unwrap();
-        let tokens = model.encoder.tokenizer().encode(&random(6000));
+        let tokens = model.encoder.token_ids(&random(6000)).unwrap();
         hold(
             &format!("likelihood by {name}"),
             || likelihood::memory(&model, tokens.len()),

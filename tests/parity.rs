@@ -82,7 +82,7 @@ fn encoders() {
         assert_eq!(weights.config.encoder.k(), k);
         let training = Encoder::new(&weights.config, &weights.parameters).unwrap();
         let inference = training.clone().for_inference().unwrap();
-        let Encoder::Retention(retention) = &inference;
+        let Encoder::Retention(retention) = &inference else { panic!("no retention") };
         for (sequence, file) in entries(&model["backbone"]) {
             let letters = normalised(sequence);
             let inputs = [Input::Letters(&letters)];
@@ -102,7 +102,7 @@ fn encoders() {
 
             let (queries, keys) = retention.last_queries_and_keys(&ids).unwrap();
             let (queries, keys) = (numbers(&queries), numbers(&keys));
-            let EncoderConfig::Retention(config) = &weights.config.encoder;
+            let EncoderConfig::Retention(config) = &weights.config.encoder else { panic!("no retention") };
             let last = LastLayer { queries: &queries, keys: &keys, heads: config.heads, width: config.width };
             let first_row = array(file, "retention_mean_over_heads_first_row").unwrap();
             close(&last.first_row(), &first_row, &format!("{file} first row"));
@@ -125,7 +125,7 @@ fn encoders() {
 fn published_fold(weights: &Weights) -> PublishedFold {
     match FoldHead::new(&weights.config, &weights.parameters).unwrap() {
         FoldHead::Published(head) => head,
-        FoldHead::Helices(_) => panic!("{:?}", weights.config),
+        FoldHead::Helices(_) | FoldHead::WholeMap(_) => panic!("{:?}", weights.config),
     }
 }
 

@@ -277,7 +277,10 @@ fn median(device: &Device, mut work: impl FnMut()) -> f64 {
 /// Weights that every token is multiplied with.
 fn weights_per_token(config: &ModelConfig) -> f64 {
     let EncoderConfig::Retention(RetentionConfig { width: d, value_width: v, ffn_width: f, layers, .. }) =
-        config.encoder;
+        config.encoder
+    else {
+        panic!("a retention encoder")
+    };
     (layers * (2 * d * d + 3 * d * v + 3 * d * f)) as f64
 }
 

@@ -38,8 +38,12 @@ struct Arguments {
     #[arg(long, value_enum, value_name = "KIND", conflicts_with_all = ["pool", "format", "likelihood"])]
     retention: Option<Retention>,
 
-    /// Also draw each map of --retention map: FOLDER/ID.retention.svg
-    #[arg(long, value_name = "FOLDER", requires = "retention")]
+    /// The same of a Transformer: the mean over the heads of what the last layer attends to
+    #[arg(long, value_enum, value_name = "KIND", conflicts_with_all = ["pool", "format", "likelihood", "retention"])]
+    attention: Option<Retention>,
+
+    /// Also draw each map of --retention map or --attention map: FOLDER/ID.retention.svg or FOLDER/ID.attention.svg
+    #[arg(long, value_name = "FOLDER")]
     svg: Option<PathBuf>,
 
     /// Write each record's pseudo-perplexity instead, every token masked once: TSV `id length pseudo_perplexity`
@@ -95,9 +99,14 @@ impl Tool for Arguments {
 }
 
 impl Arguments {
+    /// What is written of retention or attention, where it is.
+    fn map(&self) -> Option<Retention> {
+        self.retention.or(self.attention)
+    }
+
     /// Whether arrays are written, which have no place for ids.
     fn has_no_ids(&self) -> bool {
-        self.retention.is_none() && !self.likelihood && self.format.needs_id_table()
+        self.map().is_none() && !self.likelihood && self.format.needs_id_table()
     }
 
     /// The table of ids beside arrays that hold none.
@@ -117,8 +126,8 @@ static ALLOCATOR: cli::Allocator = cli::Allocator;
 
 fn main() -> ExitCode {
     cli::run(|arguments: Arguments| {
-        if arguments.svg.is_some() && arguments.retention != Some(Retention::Map) {
-            return Err(Error::Usage("--svg draws the maps of --retention map".into()));
+        if arguments.svg.is_some() && arguments.map() != Some(Retention::Map) {
+            return Err(Error::Usage("--svg draws the maps of --retention map and --attention map".into()));
         }
         if arguments.ids.is_some() && !arguments.has_no_ids() {
             return Err(Error::Usage("--ids goes with --format npy: the other formats hold the ids".into()));
@@ -129,14 +138,14 @@ fn main() -> ExitCode {
         // What every kind of output needs, in the order in which mistakes are cheapest to find.
         let output = arguments.output.create(&arguments.input.inputs)?;
         let by_id = arguments.pool == Pool::None && arguments.format == EmbeddingFormat::Safetensors;
-        let by_id = by_id && arguments.retention.is_none() && !arguments.likelihood;
+        let by_id = by_id && arguments.map().is_none() && !arguments.likelihood;
         let records = match by_id || arguments.svg.is_some() {
             true => arguments.input.open_unique(Accept::Any, &arguments.common)?,
             false => arguments.input.open(Accept::Any, &arguments.common)?,
         };
         let embedder = Embedder::new(arguments.model.load_any(Task::Pretrain)?);
-        if let Some(kind) = arguments.retention {
-            write_retention(&arguments, &embedder, records, output, kind)
+        if let Some(kind) = arguments.map() {
+            write_maps(&arguments, &embedder, records, output, kind)
         } else if arguments.likelihood {
             write_likelihoods(&arguments, &embedder, records, output)
         } else {
@@ -187,7 +196,7 @@ fn write_embeddings(arguments: &Arguments, embedder: &Embedder, records: RecordR
     output.finish()
 }
 
-fn write_retention(
+fn write_maps(
     arguments: &Arguments,
     embedder: &Embedder,
     records: RecordReader,
@@ -198,11 +207,20 @@ fn write_retention(
         let other = if kind == Retention::Map { "other_position\t" } else { "" };
         output.put(format!("id\tposition\tnucleotide\t{other}score\n").as_bytes())?;
     }
+    let (name, title) = match arguments.attention {
+        Some(_) => ("attention", "Attention"),
+        None => ("retention", "Retention scores"),
+    };
     let pictures = arguments.svg.as_deref().map(PictureFolder::create).transpose()?;
     let pool = arguments.common.thread_pool()?;
     for record in records {
         let record = record?;
-        let work = |part: &[Record]| pool.install(|| embedder.retention(&part[0]));
+        let work = |part: &[Record]| {
+            pool.install(|| match arguments.attention {
+                Some(_) => embedder.attention(&part[0]),
+                None => embedder.retention(&part[0]),
+            })
+        };
         let needed = |part: &[Record]| pool.install(|| embedder.memory_of_retention(&part[0]));
         let mut found = None;
         cli::in_memory(&arguments.input, std::slice::from_ref(&record), needed, work, |_, scores| {
@@ -234,6 +252,7 @@ fn write_retention(
             for position in 0..record.len() {
                 text.clear();
                 let scores = last.row(position);
+                check_finite(&record.id, &scores)?;
                 if let Some(picture) = &mut picture {
                     picture.add_row(position, &scores);
                 }
@@ -244,7 +263,7 @@ fn write_retention(
             }
             if let (Some(folder), Some(picture)) = (&pictures, picture) {
                 let (rows, columns) = ("position (query)", "other position (key)");
-                folder.write(&record.id, "retention", &picture.draw(&record.id, "Retention scores", rows, columns))?;
+                folder.write(&record.id, name, &picture.draw(&record.id, title, rows, columns))?;
             }
         }
     }

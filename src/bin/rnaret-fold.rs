@@ -38,13 +38,14 @@ struct Arguments {
     #[arg(long, value_enum, default_value_t)]
     format: StructureFormat,
 
-    /// How pairs are chosen [default: mea; assignment for published models]
+    /// How pairs are chosen [default: mea; assignment for published models of RNAret, greedy for others']
     #[arg(long, value_enum)]
     decoder: Option<Decoder>,
 
-    /// Pairs more probable than this may form, 0 to 1; with --decoder mea, as part of a pseudoknot
-    #[arg(long, value_name = "P", default_value_t = 0.5, value_parser = numbers::parser::<f32>(Range::FROM_0_TO_1))]
-    threshold: f32,
+    /// Pairs more probable than this may form, 0 to 1; with --decoder mea, as part of a pseudoknot [default: 0.5, or what the
+    /// weights of RiNALMo say]
+    #[arg(long, value_name = "P", value_parser = numbers::parser::<f32>(Range::FROM_0_TO_1))]
+    threshold: Option<f32>,
 
     /// How much a pair is worth against unpaired bases to --decoder mea: more gives more pairs
     #[arg(long, value_name = "X", default_value_t = PairRules::default().gamma, value_parser = numbers::parser::<f32>(Range::AT_LEAST_0))]
@@ -188,7 +189,7 @@ fn main() -> ExitCode {
     cli::run(fold)
 }
 
-fn fold(arguments: Arguments) -> Result<()> {
+fn fold(mut arguments: Arguments) -> Result<()> {
     let mut output = arguments.output.create(&arguments.input.inputs)?;
     let mut pairs = Output::create_if_named(arguments.pairs.as_deref())?;
     let mut homologs = Output::create_if_named(arguments.homologs.as_deref())?;
@@ -214,6 +215,7 @@ fn fold(arguments: Arguments) -> Result<()> {
     let searched = known.is_some();
     let head = FoldHead::new(&model.weights.config, &model.parameters)?.for_inference(known)?;
     let head = head.with_energies(arguments.network_weight, arguments.energies);
+    arguments.threshold.get_or_insert(head.default_threshold());
     let conditions = arguments.conditions(&head)?;
     let rules = arguments.rules();
     let pool = arguments.common.thread_pool()?;
@@ -292,8 +294,9 @@ struct Text {
 
 impl Arguments {
     fn rules(&self) -> FoldRules {
-        let pairs =
-            PairRules { threshold: self.threshold, min_loop: self.min_loop, gamma: self.gamma, ..PairRules::default() };
+        let usual = PairRules::default();
+        let threshold = self.threshold.unwrap_or(usual.threshold);
+        let pairs = PairRules { threshold, min_loop: self.min_loop, gamma: self.gamma, ..usual };
         let samples = self.samples.map(|count| Alternatives::Samples { count, seed: self.seed });
         let alternatives = samples.or(self.suboptimal.map(Alternatives::Suboptimal));
         FoldRules { decoder: self.decoder, pairs, energies: self.energy, alternatives }

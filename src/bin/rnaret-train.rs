@@ -3,14 +3,18 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use rnaret::cli::numbers::{self, Range};
 use rnaret::cli::{self, CommonArgs, DeviceArgs, Files, Output, OutputArgs, Termination, Tool};
 use rnaret::format::dot_bracket;
 use rnaret::homologs::{Source, representatives};
 use rnaret::model::device::{self, Purpose};
-use rnaret::model::weights::{self, Storage};
-use rnaret::model::{Task, default_model, open_weights};
+use rnaret::model::weights::{self, ImportOptions, Storage};
+use rnaret::model::{Encoder, Task, Weights, default_model, open_weights};
+use rnaret::structure::Structure;
 use rnaret::train::config::{ConfigFile, HeldOutFlags, Inputs, Sizes, TrainFlags};
 use rnaret::train::data::fold::read_files as read_structures;
+use rnaret::train::data::labelled;
+use rnaret::train::data::split::split;
 use rnaret::train::energies::{self, EnergyFit, Measure};
 use rnaret::train::folder::{CHECKPOINTS, CONFIG, FILES as RUN_FILES};
 use rnaret::train::run::Outcome;
@@ -20,6 +24,7 @@ use rnaret::train::tasks::{
     self, ClassifyTask, CodingTask, Evaluation, FoldTask, Job, LabelTask, LoadRecords, MirtargetTask, OwnArguments,
     PretrainTask, RegressTask, Request, TrainingTask, with_defaults,
 };
+use rnaret::train::zero_shot;
 use rnaret::{Error, Result};
 
 /// Train, fine-tune, evaluate and import models
@@ -151,6 +156,17 @@ struct EvaluateArgs {
     #[arg(long, value_name = "PATH", help_heading = "Model")]
     model: Option<PathBuf>,
 
+    /// What the language model knows without training for the task: base pairs in its attention (--task structure), layer, head
+    /// and threshold chosen by the held-out part of the records, figures of the others; or families in its embeddings (--task
+    /// families). Any Transformer; families, any model
+    #[arg(long, requires = "model", conflicts_with_all = ["held_out", "baseline", "per_record"])]
+    zero_shot: bool,
+
+    /// Numbers that embeddings are brought to by their lowest frequencies, so that models of any width are compared
+    /// (--zero-shot --task families)
+    #[arg(long, value_name = "N", default_value_t = 128, value_parser = numbers::parser::<usize>(Range::AT_LEAST_1))]
+    embedding_dimension: usize,
+
     /// Also print what simple rules reach on the same records: pairs by free energy alone and those of the best homolog
     /// (fold), the longest open reading frame and a logistic regression on k-mers (coding), a match of the seed
     /// (mirtarget), a regression on k-mers and the five nearest neighbours by 3-mers (classify, regress), the means of
@@ -194,9 +210,14 @@ struct CondenseArgs {
 
 #[derive(clap::Args)]
 struct ImportArgs {
-    /// Published weights (.pth) or a model file
+    /// Published weights (.pt, .pth), a folder of multimolecule or Hugging Face (config.json, vocab.txt and the weights), or a
+    /// model file
     #[arg(value_name = "WEIGHTS")]
     input: PathBuf,
+
+    /// Attention heads of a published model whose file does not tell them; those of the published sizes are known
+    #[arg(long, value_name = "N", value_parser = numbers::parser::<usize>(Range::AT_LEAST_1))]
+    heads: Option<usize>,
 
     /// The model file to write
     #[arg(short, long, value_name = "FILE")]
@@ -315,7 +336,10 @@ impl<T: LoadRecords> TrainArgs<T> {
         let own_flags = self.own.settings()?;
         let request = Request { file, inputs, sizes: self.sizes, flags: self.settings, own_flags };
         let (setup, start) = request.resolve::<T>()?;
-        let compute = device::select(self.device, Purpose::Training)?;
+        let mut compute = device::select(self.device, Purpose::Training)?;
+        if !setup.model.encoder.runs_on_gpu() {
+            compute = compute.on_cpu(self.device)?;
+        }
         cli::note_run(&self.run);
         if let Some(weights) = &start {
             cli::note_model(&weights.source, &weights.checksum);
@@ -366,8 +390,14 @@ fn evaluate(arguments: &EvaluateArgs, common: &CommonArgs) -> Result<Outcome> {
         Some(path) => open_weights(path)?,
         None => default_model(arguments.task)?,
     };
+    if arguments.zero_shot {
+        return zero_shot(arguments, &weights, common);
+    }
     weights.check_task(arguments.task)?;
-    let compute = device::select(arguments.device, Purpose::Inference)?;
+    let mut compute = device::select(arguments.device, Purpose::Inference)?;
+    if !weights.config.encoder.runs_on_gpu() {
+        compute = compute.on_cpu(arguments.device)?;
+    }
     cli::note_model(&weights.source, &weights.checksum);
     let mut output = arguments.output.create(&arguments.data)?;
     let mut per_record = Output::create_if_named(arguments.per_record.as_deref())?;
@@ -392,6 +422,34 @@ fn evaluate(arguments: &EvaluateArgs, common: &CommonArgs) -> Result<Outcome> {
         per_record.put(report.record_table().as_bytes())?;
         per_record.finish()?;
     }
+    output.finish()?;
+    Ok(Outcome::Finished)
+}
+
+/// What a language model knows without training.
+fn zero_shot(arguments: &EvaluateArgs, weights: &Weights, common: &CommonArgs) -> Result<Outcome> {
+    device::select(arguments.device, Purpose::Inference)?.on_cpu(arguments.device)?;
+    cli::note_model(&weights.source, &weights.checksum);
+    let mut output = arguments.output.create(&arguments.data)?;
+    let encoder = Encoder::new(&weights.config, &weights.parameters)?.for_inference()?;
+    let (seed, fraction) = arguments.records.seed_and_fraction();
+    let text = match arguments.task {
+        Task::Fold => {
+            let records = read_structures(&arguments.data)?.into_iter().map(|record| record.structure).collect();
+            let (test, validation) =
+                split(records, seed, fraction, |record: &Structure| record.id.clone().into_bytes());
+            common.thread_pool()?.install(|| zero_shot::structures(&encoder, &validation, &test))?.to_table()
+        }
+        Task::Classify => {
+            let (_, rows) = labelled::read(&arguments.data, &[], &["label", "class", "family"])?;
+            let records: Vec<_> = rows.into_iter().map(|row| (row.sequence, row.labels[0].clone())).collect();
+            let dimension = arguments.embedding_dimension;
+            let found = common.thread_pool()?.install(|| zero_shot::families(&encoder, &records, dimension, seed))?;
+            found.to_table()
+        }
+        _ => return Err(Error::Usage("--zero-shot has the tasks structure and families".into())),
+    };
+    output.put(text.as_bytes())?;
     output.finish()?;
     Ok(Outcome::Finished)
 }
@@ -454,7 +512,7 @@ fn calibrate(arguments: &CalibrateArgs, common: &CommonArgs) -> Result<Outcome> 
 }
 
 fn import(arguments: &ImportArgs) -> Result<Outcome> {
-    let mut weights = weights::read(&arguments.input)?;
+    let mut weights = weights::read_with(&arguments.input, ImportOptions { heads: arguments.heads })?;
     cli::note_model(&weights.source, &weights.checksum);
     cli::note_run(&arguments.output);
     let mut output = Output::create(Some(&arguments.output))?;

@@ -47,6 +47,14 @@ pub enum Error {
     /// Arguments that parse one by one but make no sense together. Exit status 2, which nothing else has.
     #[error("{0}")]
     Usage(String),
+    /// A record that the model cannot read: too long for it, or with letters that it does not know.
+    #[error("record {record}: {message}")]
+    Unsuited {
+        /// The record's id.
+        record: String,
+        /// Why.
+        message: String,
+    },
     /// Work that cannot be done though the arguments make sense: threads that cannot be had, a loss that diverges.
     #[error("{0}")]
     Failed(String),

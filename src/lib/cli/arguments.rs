@@ -191,8 +191,9 @@ impl CommonArgs {
 #[derive(Clone, Debug, clap::Args)]
 #[command(next_help_heading = "Model")]
 pub struct ModelArgs {
-    /// Weights: a safetensors file of rnaret-train, a published .pth, or the name of a built-in model (pretrain,
-    /// pretrain-k5, fold, coding, mirtarget); by default the built-in model for the task
+    /// Weights: a safetensors file of rnaret-train, a published .pt or .pth, a folder of another language model
+    /// (docs/models.md), or the name of a built-in model (pretrain, pretrain-k5, fold, coding, mirtarget); by default the
+    /// built-in model for the task
     #[arg(long, env = "RNARET_MODEL", hide_env_values = true, value_name = "PATH")]
     pub model: Option<PathBuf>,
 

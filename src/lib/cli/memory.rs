@@ -55,10 +55,13 @@ pub fn rows_in_memory(
     Ok(all)
 }
 
-/// What becomes of a record that does not fit in memory alone. Either way it counts as rejected.
+/// What becomes of a record that does not fit in memory alone, or that the model cannot read. Either way it counts as rejected.
 pub fn set_aside_or_fail(on_error: OnError, name: String, error: &Error) -> Result<()> {
     super::tally().reject();
-    let error = Error::OutOfMemory(format!("{name} does not fit in memory alone: {error}"));
+    let error = match error {
+        Error::Unsuited { record, message } => Error::Unsuited { record: record.clone(), message: message.clone() },
+        other => Error::OutOfMemory(format!("{name} does not fit in memory alone: {other}")),
+    };
     if on_error == OnError::Fail {
         return Err(error);
     }

@@ -24,12 +24,12 @@ pub fn admit(tokens: usize) -> Result<()> {
     }
 }
 
-/// `work` on all `items`; where memory runs out, on one half and then on the other, and so on down to single items. What
-/// comes of each part goes to `take` with its range, in order. An item that does not fit alone goes to `alone` with the
-/// error.
+/// `work` on all `items`; where memory runs out, or one of them does not suit the model, on one half and then on the other, and so
+/// on down to single items. What comes of each part goes to `take` with its range, in order. An item that cannot be worked on alone
+/// goes to `alone` with the error.
 ///
 /// # Errors
-/// Those of `work` that have nothing to do with memory, and those of `alone` and `take`.
+/// Those of `work` that have nothing to do with memory or a single item, and those of `alone` and `take`.
 pub fn in_halves<T, R>(
     items: &[T],
     work: impl Fn(&[T]) -> Result<R>,
@@ -40,7 +40,7 @@ pub fn in_halves<T, R>(
     while let Some((start, end)) = waiting.pop() {
         match work(&items[start..end]) {
             Ok(result) => take(start..end, result)?,
-            Err(error @ Error::OutOfMemory(_)) => match end - start {
+            Err(error @ (Error::OutOfMemory(_) | Error::Unsuited { .. })) => match end - start {
                 0 => return Err(error),
                 1 => alone(&items[start], error)?,
                 length => {

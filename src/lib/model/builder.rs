@@ -22,6 +22,9 @@ pub type Builder<'a> = candle_nn::VarBuilder<'a>;
 /// The start of a norm's weight: all ones.
 pub const ONES: Init = Init::Const(1.0);
 
+/// The start of a bias: all zeros.
+pub const ZEROS: Init = Init::Const(0.0);
+
 /// Normal with this standard deviation.
 pub fn normal(deviation: f64) -> Init {
     Init::Randn { mean: 0.0, stdev: deviation }

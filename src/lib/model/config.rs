@@ -4,7 +4,7 @@ mod version_1;
 
 use serde::{Deserialize, Serialize};
 
-use super::encoder::RetentionConfig;
+use super::encoder::{RetentionConfig, TransformerConfig};
 use super::heads::bases::BasesConfig;
 use super::heads::coding::{FramesConfig, PublishedCodingConfig};
 use super::heads::diagonals::DiagonalsConfig;
@@ -13,6 +13,8 @@ use super::heads::helices::HelicesConfig;
 use super::heads::outputs::Outputs;
 use super::heads::published_fold::PublishedFoldConfig;
 use super::heads::sequence::SequenceConfig;
+use super::heads::summary::SummaryConfig;
+use super::heads::whole_map::WholeMapConfig;
 use crate::homologs::Source;
 use crate::{Error, Result};
 
@@ -33,12 +35,14 @@ pub enum Task {
     /// Masked k-mers: the encoder's own language-model head.
     Pretrain,
     /// Base pairs of the secondary structure.
+    #[cfg_attr(feature = "cli", value(alias = "structure"))]
     Fold,
     /// Coding bases of a transcript.
     Coding,
     /// Whether a miRNA binds a target site.
     Mirtarget,
     /// One of several classes of an RNA.
+    #[cfg_attr(feature = "cli", value(alias = "families"))]
     Classify,
     /// Values of an RNA.
     Regress,
@@ -138,6 +142,20 @@ impl TryFrom<serde_json::Value> for ModelConfig {
 pub enum EncoderConfig {
     /// The bidirectional retentive network of RNAret.
     Retention(RetentionConfig),
+    /// Softmax attention: RiNALMo, RNA-FM, BERT and their kin.
+    Transformer(TransformerConfig),
+}
+
+impl From<RetentionConfig> for EncoderConfig {
+    fn from(config: RetentionConfig) -> Self {
+        Self::Retention(config)
+    }
+}
+
+impl From<TransformerConfig> for EncoderConfig {
+    fn from(config: TransformerConfig) -> Self {
+        Self::Transformer(config)
+    }
 }
 
 /// A head and its sizes.
@@ -150,6 +168,8 @@ pub enum HeadConfig {
     PublishedFold(PublishedFoldConfig),
     /// Fold: convolutions over the pairs that could be part of a helix.
     Helices(HelicesConfig),
+    /// Fold: RiNALMo's, RNA-FM's and ERNIE-RNA's convolutions over the whole map of pairs.
+    WholeMap(WholeMapConfig),
     /// Coding, as published.
     PublishedCoding(PublishedCodingConfig),
     /// Coding: convolutions along the transcript, beside its reading frames.
@@ -162,6 +182,8 @@ pub enum HeadConfig {
     Diagonals(DiagonalsConfig),
     /// Classify and regress: one answer for an RNA.
     Sequence(SequenceConfig),
+    /// Classify: RiNALMo's, from the token before the sequence.
+    Summary(SummaryConfig),
     /// Label: one answer for each nucleotide.
     Bases(BasesConfig),
 }
@@ -174,32 +196,52 @@ pub(super) fn default_norm_epsilon() -> f64 {
 impl EncoderConfig {
     /// Numbers per nucleotide (d).
     pub fn width(&self) -> usize {
-        let Self::Retention(config) = self;
-        config.width
+        match self {
+            Self::Retention(config) => config.width,
+            Self::Transformer(config) => config.width,
+        }
     }
 
-    /// Nucleotides per token.
+    /// Nucleotides per token of the k-mer tokenizer, which masking and tables of tokens go by.
     pub fn k(&self) -> usize {
-        let Self::Retention(config) = self;
-        config.k
+        match self {
+            Self::Retention(config) => config.k,
+            Self::Transformer(_) => 1,
+        }
     }
 
     /// Tokens in the vocabulary, special ones included.
     pub fn vocabulary_size(&self) -> usize {
-        let Self::Retention(config) = self;
-        config.vocabulary_size()
+        match self {
+            Self::Retention(config) => config.vocabulary_size(),
+            Self::Transformer(config) => config.vocabulary.words.len(),
+        }
+    }
+
+    /// Whether there is code for a GPU.
+    pub fn runs_on_gpu(&self) -> bool {
+        matches!(self, Self::Retention(_))
     }
 
     fn validate(&self) -> Result<()> {
-        let Self::Retention(config) = self;
-        config.validate()
+        match self {
+            Self::Retention(config) => config.validate(),
+            Self::Transformer(config) => config.validate(),
+        }
     }
 }
 
 impl std::fmt::Display for EncoderConfig {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self::Retention(RetentionConfig { k, layers, width, .. }) = self;
-        write!(f, "k = {k}, {layers} layers of {width}")
+        match self {
+            Self::Retention(RetentionConfig { k, layers, width, .. }) => {
+                write!(f, "retention, k = {k}, {layers} layers of {width}")
+            }
+            Self::Transformer(TransformerConfig { name, layers, width, heads, .. }) => {
+                let name = if name.is_empty() { "Transformer" } else { name };
+                write!(f, "{name}, {layers} layers of {width}, {heads} heads")
+            }
+        }
     }
 }
 
@@ -260,11 +302,12 @@ impl HeadConfig {
     pub fn task(&self) -> Task {
         match self {
             Self::LanguageModel => Task::Pretrain,
-            Self::PublishedFold(_) | Self::Helices(_) => Task::Fold,
+            Self::PublishedFold(_) | Self::Helices(_) | Self::WholeMap(_) => Task::Fold,
             Self::PublishedCoding(_) | Self::Frames(_) => Task::Coding,
             Self::PublishedMirtarget | Self::Duplex(_) | Self::Diagonals(_) => Task::Mirtarget,
             Self::Sequence(SequenceConfig { outputs: Outputs::Classes { .. }, .. }) => Task::Classify,
             Self::Sequence(SequenceConfig { outputs: Outputs::Values { .. }, .. }) => Task::Regress,
+            Self::Summary(_) => Task::Classify,
             Self::Bases(_) => Task::Label,
         }
     }
@@ -272,9 +315,12 @@ impl HeadConfig {
     /// How the head is built.
     pub fn kind(&self) -> HeadKind {
         match self {
-            Self::LanguageModel | Self::PublishedFold(_) | Self::PublishedCoding(_) | Self::PublishedMirtarget => {
-                HeadKind::Published
-            }
+            Self::LanguageModel
+            | Self::PublishedFold(_)
+            | Self::WholeMap(_)
+            | Self::PublishedCoding(_)
+            | Self::PublishedMirtarget
+            | Self::Summary(_) => HeadKind::Published,
             Self::Helices(_) => HeadKind::Helices,
             Self::Frames(_) => HeadKind::Frames,
             Self::Duplex(_) => HeadKind::Duplex,
@@ -287,7 +333,9 @@ impl HeadConfig {
     pub fn sizes(&self) -> (usize, usize) {
         match self {
             Self::LanguageModel | Self::PublishedMirtarget => (0, 0),
+            Self::Summary(SummaryConfig { width, .. }) => (0, *width),
             Self::PublishedFold(PublishedFoldConfig { blocks, width })
+            | Self::WholeMap(WholeMapConfig { blocks, width, .. })
             | Self::Helices(HelicesConfig { blocks, width, .. })
             | Self::PublishedCoding(PublishedCodingConfig { blocks, width, .. })
             | Self::Frames(FramesConfig { blocks, width, .. })
@@ -302,7 +350,9 @@ impl HeadConfig {
     pub fn with_sizes(mut self, new_blocks: usize, new_width: usize) -> Self {
         match &mut self {
             Self::LanguageModel | Self::PublishedMirtarget => {}
+            Self::Summary(SummaryConfig { width, .. }) => *width = new_width,
             Self::PublishedFold(PublishedFoldConfig { blocks, width })
+            | Self::WholeMap(WholeMapConfig { blocks, width, .. })
             | Self::Helices(HelicesConfig { blocks, width, .. })
             | Self::PublishedCoding(PublishedCodingConfig { blocks, width, .. })
             | Self::Frames(FramesConfig { blocks, width, .. })
@@ -317,14 +367,19 @@ impl HeadConfig {
     /// What a general head answers; `None` for the others.
     pub fn outputs(&self) -> Option<&Outputs> {
         match self {
-            Self::Sequence(SequenceConfig { outputs, .. }) | Self::Bases(BasesConfig { outputs, .. }) => Some(outputs),
+            Self::Sequence(SequenceConfig { outputs, .. })
+            | Self::Summary(SummaryConfig { outputs, .. })
+            | Self::Bases(BasesConfig { outputs, .. }) => Some(outputs),
             _ => None,
         }
     }
 
     /// The same head with other answers, where it is a general one.
     pub fn with_outputs(mut self, answers: Outputs) -> Self {
-        if let Self::Sequence(SequenceConfig { outputs, .. }) | Self::Bases(BasesConfig { outputs, .. }) = &mut self {
+        if let Self::Sequence(SequenceConfig { outputs, .. })
+        | Self::Summary(SummaryConfig { outputs, .. })
+        | Self::Bases(BasesConfig { outputs, .. }) = &mut self
+        {
             *outputs = answers;
         }
         self
@@ -366,8 +421,8 @@ impl HeadConfig {
 
 impl ModelConfig {
     /// A model of this encoder and this head.
-    pub fn new(encoder: RetentionConfig, head: HeadConfig) -> Self {
-        Self { encoder: EncoderConfig::Retention(encoder), head }
+    pub fn new(encoder: impl Into<EncoderConfig>, head: HeadConfig) -> Self {
+        Self { encoder: encoder.into(), head }
     }
 
     /// The published sizes for a task (RNAret, Methods: about 12 million parameters).

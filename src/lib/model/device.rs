@@ -99,6 +99,22 @@ impl Compute {
     /// The CPU in f32.
     pub const CPU: Self = Self { device: Device::Cpu, precision: DType::F32 };
 
+    /// The CPU, for a model without code for a GPU.
+    ///
+    /// # Errors
+    /// [`Error::Device`], where `asked` named a GPU.
+    pub fn on_cpu(self, asked: DeviceArgs) -> Result<Self> {
+        if self.device.is_cpu() {
+            return Ok(self);
+        }
+        if let DeviceChoice::Cuda(_) = asked.device {
+            let message = "this model is computed on the CPU alone: use --device cpu".into();
+            return Err(Error::Device { device: asked.device.to_string(), message });
+        }
+        log::info!("computing on the CPU: there is no code of this model for a GPU");
+        Ok(Self::CPU)
+    }
+
     /// `parameters` on this device, in this precision.
     ///
     /// # Errors

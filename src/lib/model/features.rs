@@ -35,12 +35,18 @@ pub struct Features {
     rows: Tensor,
     offsets: Vec<usize>,
     summaries: Option<Tensor>,
+    scores: Option<Tensor>,
 }
 
 impl Features {
     /// Features of inputs that start at `offsets`, which end with the total.
     pub fn new(rows: Tensor, offsets: Vec<usize>, summaries: Option<Tensor>) -> Self {
-        Self { rows, offsets, summaries }
+        Self { rows, offsets, summaries, scores: None }
+    }
+
+    /// The same with queries and keys whose products are the scores of one attention head, [nucleotides, 2 w].
+    pub fn with_scores(self, scores: Option<Tensor>) -> Self {
+        Self { scores, ..self }
     }
 
     /// All rows, [nucleotides, width].
@@ -73,8 +79,21 @@ impl Features {
     /// # Errors
     /// Where there is no such input.
     pub fn of(&self, index: usize) -> Result<Tensor> {
+        self.part(&self.rows, index)
+    }
+
+    /// Queries and keys of input `index` whose products are the scores of one attention head, [nucleotides, 2 w].
+    ///
+    /// # Errors
+    /// Where the encoder gives none, and where there is no such input.
+    pub fn scores_of(&self, index: usize) -> Result<Tensor> {
+        let scores = self.scores.as_ref();
+        self.part(scores.ok_or_else(|| Error::Failed("these features have no attention scores".into()))?, index)
+    }
+
+    fn part(&self, rows: &Tensor, index: usize) -> Result<Tensor> {
         match self.offsets.get(index..index + 2) {
-            Some(&[start, end]) => Ok(self.rows.narrow(0, start, end - start)?),
+            Some(&[start, end]) => Ok(rows.narrow(0, start, end - start)?),
             _ => Err(Error::Failed(format!("features of {} inputs, not of number {}", self.len(), index + 1))),
         }
     }
@@ -89,6 +108,12 @@ impl Features {
 
     /// The same without gradients.
     pub fn detached(self) -> Self {
-        Self { rows: self.rows.detach(), summaries: self.summaries.map(|rows| rows.detach()), ..self }
+        let detached = |tensor: Option<Tensor>| tensor.map(|tensor| tensor.detach());
+        Self {
+            rows: self.rows.detach(),
+            offsets: self.offsets,
+            summaries: detached(self.summaries),
+            scores: detached(self.scores),
+        }
     }
 }

@@ -3,11 +3,10 @@
 use candle_core::DType;
 use rayon::prelude::*;
 
-use super::encoder::Encode;
+use super::encoder::{Encode, Masking};
 use super::features::Input;
 use super::load::Model;
 use crate::Result;
-use crate::sequence::tokenizer::{FIRST_KMER, MASK, UNK};
 
 /// Passes over a sequence, each of which masks every so many-th span: the masking rate of pretraining, one in seven.
 const PASSES: usize = 7;
@@ -34,9 +33,9 @@ pub fn memory(model: &Model, length: usize) -> u64 {
 /// # Errors
 /// Where a tensor operation fails.
 pub fn pseudo_perplexity(model: &Model, tokens: &[u32]) -> Result<Option<f64>> {
-    let span = model.encoder.tokenizer().k();
-    let shown: Vec<u32> = tokens.iter().map(|&token| if token == UNK { MASK } else { token }).collect();
-    let is_kmer = |token: &u32| *token >= FIRST_KMER;
+    let Masking { span, mask, unknown, known: is_known } = model.encoder.masking()?;
+    let shown: Vec<u32> = tokens.iter().map(|&token| if Some(token) == unknown { mask } else { token }).collect();
+    let is_kmer = |token: &u32| is_known.get(*token as usize).copied().unwrap_or(false);
     let masked = |pass: usize| move |&position: &usize| position / span % PASSES == pass;
     let losses = (0..PASSES)
         .into_par_iter()
@@ -47,7 +46,7 @@ pub fn pseudo_perplexity(model: &Model, tokens: &[u32]) -> Result<Option<f64>> {
                 return Ok(0.0);
             }
             let mut input = shown.clone();
-            hidden.iter().for_each(|&position| input[position] = MASK);
+            hidden.iter().for_each(|&position| input[position] = mask);
             let features = model.encoder.features(&[Input::Tokens(&input)])?;
             let mut loss = 0.0;
             for part in hidden.chunks(AT_A_TIME) {

@@ -12,8 +12,8 @@ use super::encoder::{Encode, Encoder};
 use super::features::Input;
 use super::parameters::Parameters;
 use super::weights::Weights;
-use crate::Result;
 use crate::sequence::Record;
+use crate::{Error, Result};
 
 /// Weights and encoder of one model.
 pub struct Model {
@@ -43,11 +43,14 @@ impl Model {
     /// # Errors
     /// As [`Model::load`].
     pub fn load_any(path: Option<&Path>, task: Task, device: DeviceArgs) -> Result<Self> {
-        let compute = device::select(device, Purpose::Inference)?;
+        let mut compute = device::select(device, Purpose::Inference)?;
         let mut weights = match path {
             Some(path) => default_models::open(path)?,
             None => default_models::load(task)?,
         };
+        if !weights.config.encoder.runs_on_gpu() {
+            compute = compute.on_cpu(device)?;
+        }
         // The encoder's tensors are held by the encoder alone, which arranges them anew one by one.
         let mut parameters = compute.place(&std::mem::take(&mut weights.parameters))?;
         let own: Parameters = parameters.extract_if(.., |name, _| name.starts_with("encoder.")).collect();
@@ -78,7 +81,7 @@ impl Encoder {
         for ((record, whole), parts) in records.iter().zip(self.inputs(records)?).zip(parts) {
             inputs.extend(parts.iter().map(|part| match part.len() == record.len() {
                 true => whole,
-                false => Input::Letters(&record.sequence[part.clone()]),
+                false => Input::Letters(&record.letters()[part.clone()]),
             }));
         }
         Ok(inputs)
@@ -87,12 +90,49 @@ impl Encoder {
     /// What the encoder reads of records: their letters, or the tokens of those that came from a table of tokens.
     ///
     /// # Errors
-    /// Where a record came from a table of tokens of another k.
+    /// Where a record came from a table of tokens of another k, and where the encoder cannot read one: it is too long or holds
+    /// letters that the model does not know.
     pub fn inputs<'a>(&self, records: &'a [Record]) -> Result<Vec<Input<'a>>> {
-        let input = |record: &'a Record| match record.table_tokens(self.tokenizer())? {
-            Some(tokens) => Ok(Input::Tokens(tokens)),
-            None => Ok(Input::Letters(&record.sequence)),
+        let input = |record: &'a Record| {
+            let input = match self.table_tokens(record)? {
+                Some(tokens) => Input::Tokens(tokens),
+                None => Input::Letters(record.letters()),
+            };
+            self.check(record, &input)?;
+            Ok(input)
         };
         records.iter().map(input).collect()
+    }
+
+    /// The tokens of a record, without those around it.
+    ///
+    /// # Errors
+    /// As [`Encoder::inputs`].
+    pub fn tokens_of(&self, record: &Record) -> Result<Vec<u32>> {
+        match self.table_tokens(record)? {
+            Some(tokens) => Ok(tokens.to_vec()),
+            None => {
+                self.check(record, &Input::Letters(record.letters()))?;
+                Encode::token_ids(self, record.letters())
+            }
+        }
+    }
+
+    fn check(&self, record: &Record, input: &Input) -> Result<()> {
+        match self.refusal(input) {
+            Some(message) => Err(Error::Unsuited { record: record.id.clone(), message }),
+            None => Ok(()),
+        }
+    }
+
+    fn table_tokens<'a>(&self, record: &'a Record) -> Result<Option<&'a [u32]>> {
+        match self.kmers() {
+            Some(tokenizer) => record.table_tokens(tokenizer),
+            None if record.tokens.is_some() => {
+                let message = "this model has words of its own: give FASTA or FASTQ, not a table of k-mers".into();
+                Err(Error::Unsuited { record: record.id.clone(), message })
+            }
+            None => Ok(None),
+        }
     }
 }

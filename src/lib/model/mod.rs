@@ -12,6 +12,7 @@ pub mod features;
 pub mod heads;
 pub mod likelihood;
 mod load;
+pub mod maps;
 pub mod ops;
 mod packed;
 pub mod parameters;
@@ -20,7 +21,7 @@ pub mod weights;
 
 pub use config::{EncoderConfig, HeadConfig, HeadKind, ModelConfig, Task};
 pub use default_models::{load as default_model, open as open_weights};
-pub use encoder::{Encode, Encoder, RetentionConfig};
+pub use encoder::{Encode, Encoder, RetentionConfig, TransformerConfig};
 pub use features::{Features, Input};
 pub use load::Model;
 pub use parameters::{Parameters, initialise};

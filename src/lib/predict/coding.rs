@@ -274,7 +274,8 @@ impl CodingModel {
 
 /// The other strand of a record. Tokens that were given are of the forward strand, so that they are made anew.
 fn turned(record: &Record) -> Record {
-    Record { sequence: reverse_complement(&record.sequence), tokens: None, ..record.clone() }
+    let iupac = record.iupac.as_deref().map(reverse_complement);
+    Record { sequence: reverse_complement(&record.sequence), iupac, tokens: None, ..record.clone() }
 }
 
 /// What is said of one stretch; positions are within it.

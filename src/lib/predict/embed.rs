@@ -18,11 +18,11 @@ use candle_core::{DType, Device, Tensor};
 use rayon::prelude::*;
 
 use super::check_finite;
-use crate::Result;
 use crate::model::device::DeviceArgs;
-use crate::model::retention::scores::LastLayer;
+use crate::model::maps::{PositionMap, RetentionMap};
 use crate::model::{Encode, Encoder, EncoderConfig, Model, Task, likelihood};
 use crate::sequence::Record;
+use crate::{Error, Result};
 
 /// How a record's vectors become its result.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -110,15 +110,34 @@ impl Embedder {
     /// What the last layer retains of each position for each other one (RNAret, Figure 3).
     ///
     /// # Errors
-    /// As [`Embedder::embed`].
-    pub fn retention(&self, record: &Record) -> Result<RetentionScores> {
+    /// As [`Embedder::embed`], and where the model has attention in its place.
+    pub fn retention(&self, record: &Record) -> Result<Box<dyn PositionMap>> {
         let (Encoder::Retention(encoder), EncoderConfig::Retention(config)) =
-            (&self.model.encoder, &self.model.weights.config.encoder);
-        let (queries, keys) = encoder.last_queries_and_keys(&record.token_ids(encoder.tokenizer())?)?;
+            (&self.model.encoder, &self.model.weights.config.encoder)
+        else {
+            return Err(Error::Failed("this model has attention: use --attention".into()));
+        };
+        let (queries, keys) = encoder.last_queries_and_keys(&self.model.encoder.tokens_of(record)?)?;
         let (queries, keys) = (numbers(&queries)?, numbers(&keys)?);
         check_finite(&record.id, &queries)?;
         check_finite(&record.id, &keys)?;
-        Ok(RetentionScores { queries, keys, heads: config.heads, width: config.width })
+        Ok(Box::new(RetentionMap { queries, keys, heads: config.heads, width: config.width }))
+    }
+
+    /// What the last layer of a Transformer attends to, mean over the heads.
+    ///
+    /// # Errors
+    /// As [`Embedder::embed`], and where the model has retention in its place, or words of several nucleotides.
+    pub fn attention(&self, record: &Record) -> Result<Box<dyn PositionMap>> {
+        let Encoder::Transformer(encoder) = &self.model.encoder else {
+            return Err(Error::Failed("this model has retention: use --retention".into()));
+        };
+        encoder.masking()?;
+        let mut maps = encoder.attention_maps(&self.model.encoder.tokens_of(record)?, encoder.config().layers - 1)?;
+        match maps.pop() {
+            Some(map) => Ok(Box::new(map)),
+            None => Err(Error::Failed("a model without layers attends to nothing".into())),
+        }
     }
 
     /// About how many bytes [`Embedder::retention`] takes at most, with the scores of a row.
@@ -133,7 +152,7 @@ impl Embedder {
     /// # Errors
     /// As [`Embedder::embed`]; where the model has lost its language-model head in training for a task.
     pub fn pseudo_perplexity(&self, record: &Record) -> Result<Option<f64>> {
-        let tokens = record.token_ids(self.model.encoder.tokenizer())?;
+        let tokens = self.model.encoder.tokens_of(record)?;
         let perplexity = likelihood::pseudo_perplexity(&self.model, &tokens)?;
         check_finite(&record.id, &[perplexity.unwrap_or_default() as f32])?;
         Ok(perplexity)
@@ -142,36 +161,6 @@ impl Embedder {
     /// About how many bytes [`Embedder::pseudo_perplexity`] takes at most.
     pub fn memory_of_pseudo_perplexity(&self, record: &Record) -> u64 {
         likelihood::memory(&self.model, record.len())
-    }
-}
-
-/// The retention scores of a record, mean over the heads: computed when they are asked for, since the whole map of a long
-/// sequence does not fit in memory.
-pub struct RetentionScores {
-    queries: Vec<f32>,
-    keys: Vec<f32>,
-    heads: usize,
-    width: usize,
-}
-
-impl RetentionScores {
-    fn last(&self) -> LastLayer<'_> {
-        LastLayer { queries: &self.queries, keys: &self.keys, heads: self.heads, width: self.width }
-    }
-
-    /// What the first position retains of each, in time linear in the length.
-    pub fn first_row(&self) -> Vec<f32> {
-        self.last().first_row()
-    }
-
-    /// What all positions retain of each on average, in time linear in the length.
-    pub fn column_mean(&self) -> Vec<f32> {
-        self.last().column_mean()
-    }
-
-    /// What `position` retains of each, a row of the map.
-    pub fn row(&self, position: usize) -> Vec<f32> {
-        self.last().row(position)
     }
 }
 

@@ -130,7 +130,7 @@ pub fn predict<R: Send>(
     let features = model.encoder.features(&model.inputs(records)?)?;
     let fold_record = |(index, record): (usize, &Record)| {
         let facts = head.facts(&record.sequence, conditions(record)?)?;
-        let folded = fold(head, &features.of(index)?, &record.id, &record.sequence, &facts, rules)?;
+        let folded = fold(head, &head.input(&features, index)?, &record.id, &record.sequence, &facts, rules)?;
         let alternatives = match rules.alternatives {
             Some(wanted) => alternatives(record, &facts.conditions, wanted)?,
             None => Vec::new(),

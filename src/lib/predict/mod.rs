@@ -11,6 +11,7 @@ mod sequence;
 use crate::model::heads::bases::BasesHead;
 use crate::model::heads::general::GeneralHead;
 use crate::model::heads::sequence::SequenceHead;
+use crate::model::heads::summary::SummaryHead;
 use crate::model::{Features, HeadConfig, Model, Task};
 use crate::sequence::Record;
 use crate::{Error, Result};
@@ -51,6 +52,9 @@ pub fn predictor(model: &Model, format: PredictionFormat, column: Option<&str>) 
     match &config.head {
         HeadConfig::Sequence(_) => {
             Ok(Box::new(sequence::Sequences::new(SequenceHead::new(config, &model.parameters)?, format)?))
+        }
+        HeadConfig::Summary(_) => {
+            Ok(Box::new(sequence::Sequences::new(SummaryHead::new(config, &model.parameters)?, format)?))
         }
         HeadConfig::Bases(_) => {
             Ok(Box::new(bases::Bases::new(BasesHead::new(config, &model.parameters)?, format, column)?))

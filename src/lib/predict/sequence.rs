@@ -5,19 +5,18 @@ use crate::format::number;
 use crate::model::Features;
 use crate::model::heads::general::GeneralHead;
 use crate::model::heads::outputs::{Outputs, largest};
-use crate::model::heads::sequence::SequenceHead;
 use crate::sequence::Record;
 use crate::{Error, Result};
 
 /// Writes a row for each RNA.
-pub(super) struct Sequences {
-    head: SequenceHead,
+pub(super) struct Sequences<H> {
+    head: H,
 }
 
-impl Sequences {
+impl<H: GeneralHead> Sequences<H> {
     /// # Errors
     /// Where the format is for nucleotides.
-    pub(super) fn new(head: SequenceHead, format: PredictionFormat) -> Result<Self> {
+    pub(super) fn new(head: H, format: PredictionFormat) -> Result<Self> {
         match format {
             PredictionFormat::Tsv | PredictionFormat::Json => Ok(Self { head }),
             PredictionFormat::Bedgraph => {
@@ -27,7 +26,7 @@ impl Sequences {
     }
 }
 
-impl Predict for Sequences {
+impl<H: GeneralHead> Predict for Sequences<H> {
     fn header(&self) -> String {
         format!("id\t{}\n", answer_columns(self.head.outputs()))
     }

@@ -120,13 +120,27 @@ pub fn normalise(raw: &[u8]) -> Result<Vec<u8>, BadLetter> {
     Ok(out)
 }
 
-/// The other strand, 5' to 3': the reverse complement of letters ACGUN.
+/// The letters in `raw`, which [`normalise_into`] takes, with their IUPAC codes: upper case, and U for T; line ends are left out.
+pub(super) fn iupac_letters(raw: &[u8]) -> Vec<u8> {
+    let letters = raw.iter().filter(|byte| !matches!(byte, b'\n' | b'\r'));
+    letters.map(|byte| common_letter(*byte)).collect()
+}
+
+/// The other strand, 5' to 3': the reverse complement of letters ACGU and IUPAC codes.
 pub fn reverse_complement(sequence: &[u8]) -> Vec<u8> {
     let complement = |&letter: &u8| match letter {
         b'A' => b'U',
         b'C' => b'G',
         b'G' => b'C',
         b'U' => b'A',
+        b'R' => b'Y',
+        b'Y' => b'R',
+        b'K' => b'M',
+        b'M' => b'K',
+        b'B' => b'V',
+        b'V' => b'B',
+        b'D' => b'H',
+        b'H' => b'D',
         other => other,
     };
     sequence.iter().rev().map(complement).collect()
@@ -139,6 +153,7 @@ mod tests {
     #[test]
     fn the_other_strand_reads_backwards() {
         assert_eq!(reverse_complement(b"AUGCCN"), b"NGGCAU");
+        assert_eq!(reverse_complement(b"ARKBDSWN"), b"NWSHVMYU");
     }
 
     #[test]
@@ -146,6 +161,11 @@ mod tests {
         assert_eq!(normalise(b"acgtuACGTU").unwrap(), b"ACGUUACGUU");
         assert_eq!(normalise(b"RYSWKMBDHVNryswkmbdhvn").unwrap(), b"N".repeat(22));
         assert_eq!(normalise(b"AC\r\nGU\n").unwrap(), b"ACGU");
+    }
+
+    #[test]
+    fn iupac_codes_are_kept_where_they_are_wanted() {
+        assert_eq!(iupac_letters(b"acgtu\nRYSWKM\r\nbdhvn"), b"ACGUURYSWKMBDHVN");
     }
 
     #[test]

@@ -20,6 +20,7 @@ mod text;
 mod token_table;
 mod token_writer;
 pub mod tokenizer;
+pub mod vocabulary;
 mod windows;
 
 pub use alphabet::{normalise, normalise_into};
@@ -37,4 +38,5 @@ pub use text::open_text;
 pub(crate) use text::{decompressed, other_text};
 pub use token_writer::TokenWriter;
 pub use tokenizer::Tokenizer;
+pub use vocabulary::{NoWord, Unit, Vocabulary, VocabularyConfig};
 pub use windows::windows;

@@ -1,6 +1,6 @@
 //! Reading records: from files and standard input, of any format and compression, whole or one shard.
 
-use super::alphabet::normalise_into;
+use super::alphabet::{iupac_letters, normalise_into};
 use super::fastq::Fastq;
 use super::feed::Feed;
 use super::record::Record;
@@ -249,6 +249,7 @@ impl RecordReader {
             record.tokens = None;
             record.constraints = None;
             record.ambiguous = 0;
+            record.iupac = None;
             let step = match &mut source.parser {
                 Parser::Fasta(parser, feed) => read_fasta(parser, feed, record, self.options.constraints),
                 Parser::Fastq(parser) => parser.read(record),
@@ -510,6 +511,7 @@ impl Record {
             place: Some(format!("position {}", bad.position)),
             message: bad.to_string(),
         })?;
+        self.iupac = (self.ambiguous > 0).then(|| iupac_letters(letters));
         if self.sequence.is_empty() {
             let message = "empty record: a header without a sequence".to_owned();
             return Err(Defect { id: Some(self.id.clone()), place: None, message });

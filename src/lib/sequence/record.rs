@@ -21,6 +21,8 @@ pub struct Record {
     pub ambiguous: usize,
     /// A line of constraints after the sequence, where the reader was asked for it and there is one: a character for each base.
     pub constraints: Option<Vec<u8>>,
+    /// The letters with their IUPAC codes, where the sequence has N for some of them.
+    pub iupac: Option<Vec<u8>>,
     /// The tokens where the input was a token table (masked ones stay masked).
     pub tokens: Option<Tokens>,
 }
@@ -81,6 +83,11 @@ impl Record {
             return Some(Doubt::LikeProtein);
         }
         self.sequence.iter().all(|&letter| letter == b'N').then_some(Doubt::NoKnownLetter)
+    }
+
+    /// Upper-case RNA letters with the IUPAC codes of the input: what encoders read, each as far as it knows them.
+    pub fn letters(&self) -> &[u8] {
+        self.iupac.as_deref().unwrap_or(&self.sequence)
     }
 
     /// The number of nucleotides, which is the number of tokens.

@@ -11,7 +11,7 @@ use super::tasks::{Setup, TrainingTask};
 use crate::cli::numbers::{self, Range};
 use crate::homologs::Source;
 use crate::model::heads::coding::PublishedCodingConfig;
-use crate::model::{EncoderConfig, HeadConfig, HeadKind, ModelConfig, RetentionConfig, Task};
+use crate::model::{EncoderConfig, HeadConfig, HeadKind, ModelConfig, RetentionConfig, Task, TransformerConfig};
 use crate::{Error, Result};
 
 /// Which records may not be torn apart when a part of the data is held out for validation.
@@ -77,6 +77,8 @@ settings! {
         clip_norm: f64 = 1.0, in AT_LEAST_0;
         /// Dropout during training.
         dropout: f64 = 0.2, in BELOW_1;
+        /// Whether the encoder stays as it is, so that the head alone is trained.
+        freeze: bool = false, in AT_LEAST_0;
         /// Decay of the moving average of the weights that is kept as the result; 0 for none.
         ema_decay: f64 = 0.0, in BELOW_1;
         /// Part of the groups that is held out for validation; 0 for none.
@@ -177,11 +179,57 @@ pub struct HeldOutFlags {
     columns: Option<String>,
 }
 
+impl HeldOutFlags {
+    /// The seed, and the part of the records that choices are made by.
+    pub fn seed_and_fraction(&self) -> (u64, f64) {
+        (self.seed.unwrap_or(0), self.validation_fraction.unwrap_or(0.2))
+    }
+}
+
+/// Kinds of encoders, as `--encoder` says them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum EncoderKind {
+    /// The bidirectional retentive network of RNAret
+    #[default]
+    Retention,
+    /// Softmax attention with rotary positions, as in RiNALMo
+    Transformer,
+    /// The same behind learned blocks of nucleotides, as in ChaRNABERT
+    Characters,
+}
+
+impl EncoderKind {
+    fn of(config: &EncoderConfig) -> Self {
+        match config {
+            EncoderConfig::Retention(_) => Self::Retention,
+            EncoderConfig::Transformer(TransformerConfig { subwords: Some(_), .. }) => Self::Characters,
+            EncoderConfig::Transformer(_) => Self::Transformer,
+        }
+    }
+}
+
+impl std::fmt::Display for EncoderKind {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.write_str(match self {
+            Self::Retention => "retention",
+            Self::Transformer => "transformer",
+            Self::Characters => "characters",
+        })
+    }
+}
+
 /// The sizes of a model, as flags and as the table `[model]` of `--config FILE`. What is not given is as published, or
 /// as in the weights that training starts from.
 #[derive(Clone, Debug, Default, PartialEq, clap::Args, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct Sizes {
+    /// Kind of the encoder, where training starts from no weights: retention, as in RNAret; a transformer of RiNALMo's shape
+    /// (rotary positions, SwiGLU), which reads single nucleotides; or characters, the same behind learned blocks of
+    /// nucleotides, as in ChaRNABERT.
+    #[arg(long, value_enum, value_name = "KIND", help_heading = "Model")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub encoder: Option<EncoderKind>,
     /// Nucleotides per token: 1, 3, 5 or 7.
     #[arg(short, long, value_name = "N", help_heading = "Model", value_parser = numbers::parser::<usize>(Range::AT_LEAST_1))]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -202,7 +250,7 @@ pub struct Sizes {
     #[arg(long, value_name = "N", help_heading = "Model", value_parser = numbers::parser::<usize>(Range::AT_LEAST_1))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ffn_dim: Option<usize>,
-    /// Retention heads.
+    /// Heads of retention or attention.
     #[arg(long, value_name = "N", help_heading = "Model", value_parser = numbers::parser::<usize>(Range::AT_LEAST_1))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub heads: Option<usize>,
@@ -229,6 +277,7 @@ impl Sizes {
     /// These sizes, and those of `other` where nothing is said here.
     pub fn or(self, other: Self) -> Self {
         Self {
+            encoder: self.encoder.or(other.encoder),
             k: self.k.or(other.k),
             layers: self.layers.or(other.layers),
             embed_dim: self.embed_dim.or(other.embed_dim),
@@ -250,18 +299,41 @@ impl Sizes {
         let base = match start {
             Some(start) if start.task() == task => start.clone(),
             Some(start) => ModelConfig { encoder: start.encoder.clone(), head: HeadConfig::published(task) },
-            None => ModelConfig::published(task, 1),
+            None => {
+                let width = self.embed_dim.unwrap_or(384);
+                let head = HeadConfig::published(task);
+                match self.encoder.unwrap_or_default() {
+                    EncoderKind::Retention => ModelConfig::published(task, 1),
+                    EncoderKind::Transformer => ModelConfig::new(TransformerConfig::new(width, 8, 12), head),
+                    EncoderKind::Characters => ModelConfig::new(TransformerConfig::characters(width, 8, 12), head),
+                }
+            }
         };
-        let EncoderConfig::Retention(from) = &base.encoder;
-        let encoder = EncoderConfig::Retention(RetentionConfig {
-            k: self.k.unwrap_or(from.k),
-            layers: self.layers.unwrap_or(from.layers),
-            width: self.embed_dim.unwrap_or(from.width),
-            value_width: self.value_dim.unwrap_or(from.value_width),
-            ffn_width: self.ffn_dim.unwrap_or(from.ffn_width),
-            heads: self.heads.unwrap_or(from.heads),
-            norm_epsilon: from.norm_epsilon,
-        });
+        let kind = EncoderKind::of(&base.encoder);
+        if self.encoder.is_some_and(|wanted| wanted != kind) {
+            return Err(Error::Usage(format!("--encoder: --model holds a {kind} encoder; leave it out")));
+        }
+        if kind != EncoderKind::Retention && (self.k.is_some_and(|k| k != 1) || self.value_dim.is_some()) {
+            return Err(Error::Usage("-k and --value-dim are for --encoder retention".into()));
+        }
+        let encoder = match &base.encoder {
+            EncoderConfig::Retention(from) => EncoderConfig::Retention(RetentionConfig {
+                k: self.k.unwrap_or(from.k),
+                layers: self.layers.unwrap_or(from.layers),
+                width: self.embed_dim.unwrap_or(from.width),
+                value_width: self.value_dim.unwrap_or(from.value_width),
+                ffn_width: self.ffn_dim.unwrap_or(from.ffn_width),
+                heads: self.heads.unwrap_or(from.heads),
+                norm_epsilon: from.norm_epsilon,
+            }),
+            EncoderConfig::Transformer(from) => EncoderConfig::Transformer(TransformerConfig {
+                layers: self.layers.unwrap_or(from.layers),
+                width: self.embed_dim.unwrap_or(from.width),
+                ffn_width: self.ffn_dim.unwrap_or(from.ffn_width),
+                heads: self.heads.unwrap_or(from.heads),
+                ..from.clone()
+            }),
+        };
         if start.is_some() && encoder != base.encoder {
             return Err(Error::Usage(
                 "k, layers, widths and heads come from --model: leave out the flags that say otherwise".into(),
@@ -450,15 +522,27 @@ impl ConfigFile {
     /// Where a value has no place in TOML.
     pub fn write<T: TrainingTask>(setup: &Setup<T::Settings>) -> Result<String> {
         let Setup { inputs, config, settings, model } = setup;
-        let EncoderConfig::Retention(encoder) = &model.encoder;
         let (blocks, width) = model.head.sizes();
+        let encoder = match &model.encoder {
+            EncoderConfig::Retention(encoder) => Sizes {
+                k: Some(encoder.k),
+                layers: Some(encoder.layers),
+                embed_dim: Some(encoder.width),
+                value_dim: Some(encoder.value_width),
+                ffn_dim: Some(encoder.ffn_width),
+                heads: Some(encoder.heads),
+                ..Sizes::default()
+            },
+            EncoderConfig::Transformer(encoder) => Sizes {
+                layers: Some(encoder.layers),
+                embed_dim: Some(encoder.width),
+                ffn_dim: Some(encoder.ffn_width),
+                heads: Some(encoder.heads),
+                ..Sizes::default()
+            },
+        };
         let sizes = Sizes {
-            k: Some(encoder.k),
-            layers: Some(encoder.layers),
-            embed_dim: Some(encoder.width),
-            value_dim: Some(encoder.value_width),
-            ffn_dim: Some(encoder.ffn_width),
-            heads: Some(encoder.heads),
+            encoder: Some(EncoderKind::of(&model.encoder)),
             head: Some(model.head.kind()),
             head_blocks: Some(blocks),
             head_width: Some(width),
@@ -466,6 +550,7 @@ impl ConfigFile {
                 HeadConfig::Diagonals(config) => Some(config.members),
                 _ => None,
             },
+            ..encoder
         };
         let own = match to_toml(settings)? {
             text if text.is_empty() => text,

@@ -28,3 +28,4 @@ pub mod settings;
 pub mod signals;
 pub mod target_background;
 pub mod tasks;
+pub mod zero_shot;

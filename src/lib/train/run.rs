@@ -151,6 +151,7 @@ impl<O: Objective> Run<O> {
         let variables = self
             .start
             .iter()
+            .filter(|(name, _)| !(self.config.freeze && name.starts_with("encoder.")))
             .map(|(name, tensor)| Ok((name.clone(), Var::from_tensor(&tensor.to_device(&self.compute.device)?)?)))
             .collect::<Result<BTreeMap<String, Var>>>()?;
         let settings = AdamWSettings {

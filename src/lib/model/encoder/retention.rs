@@ -10,7 +10,7 @@ use candle_core::{CpuStorage, CustomOp3, Device, Layout, Shape, Tensor};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use super::Encode;
+use super::{Encode, Masking, Piece, no_language_model, pieces, with_rows};
 use crate::model::builder::{Builder, ONES, fan_in, normal, xavier};
 use crate::model::config::{LARGEST_WIDTH, MOST_LAYERS, default_norm_epsilon};
 use crate::model::features::{Features, Input};
@@ -25,7 +25,7 @@ use crate::model::packed::Packed;
 use crate::model::retention::kernel::{HeadRows, Segment, State, chunk_size, decay, decay_roots, retain, summarise};
 use crate::model::retention::operation::retention;
 use crate::sequence::Tokenizer;
-use crate::sequence::tokenizer::{CLS, SEQ};
+use crate::sequence::tokenizer::{CLS, FIRST_KMER, MASK, SEQ, UNK};
 use crate::{Error, Result, memory};
 
 /// Tokens of a long sequence computed at a time. It follows from the length alone, so that the number of threads does
@@ -261,14 +261,14 @@ impl Retention {
             return Ok(self.truncated(layers).forward_tokens(packed, None)?.detach());
         }
         memory::admit(packed.tokens().len())?;
-        let parts = units(packed.offsets())
+        let parts = pieces(packed.offsets(), WHOLE_UP_TO, PACK)
             .into_par_iter()
-            .map(|unit| match unit {
-                Unit::Together(first, last) => {
+            .map(|piece| match piece {
+                Piece::Together(first, last) => {
                     let packed: Packed = (first..last).map(|i| &packed.tokens()[packed.range(i)]).collect();
                     self.together(&packed, layers)
                 }
-                Unit::Long(index) => self.long(&packed.tokens()[packed.range(index)], layers),
+                Piece::Long(index) => self.long(&packed.tokens()[packed.range(index)], layers),
             })
             .collect::<Result<Vec<_>>>()?;
         Ok(if parts.len() == 1 { parts[0].clone() } else { Tensor::cat(&parts, 0)? })
@@ -357,8 +357,21 @@ impl Encode for Retention {
         self.config.width
     }
 
-    fn tokenizer(&self) -> &Tokenizer {
-        &self.tokenizer
+    fn kmers(&self) -> Option<&Tokenizer> {
+        Some(&self.tokenizer)
+    }
+
+    fn token_ids(&self, letters: &[u8]) -> Result<Vec<u32>> {
+        Ok(self.tokenizer.encode(letters))
+    }
+
+    fn masking(&self) -> Result<Masking> {
+        let known = (0..self.tokenizer.vocabulary_size() as u32).map(|id| id >= FIRST_KMER).collect();
+        Ok(Masking { span: self.config.k, mask: MASK, unknown: Some(UNK), known })
+    }
+
+    fn refusal(&self, _input: &Input) -> Option<String> {
+        None
     }
 
     fn forward(&self, inputs: &[Input], dropout: Option<&mut Dropout>) -> Result<Features> {
@@ -405,9 +418,7 @@ impl Encode for Retention {
 
     fn logits(&self, features: &Features, rows: &[u32]) -> Result<Tensor> {
         let Some(LanguageModel { norm, projection }) = &self.language_model else {
-            return Err(Error::Failed(
-                "this model was trained for a task and guesses no tokens: give a pretrained model with --model".into(),
-            ));
+            return Err(no_language_model());
         };
         let rows = select_rows(features.rows(), rows.to_vec())?;
         Ok(linear(&rms_norm(&rows, norm, self.config.norm_epsilon)?, projection)?)
@@ -479,36 +490,6 @@ impl Retention {
             _ => Err(Error::Failed("pairs and single sequences do not go into one batch".into())),
         }
     }
-}
-
-/// A piece of work for one call: some short sequences, or one long one.
-enum Unit {
-    Together(usize, usize),
-    Long(usize),
-}
-
-/// Cuts a batch into pieces. Whatever they are, a sequence's result is the same.
-fn units(offsets: &[usize]) -> Vec<Unit> {
-    let mut units = Vec::new();
-    let mut first = 0;
-    let sequences = offsets.len() - 1;
-    for i in 0..sequences {
-        let length = offsets[i + 1] - offsets[i];
-        if length > WHOLE_UP_TO {
-            if first < i {
-                units.push(Unit::Together(first, i));
-            }
-            units.push(Unit::Long(i));
-            first = i + 1;
-        } else if offsets[i + 1] - offsets[first] >= PACK {
-            units.push(Unit::Together(first, i + 1));
-            first = i + 1;
-        }
-    }
-    if first < sequences {
-        units.push(Unit::Together(first, sequences));
-    }
-    units
 }
 
 /// Keys and values of one block, and what they add up to on either side, head by head.
@@ -661,15 +642,6 @@ impl Layer {
         let op = BlockRetention { heads: config.heads, place };
         let retained = queries.apply_op3_no_bwd(&part.keys, &part.values, &op)?;
         self.after_retention(config, x, &h, &retained, &mut None)
-    }
-}
-
-/// Lends the numbers of a contiguous tensor in main memory.
-fn with_rows<R>(tensor: &Tensor, work: impl FnOnce(&[f32]) -> Result<R>) -> Result<R> {
-    let (storage, layout) = tensor.storage_and_layout();
-    match &*storage {
-        candle_core::Storage::Cpu(storage) => work(contiguous::<f32>(storage, layout, "block")?),
-        _ => Err(candle_core::Error::Msg("blocks are computed on the CPU only".into()).into()),
     }
 }
 

@@ -8,13 +8,14 @@ use super::helix_pairs::{EnergySet, Facts, Wanted, could_pair};
 use super::mixture::network_weight;
 use super::other_task;
 use super::published_fold::{PublishedFold, PublishedFoldInference};
+use super::whole_map::{WholeMap, optimise};
 use crate::Result;
-use crate::decode::base_pairs::Decoder;
+use crate::decode::base_pairs::{Decoder, PairRules};
 use crate::homologs::KnownStructures;
 use crate::model::builder::{Builder, read};
 use crate::model::ops::math::sigmoid;
 use crate::model::ops::rows::select_rows;
-use crate::model::{HeadConfig, ModelConfig, Parameters};
+use crate::model::{Features, HeadConfig, ModelConfig, Parameters};
 use crate::structure::PairMap;
 use crate::thermodynamics::{Conditions, DEFAULT_SPAN};
 
@@ -25,6 +26,8 @@ pub enum FoldHead {
     Published(PublishedFold),
     /// Dilated convolutions over the pairs that could be part of a helix.
     Helices(HelixHead),
+    /// Convolutions over the whole map, as other language models have them.
+    WholeMap(WholeMap),
 }
 
 impl FoldHead {
@@ -44,8 +47,20 @@ impl FoldHead {
         Ok(match config {
             HeadConfig::Helices(config) => Self::Helices(HelixHead::build(config, width, builder)?),
             HeadConfig::PublishedFold(config) => Self::Published(PublishedFold::build(config, width, builder)?),
+            HeadConfig::WholeMap(config) => Self::WholeMap(WholeMap::build(config, width, builder)?),
             other => return Err(other_task(other)),
         })
+    }
+
+    /// What the head reads of input `index`.
+    ///
+    /// # Errors
+    /// Where there is no such input, or the encoder does not give what the head reads.
+    pub fn input(&self, features: &Features, index: usize) -> Result<Tensor> {
+        match self {
+            Self::WholeMap(head) if head.reads_scores() => features.scores_of(index),
+            _ => features.of(index),
+        }
     }
 
     /// What the head wants to know about a sequence, which [`FoldHead::forward`] is given. Homologs are looked for among
@@ -56,7 +71,7 @@ impl FoldHead {
     pub fn facts(&self, sequence: &[u8], known: Option<&KnownStructures>) -> Result<Facts> {
         match self {
             Self::Helices(head) => Facts::new(sequence, known.filter(|_| head.reads_homologs()), Conditions::default()),
-            Self::Published(_) => Ok(Facts::default()),
+            Self::Published(_) | Self::WholeMap(_) => Ok(Facts::default()),
         }
     }
 
@@ -91,6 +106,23 @@ impl FoldHead {
                 let map = head.map(features)?.reshape(((), 1))?;
                 Ok(Some(PairLogits { logits: select_rows(&map, places)?.squeeze(1)?, pairs }))
             }
+            Self::WholeMap(head) => {
+                let length = sequence.len();
+                if length < 2 {
+                    return Ok(None);
+                }
+                let pairs: Vec<(usize, usize)> = (0..length).flat_map(|j| (0..j).map(move |i| (i, j))).collect();
+                let map = head.map(features)?;
+                let at = |place: fn(usize, (usize, usize)) -> usize| {
+                    let places: Vec<u32> = pairs.iter().map(|pair| place(length, *pair) as u32).collect();
+                    select_rows(&map, places)?.squeeze(1)
+                };
+                let mut logits = at(|length, (i, j)| i * length + j)?;
+                if head.reads_scores() {
+                    logits = (logits + at(|length, (i, j)| j * length + i)?)?;
+                }
+                Ok(Some(PairLogits { logits, pairs }))
+            }
         }
     }
 
@@ -101,6 +133,7 @@ impl FoldHead {
     pub fn for_inference(&self, known: Option<KnownStructures>) -> Result<FoldInference> {
         Ok(match self {
             Self::Published(head) => FoldInference::Published(head.for_inference()?),
+            Self::WholeMap(head) => FoldInference::WholeMap(head.clone()),
             Self::Helices(head) => FoldInference::Helices {
                 head: head.detached(),
                 known: known.filter(|_| head.reads_homologs()),
@@ -124,6 +157,8 @@ pub struct PairLogits {
 pub enum FoldInference {
     /// As published.
     Published(PublishedFoldInference),
+    /// Convolutions over the whole map, as other language models have them.
+    WholeMap(WholeMap),
     /// Dilated convolutions over the pairs that could be part of a helix.
     Helices {
         /// The network.
@@ -152,14 +187,34 @@ impl FoldInference {
     pub fn default_decoder(&self) -> Decoder {
         match self {
             Self::Published(_) => Decoder::Assignment,
+            Self::WholeMap(_) => Decoder::Greedy,
             Self::Helices { .. } => Decoder::Mea,
+        }
+    }
+
+    /// Pairs more probable than this may form where nothing else is asked for.
+    pub fn default_threshold(&self) -> f32 {
+        match self {
+            Self::WholeMap(head) => head.config().threshold,
+            Self::Published(_) | Self::Helices { .. } => PairRules::default().threshold,
+        }
+    }
+
+    /// What the head reads of input `index`.
+    ///
+    /// # Errors
+    /// Where there is no such input, or the encoder does not give what the head reads.
+    pub fn input(&self, features: &Features, index: usize) -> Result<Tensor> {
+        match self {
+            Self::WholeMap(head) if head.reads_scores() => features.scores_of(index),
+            _ => features.of(index),
         }
     }
 
     /// Most bases from the first to the last of a pair where nothing else is asked for: any as published.
     pub fn default_span(&self) -> usize {
         match self {
-            Self::Published(_) => usize::MAX,
+            Self::Published(_) | Self::WholeMap(_) => usize::MAX,
             Self::Helices { .. } => DEFAULT_SPAN,
         }
     }
@@ -176,7 +231,7 @@ impl FoldInference {
                 let trained = *network_weight != Some(1.0) && *energies != EnergySet::Turner2004;
                 Facts::looked_up(sequence, known.as_ref(), conditions, Wanted { trained, lonely_pairs })
             }
-            Self::Published(_) => Ok(Facts::unknown(conditions)),
+            Self::Published(_) | Self::WholeMap(_) => Ok(Facts::unknown(conditions)),
         }
     }
 
@@ -185,6 +240,7 @@ impl FoldInference {
     pub fn memory(&self, sequence: &[u8], span: usize) -> u64 {
         match self {
             Self::Published(head) => head.memory(sequence.len()),
+            Self::WholeMap(head) => head.memory(sequence.len()),
             Self::Helices { head, known, .. } => {
                 Facts::memory(sequence, known.as_ref(), span).max(head.memory(sequence, span))
             }
@@ -199,6 +255,7 @@ impl FoldInference {
     pub fn logits(&self, features: &Tensor, sequence: &[u8], facts: &Facts) -> Result<PairMap> {
         match self {
             Self::Published(head) => head.logits(features),
+            Self::WholeMap(head) => head.logits(features),
             Self::Helices { head, .. } => head.logits(features, sequence, facts),
         }
     }
@@ -211,9 +268,18 @@ impl FoldInference {
     pub fn probabilities(&self, features: &Tensor, sequence: &[u8], facts: &Facts) -> Result<Option<PairMap>> {
         let (head, weight, energies) = match self {
             Self::Helices { head, network_weight, energies, .. } => (head, network_weight, *energies),
-            Self::Published(head) => {
-                let mut map = head.logits(features)?;
-                let finite = sigmoids(map.values_mut());
+            Self::Published(_) | Self::WholeMap(_) => {
+                let mut map = self.logits(features, sequence, facts)?;
+                let finite = match self {
+                    Self::WholeMap(head) if head.reads_scores() => {
+                        let finite = map.values_mut().iter().all(|logit| logit.is_finite());
+                        if finite {
+                            optimise(&mut map, sequence);
+                        }
+                        finite
+                    }
+                    _ => sigmoids(map.values_mut()),
+                };
                 for j in 0..map.length() {
                     for (i, probability) in map.row_mut(j).iter_mut().enumerate() {
                         if !facts.conditions.allow(i, j) {

@@ -15,7 +15,9 @@ pub mod outputs;
 pub mod published_fold;
 mod residual_block;
 pub mod sequence;
+pub mod summary;
 mod trunk;
+pub mod whole_map;
 
 use candle_core::Tensor;
 
@@ -31,9 +33,14 @@ use crate::{Error, Result};
 pub fn declare(config: &HeadConfig, width: usize, builder: &Builder) -> Result<()> {
     match config {
         HeadConfig::LanguageModel => {}
-        HeadConfig::PublishedFold(_) | HeadConfig::Helices(_) => drop(fold::FoldHead::build(config, width, builder)?),
+        HeadConfig::PublishedFold(_) | HeadConfig::Helices(_) | HeadConfig::WholeMap(_) => {
+            drop(fold::FoldHead::build(config, width, builder)?)
+        }
         HeadConfig::PublishedCoding(_) | HeadConfig::Frames(_) => {
             drop(coding::CodingHead::build(config, width, builder)?);
+        }
+        HeadConfig::Summary(_) => {
+            drop(<summary::SummaryHead as general::GeneralHead>::build(config, width, builder)?);
         }
         HeadConfig::Bases(_) => drop(<bases::BasesHead as general::GeneralHead>::build(config, width, builder)?),
         HeadConfig::Sequence(_) => {

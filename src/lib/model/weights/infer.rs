@@ -87,7 +87,7 @@ pub(super) fn config(tensors: &Parameters, source: &Path) -> Result<ModelConfig>
 /// computes anyway.
 pub(super) fn drop_constants(config: &ModelConfig, tensors: &mut Parameters, source: &Path) -> Result<()> {
     let prefix = encoder_prefix(config.task());
-    let EncoderConfig::Retention(encoder) = &config.encoder;
+    let EncoderConfig::Retention(encoder) = &config.encoder else { return Ok(()) };
     let angles: Vec<f32> = angles(encoder.key_width()).iter().flat_map(|&angle| [angle, angle]).collect();
     let decays: Vec<f32> = (0..encoder.heads).map(|head| decay(head).ln() as f32).collect();
     for (name, expected) in [("angle", angles), ("decay", decays)] {

@@ -1,6 +1,7 @@
 //! Weights in and out: our safetensors and the published PyTorch files, checked tensor by tensor.
 
 mod bytes;
+mod import;
 mod infer;
 mod numbers;
 #[cfg(feature = "pth")]
@@ -14,7 +15,7 @@ use std::path::{Path, PathBuf};
 
 use candle_core::{CpuStorage, Storage as TensorStorage, Tensor};
 
-use super::config::{HeadConfig, ModelConfig, Task};
+use super::config::{EncoderConfig, HeadConfig, ModelConfig, Task};
 use super::heads::outputs::Outputs;
 use super::parameters::{LANGUAGE_MODEL, Parameters, shapes};
 use crate::decode::coding_calibration::CodingCalibration;
@@ -22,6 +23,9 @@ use crate::decode::target_background::TargetBackground;
 use crate::{Error, Result};
 
 use bytes::Bytes;
+use import::{Contents, Imported};
+
+pub use import::ImportOptions;
 pub use published_names::published as published_name;
 pub use safetensor::{Storage, write};
 
@@ -73,14 +77,32 @@ impl Weights {
     }
 }
 
-/// Reads weights from `path`: safetensors of our own, or a PyTorch file with the published names (a bare backbone, or
-/// `ret.*` and `classifier.*`). Which of the two it is shows in its first bytes.
+/// Reads weights from `path`: safetensors of our own, a PyTorch file with the published names of RNAret (a bare backbone, or
+/// `ret.*` and `classifier.*`) or of another language model, or a folder with `config.json`, `vocab.txt` and weights, as
+/// multimolecule and Hugging Face publish them. What a file is shows in its first bytes and in the names of its tensors.
 ///
 /// # Errors
 /// Where the file cannot be read, holds anything but tensors, or where a tensor is missing, extra, misshapen or not
 /// finite: the error names it.
 pub fn read(path: &Path) -> Result<Weights> {
-    parse_bytes(&Bytes::open(path)?, path)
+    read_with(path, ImportOptions::default())
+}
+
+/// As [`read`], with what the weights do not say themselves.
+///
+/// # Errors
+/// As [`read`].
+pub fn read_with(path: &Path, options: ImportOptions) -> Result<Weights> {
+    if !path.is_dir() {
+        return parse_bytes(&Bytes::open(path)?, options, path);
+    }
+    let file = import::weights_file(path)?;
+    let bytes = Bytes::open(&file)?;
+    let (contents, header) = contents(&bytes, &file)?;
+    if header.config.is_some() {
+        return Err(Error::weights(&file, "a file of this program: give it without its folder"));
+    }
+    imported(import::folder(path, contents, options)?, &bytes, path)
 }
 
 /// As [`read`], from bytes; `source` names them in errors.
@@ -88,21 +110,36 @@ pub fn read(path: &Path) -> Result<Weights> {
 /// # Errors
 /// As [`read`].
 pub fn parse(bytes: &[u8], source: &Path) -> Result<Weights> {
-    parse_bytes(&Bytes::Lent(bytes), source)
+    parse_bytes(&Bytes::Lent(bytes), ImportOptions::default(), source)
 }
 
-fn parse_bytes(file: &Bytes, source: &Path) -> Result<Weights> {
+/// What a file of weights of any kind holds.
+fn contents(file: &Bytes, source: &Path) -> Result<(Contents, safetensor::Header)> {
     let bytes = file.get();
-    let (mut tensors, header) = if bytes.starts_with(b"PK\x03\x04") {
-        (read_pickle(file, source)?, safetensor::Header::default())
+    if bytes.starts_with(b"PK\x03\x04") {
+        Ok((read_pickle(file, source)?, safetensor::Header::default()))
     } else if bytes.starts_with(b"\x80\x02") {
-        return Err(Error::weights(
+        Err(Error::weights(
             source,
             "this is PyTorch's old format without a zip container; load it in PyTorch and torch.save it again",
-        ));
+        ))
     } else {
-        safetensor::parse(file, source)?
-    };
+        let (tensors, header) = safetensor::parse(file, source)?;
+        Ok((Contents { tensors, ..Contents::default() }, header))
+    }
+}
+
+fn parse_bytes(file: &Bytes, options: ImportOptions, source: &Path) -> Result<Weights> {
+    let (mut contents, header) = contents(file, source)?;
+    if header.config.is_none()
+        && let Some(found) = import::recognise(&mut contents, options, source)?
+    {
+        return imported(found, file, source);
+    }
+    if let Some((name, _)) = contents.numbers.first() {
+        return Err(Error::weights(source, format!("entry {name} of its pickle is no tensor, and has no place here")));
+    }
+    let mut tensors = contents.tensors;
     let (config, names) = match header.config {
         Some(json) => {
             // Our own files had the published names before their configuration had a version.
@@ -113,12 +150,20 @@ fn parse_bytes(file: &Bytes, source: &Path) -> Result<Weights> {
         }
         None => (infer::config(&tensors, source)?, Names::Published),
     };
-    let valid = config.validate().and_then(|()| config.head.outputs().map_or(Ok(()), Outputs::validate));
-    valid.map_err(|error| Error::weights(source, error.to_string()))?;
+    check(&config, source)?;
     if names == Names::Published {
         infer::drop_constants(&config, &mut tensors, source)?;
     }
-    let parameters = take(&config, tensors, names, source)?;
+    // A published encoder may come without the head that guesses tokens.
+    let must_guess = config.head == HeadConfig::LanguageModel && matches!(config.encoder, EncoderConfig::Retention(_));
+    let language_model =
+        names == Names::Published || must_guess || tensors.keys().any(|name| name.starts_with(LANGUAGE_MODEL));
+    let task = config.task();
+    let name = |own: &str| match names {
+        Names::Own => own.to_owned(),
+        Names::Published => published_names::published(own, task),
+    };
+    let parameters = take(&config, language_model, tensors, name, source)?;
     let (provenance, calibration, background) = (header.provenance, header.calibration, header.background);
     let learned_beside = [
         calibration.as_ref().map_or(Ok(()), CodingCalibration::validate),
@@ -135,8 +180,23 @@ fn parse_bytes(file: &Bytes, source: &Path) -> Result<Weights> {
 use pickle::parse as read_pickle;
 
 #[cfg(not(feature = "pth"))]
-fn read_pickle(_: &Bytes, source: &Path) -> Result<Parameters> {
+fn read_pickle(_: &Bytes, source: &Path) -> Result<Contents> {
     Err(Error::weights(source, "this program was built without PyTorch's files (Cargo feature pth)"))
+}
+
+/// The weights of a model that others published.
+fn imported(found: Imported, file: &Bytes, source: &Path) -> Result<Weights> {
+    let Imported { config, tensors, name, language_model } = found;
+    check(&config, source)?;
+    let parameters = take(&config, language_model, tensors, name, source)?;
+    let (provenance, checksum) = (serde_json::Value::Null, file.checksum());
+    Ok(Weights { config, parameters, provenance, calibration: None, background: None, source: source.into(), checksum })
+}
+
+/// That the parts of a configuration fit each other.
+fn check(config: &ModelConfig, source: &Path) -> Result<()> {
+    let valid = config.validate().and_then(|()| config.head.outputs().map_or(Ok(()), Outputs::validate));
+    valid.map_err(|error| Error::weights(source, error.to_string()))
 }
 
 /// How a file names its tensors.
@@ -148,17 +208,18 @@ enum Names {
     Published,
 }
 
-/// The parameters of a model of this configuration out of `tensors`, which must be exactly those.
-fn take(config: &ModelConfig, mut tensors: Parameters, names: Names, source: &Path) -> Result<Parameters> {
-    let language_model = names == Names::Published
-        || config.head == HeadConfig::LanguageModel
-        || tensors.keys().any(|name| name.starts_with(LANGUAGE_MODEL));
+/// The parameters of a model of this configuration out of `tensors`, which must be exactly those; `name` is what a tensor of
+/// ours is called there.
+fn take(
+    config: &ModelConfig,
+    language_model: bool,
+    mut tensors: Parameters,
+    name: impl Fn(&str) -> String,
+    source: &Path,
+) -> Result<Parameters> {
     let mut parameters = Parameters::new();
     for (own, shape) in shapes(config, language_model)? {
-        let name = match names {
-            Names::Own => own.clone(),
-            Names::Published => published_names::published(&own, config.task()),
-        };
+        let name = name(&own);
         let Some(tensor) = tensors.remove(&name) else {
             return Err(Error::weights(source, format!("tensor {name} {shape:?} is missing")));
         };

@@ -1,18 +1,19 @@
 //! PyTorch's `.pth`: a zip archive whose `data.pkl` names the tensors and whose `data/N` hold their numbers.
 //!
-//! The pickle is parsed, never run. It may hold a dictionary from names to tensors (and the `_metadata` that PyTorch
-//! adds); anything else in it is refused.
+//! The pickle is parsed, never run. It may hold a dictionary from names to tensors and numbers (and the `_metadata` that PyTorch
+//! adds), or one that has such a dictionary as its entry `model`, beside the arguments of a training; anything else is refused.
 
 use std::io::{Cursor, Read};
 use std::path::Path;
 
 use candle_core::{DType, Device, Tensor};
 use zip::ZipArchive;
+use zip::read::{ArchiveOffset, Config};
 
 use super::bytes::Bytes;
+use super::import::Contents;
 use super::numbers::floats;
 use super::unpickle::{self, Object};
-use crate::model::parameters::Parameters;
 use crate::{Error, Result};
 
 /// Largest pickle in bytes: it names the tensors, and holds none of their numbers.
@@ -23,11 +24,14 @@ const LARGEST_PICKLE: u64 = 1 << 24;
 /// or repeats its numbers.
 const GROWTH: u64 = 16;
 
-pub(super) fn parse(file: &Bytes, source: &Path) -> Result<Parameters> {
+pub(super) fn parse(file: &Bytes, source: &Path) -> Result<Contents> {
     let bytes = file.get();
     let wrong = |message: String| Error::weights(source, message);
     let broken = |error: zip::result::ZipError| wrong(format!("broken archive: {error}"));
-    let mut archive = ZipArchive::new(Cursor::new(bytes)).map_err(broken)?;
+    // PyTorch's archives begin where the file begins. Looking for another beginning goes wrong where the first entry of the
+    // directory is as long as what PyTorch writes behind the last, as it is in `RNA-FM-ResNet_PDB-All.pth`.
+    let config = Config { archive_offset: ArchiveOffset::Known(0) };
+    let mut archive = ZipArchive::with_config(config, Cursor::new(bytes)).map_err(broken)?;
     let names: Vec<String> = (0..archive.len())
         .map(|i| archive.by_index_raw(i).map(|entry| entry.name().map(|name| name.into_owned()).unwrap_or_default()))
         .collect::<std::result::Result<_, _>>()
@@ -52,12 +56,31 @@ pub(super) fn parse(file: &Bytes, source: &Path) -> Result<Parameters> {
     let Object::Dict(entries) = &object.object else {
         return Err(wrong("its pickle holds no dictionary of tensors; save model.state_dict()".into()));
     };
-    let mut tensors = Parameters::new();
+    let mut contents = Contents::default();
+    let entry = |wanted: &str| {
+        let found = entries.iter().find(|(name, _)| matches!(&name.object, Object::Text(name) if name == wanted));
+        found.map(|(_, value)| &value.object)
+    };
+    let entries = match entry("model") {
+        Some(Object::Dict(inner)) => {
+            contents.heads = entry("args").and_then(heads);
+            inner
+        }
+        _ => entries,
+    };
     for (name, value) in entries {
         let Object::Text(name) = &name.object else {
             return Err(wrong("its pickle has a key that is no name".into()));
         };
         if name == "_metadata" && matches!(value.object, Object::Dict(_)) {
+            continue;
+        }
+        // A counter that PyTorch keeps beside weights.
+        if name.ends_with("num_batches_tracked") {
+            continue;
+        }
+        if let Object::Float(number) = &value.object {
+            contents.numbers.push((name.clone(), *number));
             continue;
         }
         let Some(stored) = Stored::from_object(&value.object) else {
@@ -69,10 +92,21 @@ pub(super) fn parse(file: &Bytes, source: &Path) -> Result<Parameters> {
             .by_name(&format!("{folder}data/{}", stored.file))
             .map_err(|error| wrong(format!("tensor {name}: {error}")))?;
         let tensor = stored.read(entry, &mut budget).map_err(|message| wrong(format!("tensor {name}: {message}")))?;
-        tensors.insert(name.clone(), tensor);
+        contents.tensors.insert(name.clone(), tensor);
         file.release(bytes);
     }
-    Ok(tensors)
+    Ok(contents)
+}
+
+/// The number of attention heads among the arguments of a training: the attributes of a namespace.
+fn heads(arguments: &Object) -> Option<usize> {
+    let Object::Call(_, state) = arguments else { return None };
+    let Object::Dict(attributes) = &state.object else { return None };
+    let names = ["attention_heads", "encoder_attention_heads"];
+    attributes.iter().find_map(|(name, value)| match &name.object {
+        Object::Text(name) if names.contains(&name.as_str()) => number(&value.object),
+        _ => None,
+    })
 }
 
 /// Where a tensor's numbers are and how they lie.

@@ -22,6 +22,9 @@ const ENTRY: &str = "rnaret";
 /// Largest header in bytes: ten thousands of tensors, and what the metadata say of their origin.
 const LARGEST_HEADER: u64 = 1 << 24;
 
+/// What the names of whole numbers end with that no model computes with: batches seen in training, and 0, 1, 2 ...
+const COUNTERS: [&str; 2] = ["num_batches_tracked", "position_ids"];
+
 /// What the header says besides the tensors.
 #[derive(Default, Serialize, Deserialize)]
 pub(super) struct Header {
@@ -66,6 +69,10 @@ pub(super) fn parse(file: &Bytes, source: &Path) -> Result<(Parameters, Header)>
     };
     let mut tensors = Parameters::new();
     for (name, view) in views.iter() {
+        // Counters that PyTorch keeps beside weights.
+        if COUNTERS.iter().any(|end| name.ends_with(end)) {
+            continue;
+        }
         let dtype = DType::try_from(view.dtype()).ok().filter(|&dtype| is_read(dtype)).ok_or_else(|| {
             let message = format!("tensor {name} has the type {:?}; numbers are F16, BF16, F32 or F64", view.dtype());
             Error::weights(source, message)

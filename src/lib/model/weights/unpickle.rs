@@ -16,9 +16,10 @@ const DEEPEST: u32 = 64;
 /// A value that a pickle describes.
 #[derive(Debug)]
 pub(super) enum Object {
-    /// `None`, true or false, a number with a fraction, a list: nothing that weights are read from.
+    /// `None`, true or false, a list: nothing that weights are read from.
     Other,
     Int(i64),
+    Float(f64),
     Text(String),
     /// A class or function, by module and name.
     Global(String, String),
@@ -92,7 +93,7 @@ impl<'a> Machine<'a> {
 
     fn push(&mut self, object: Object) -> Result<(), String> {
         let depth = match &object {
-            Object::Other | Object::Int(_) | Object::Text(_) | Object::Global(..) => 0,
+            Object::Other | Object::Int(_) | Object::Float(_) | Object::Text(_) | Object::Global(..) => 0,
             Object::Tuple(items) => deepest(items),
             Object::Dict(entries) => deepest_entry(entries),
             Object::Call(one, two) => one.depth.max(two.depth) + 1,
@@ -197,10 +198,8 @@ impl<'a> Machine<'a> {
                 let number = if count == 0 { 0 } else { (number << spare) as i64 >> spare };
                 self.push(Object::Int(number))
             }
-            b'G' => {
-                self.bytes(8)?;
-                self.push(Object::Other)
-            }
+            // The one number that stands with its highest byte first.
+            b'G' => self.unsigned(8).and_then(|bits| self.push(Object::Float(f64::from_bits(bits.swap_bytes())))),
             b'N' | 0x88 | 0x89 | b']' => self.push(Object::Other),
             b'a' => self.pop().map(drop),
             b'e' => self.pop_to_mark().map(drop),

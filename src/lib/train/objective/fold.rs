@@ -69,7 +69,7 @@ impl Objective for Fold {
         let mut total = None;
         let mut loss = 0.0;
         for (index, record) in examples.iter().enumerate() {
-            let (structure, features) = (&record.structure, features.of(index)?);
+            let (structure, features) = (&record.structure, head.input(&features, index)?);
             let facts = kept(&record.facts, || head.facts(&structure.sequence, self.known.as_ref()))?;
             let Some(found) = head.forward(&features, &structure.sequence, facts, record.most_alike)? else { continue };
             let logits = found.logits.to_dtype(DType::F32)?;
@@ -108,7 +108,7 @@ impl Objective for Fold {
                 let facts = named(&structure.id, facts)?;
                 let work = || {
                     let features = encoder.features(&[Input::Letters(sequence)])?;
-                    fold(&head, features.rows(), &structure.id, sequence, facts, &rules)
+                    fold(&head, &head.input(&features, 0)?, &structure.id, sequence, facts, &rules)
                 };
                 let predicted = named(&structure.id, work())?;
                 Ok(compare_pairs(&predicted.structure.partners, &structure.partners))

@@ -4,9 +4,8 @@ use std::path::{Path, PathBuf};
 
 use super::records::evenly;
 use super::{Evaluation, Job, LoadRecords, Rules, Setup, TrainingRecords, TrainingTask};
-use crate::Result;
-use crate::model::{Task, Weights};
-use crate::sequence::{InputFile, ReaderOptions, RecordReader, Tally, Tokenizer};
+use crate::model::{EncoderConfig, Task, Weights};
+use crate::sequence::{InputFile, ReaderOptions, RecordReader, Tally, Tokenizer, VocabularyConfig};
 use crate::train::config::TrainConfig;
 use crate::train::data::Records;
 use crate::train::data::pretrain::{HeldOut, PretrainExample, Settings, Stream, spool};
@@ -14,6 +13,7 @@ use crate::train::objective::pretrain::Pretrain;
 use crate::train::random::{Purpose, generator};
 use crate::train::run::{Passes, Repeated, Streamed};
 use crate::train::settings::settings;
+use crate::{Error, Result};
 
 settings! {
     /// Settings of `pretrain` alone.
@@ -96,6 +96,14 @@ fn open(paths: &[PathBuf], tally: &Tally) -> Result<RecordReader> {
 
 fn reading(setup: &Setup<PretrainSettings>) -> Result<Settings> {
     let TrainConfig { max_length, min_length, .. } = setup.config;
+    if let EncoderConfig::Transformer(encoder) = &setup.model.encoder
+        && encoder.vocabulary != VocabularyConfig::letters()
+    {
+        return Err(Error::Usage(
+            "a published language model is not pretrained further: train it for a task, or begin one with --encoder"
+                .into(),
+        ));
+    }
     let tokenizer = Tokenizer::new(setup.model.encoder.k())?;
     Ok(Settings { tokenizer, mask_rate: setup.settings.mask_rate, max_length, min_length })
 }
