@@ -268,7 +268,9 @@ const KMERIZE: Header = Header::Exactly("id\tlength\ttokens\n");
 const MASK: Header = Header::Exactly("id\tlength\ttokens\tlabels\n");
 const GFF3: Header = Header::Exactly("##gff-version 3.1.26\n");
 const RETENTION: Header = Header::Exactly("id\tposition\tnucleotide\tscore\n");
-const SITES: Header = Header::Exactly("mirna\ttarget\tstart\tend\tseed_type\tprobability\n");
+const SITES: Header = Header::Exactly(
+    "mirna\ttarget\tstart\tend\tseed_type\tprobability\tseed_start\tseed_end\tenergy\tpercentile\tstrand\n",
+);
 
 impl Tool {
     /// Whether FASTA and FASTQ go in.
