@@ -137,6 +137,7 @@ fn encoder() {
 
 #[test]
 fn transformers() {
+    let _alone = alone();
     let plain = TransformerConfig { layers: 2, ..TransformerConfig::new(320, 2, 20) };
     let biased = TransformerConfig {
         layers: 4,

@@ -13,7 +13,7 @@ const BATCH: usize = 64 * 1024;
 /// Cut RNA sequences into overlapping k-mers, one token per nucleotide
 ///
 /// Reads FASTA or FASTQ. Writes a TSV with the columns id, length and tokens. A nucleotide's token is the k-mer centred on it: a k-mer in RNA
-/// letters, [UNK] where a letter is not known, or [FIL] at the (k-1)/2 positions at either end. T is read as U, lower
+/// letters, `[UNK]` where a letter is not known, or `[FIL]` at the (k-1)/2 positions at either end. T is read as U, lower
 /// case as upper case, IUPAC ambiguity letters as N. Nothing is cut unless asked.
 #[derive(clap::Parser)]
 #[command(name = "rna-kmerize", version, after_help = EXAMPLES)]

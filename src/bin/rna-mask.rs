@@ -13,7 +13,7 @@ const BATCH: usize = 64 * 1024;
 /// Hide tokens for pretraining, as the model is to guess them
 ///
 /// Reads the TSV of rna-kmerize (k-mers or ids) and writes it with a column labels. Spans of k tokens are drawn until
-/// the mask rate is met; of the tokens drawn, 80 % become [MASK], 10 % a random k-mer, and 10 % stay. The label of a
+/// the mask rate is met; of the tokens drawn, 80 % become `[MASK]`, 10 % a random k-mer, and 10 % stay. The label of a
 /// drawn token is what stood there, that of any other is a point. What is drawn for a record depends on the seed and the
 /// record's number in the input alone.
 #[derive(clap::Parser)]

@@ -122,9 +122,10 @@ impl Error {
         }
     }
 
-    /// A write error of `file`.
+    /// A write error of `file`, or of the file that the error itself names.
     pub fn write(file: impl AsRef<Path>, source: std::io::Error) -> Self {
-        Error::Write { file: display(file.as_ref()), source }
+        let unnamed = |source| Error::Write { file: display(file.as_ref()), source };
+        source.downcast::<Error>().unwrap_or_else(unnamed)
     }
 
     /// A defect of the weights in `file`.

@@ -84,6 +84,11 @@ impl Output {
         path.map(|path| Self::create(Some(path))).transpose()
     }
 
+    /// An error that says which output it is of, for those who hold several and write to them as to any writer.
+    fn named(&self, error: io::Error) -> io::Error {
+        io::Error::new(error.kind(), self.error(error))
+    }
+
     /// Writes bytes.
     pub fn put(&mut self, bytes: &[u8]) -> Result<()> {
         self.write_all(bytes).map_err(|error| self.error(error))
@@ -113,20 +118,22 @@ impl Output {
 
 impl Write for Output {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        match &mut self.writer {
+        let written = match &mut self.writer {
             None => Err(io::ErrorKind::NotConnected.into()),
             Some(Writer::Plain(writer)) => writer.write(bytes),
             Some(Writer::Terminal(file)) => file.write_all(&shown(bytes)).map(|()| bytes.len()),
             Some(Writer::Bgzip(writer)) => writer.write(bytes),
-        }
+        };
+        written.map_err(|error| self.named(error))
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        match &mut self.writer {
+        let flushed = match &mut self.writer {
             // A block of bgzip is written when it is full: flushing would make the file depend on when it happened.
             None | Some(Writer::Bgzip(_) | Writer::Terminal(_)) => Ok(()),
             Some(Writer::Plain(writer)) => writer.flush(),
-        }
+        };
+        flushed.map_err(|error| self.named(error))
     }
 }
 

@@ -135,7 +135,7 @@ pub fn write_with_energy(output: &mut impl Write, structure: &Structure, energy:
 /// Writes the line of a structure, with its free energy after it where there is one.
 ///
 /// # Errors
-/// As [`write`].
+/// As [`write()`].
 pub fn write_line(output: &mut impl Write, structure: &Structure, energy: Option<f64>) -> io::Result<()> {
     output.write_all(&structure_line(&structure.id, &structure.partners)?)?;
     if let Some(energy) = energy {

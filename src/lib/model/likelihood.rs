@@ -25,7 +25,7 @@ pub fn memory(model: &Model, length: usize) -> u64 {
 /// exp of the mean over the k-mers of -ln p(token | the sequence with the token's span masked); `None` where there are none.
 ///
 /// As in pretraining, special tokens are not asked for: neither `[FIL]` at the ends nor `[UNK]`. A token that holds an N is not
-/// shown either: [UNK] hardly occurs in training, and is read as [MASK], which is what an unknown token is to the model.
+/// shown either: `[UNK]` hardly occurs in training, and is read as `[MASK]`, which is what an unknown token is to the model.
 ///
 /// Tokens are masked in spans of k, as in pretraining, so that no neighbour gives a k-mer away, and every token once, in
 /// seven passes over the sequence. 1 is certainty; guessing among V tokens gives V.

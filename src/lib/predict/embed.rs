@@ -31,7 +31,7 @@ pub enum Pool {
     /// Mean over the nucleotides
     #[default]
     Mean,
-    /// The [CLS] token, put before the first nucleotide
+    /// The `[CLS]` token, put before the first nucleotide
     Cls,
     /// One vector per nucleotide
     None,

@@ -14,6 +14,7 @@ use crate::decode::target_site::{
     MIRNA_LENGTHS, SITE_LENGTHS, SeedIndex, SeedMatch, SeedType, best_seed_match, doubt, seed_window, sliding_windows,
 };
 use crate::decode::target_summary::TargetSummary;
+use crate::memory::in_halves;
 use crate::model::device::DeviceArgs;
 use crate::model::heads::mirtarget::{MirtargetHead, Pair};
 use crate::model::{Encode, Encoder, Input, Model, ModelConfig, Parameters, Task};
@@ -136,8 +137,19 @@ impl MirtargetModel {
         let pairs: Vec<Pair> = windows.map(|site| Pair { mirna, site }).collect();
         let mut scores = Vec::with_capacity(pairs.len());
         for pairs in pairs.chunks(BACKGROUND_PAIRS) {
-            let inputs: Vec<Input> = pairs.iter().map(Pair::input).collect();
-            scores.extend(self.head.log_odds(&self.encoder.features(&inputs)?, pairs)?);
+            let score = |pairs: &[Pair]| {
+                let inputs: Vec<Input> = pairs.iter().map(Pair::input).collect();
+                self.head.log_odds(&self.encoder.features(&inputs)?, pairs)
+            };
+            in_halves(
+                pairs,
+                score,
+                |_, error| Err(error),
+                |_, of_part| {
+                    scores.extend(of_part);
+                    Ok(())
+                },
+            )?;
         }
         check_finite("of the background of a miRNA", &scores)?;
         let found = Arc::new(MirnaBackground::new(scores));

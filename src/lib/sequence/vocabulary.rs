@@ -33,7 +33,7 @@ pub struct VocabularyConfig {
 }
 
 impl VocabularyConfig {
-    /// One word for each nucleotide, with the ids of the k-mer tokenizer for k = 1, and [CLS] before a sequence.
+    /// One word for each nucleotide, with the ids of the k-mer tokenizer for k = 1, and `[CLS]` before a sequence.
     pub fn letters() -> Self {
         let words = ["[PAD]", "[FIL]", "[UNK]", "[CLS]", "[MASK]", "[5]", "A", "U", "C", "G"];
         Self { unit: Unit::Letter, words: words.map(str::to_owned).to_vec(), unknown: true }

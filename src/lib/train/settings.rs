@@ -47,7 +47,7 @@ impl Value for String {
     }
 }
 
-/// A group of settings, every one of them with a value. [`settings!`] makes one.
+/// A group of settings, every one of them with a value. The macro `settings!` makes one.
 pub trait Settings: Clone + std::fmt::Debug + PartialEq + Default + Serialize + DeserializeOwned + Send + Sync {
     /// The same settings as flags, each of which may be missing.
     type Flags: clap::Args + Clone + Default + Serialize;

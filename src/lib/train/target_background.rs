@@ -41,7 +41,7 @@ pub fn windows(targets: &[Vec<u8>], seed: u64) -> Result<Vec<String>> {
 }
 
 /// The background of these windows for the network that `model` makes a model of, with the level at which
-/// [`TAKEN_FOR_SITES`] of the windows get a probability over 0.5, on average over the miRNAs of `records`.
+/// `TAKEN_FOR_SITES` of the windows get a probability over 0.5, on average over the miRNAs of `records`.
 ///
 /// # Errors
 /// Where there are no records; where the network fails.

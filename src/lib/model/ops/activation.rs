@@ -14,7 +14,7 @@ pub fn gelu_exact(input: &Tensor) -> Result<Tensor> {
     input.contiguous()?.apply_op1(Gelu)
 }
 
-/// u sigmoid(beta u) g, elementwise, for `input` u and `gate` g of one shape and a number `beta` [1] (Shazeer,
+/// u sigmoid(beta u) g, elementwise, for `input` u and `gate` g of one shape and a number `beta` `[1]` (Shazeer,
 /// arXiv:2002.05202).
 ///
 /// # Errors

@@ -1,8 +1,8 @@
 //! What can be trained: a file for each task, which says what its data are, which settings it has of its own, and what its
 //! model is compared with; and one function each that trains and that evaluates, whatever the task.
 //!
-//! A task implements [`TrainingTask`], and [`LoadRecords`] or, where its records fit in memory, [`records::InMemory`].
-//! Tasks whose labels stand in the columns of a table are [`labelled::Labelled`].
+//! A task implements [`TrainingTask`], and [`LoadRecords`] or, where its records fit in memory, `records::InMemory`.
+//! Tasks whose labels stand in the columns of a table are `labelled::Labelled`.
 
 mod bases;
 mod coding;
