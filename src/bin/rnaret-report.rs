@@ -35,7 +35,7 @@ struct Arguments {
 
 const EXAMPLES: &str = "Examples:
   rnaret-fold --format tsv testdata/rnas.fa.gz | rnaret-report -o report.html -
-  mkdir out && rnaret-embed -o out/e.tsv testdata/rnas.fa.gz && rnaret-report out -o page.html";
+  rnaret-embed -o embeddings.tsv testdata/rnas.fa.gz && rnaret-report embeddings.tsv -o map.html";
 
 impl Tool for Arguments {
     fn common(&self) -> &CommonArgs {

@@ -702,7 +702,12 @@ def coding_of_the_reference():
                 known = np.array([letter in "ACGU" for letter in record["seq"].upper().replace("T", "U")])
                 require(np.isnan(bases[name][~known]).all(), f"{name}: an N has no probability")
                 close(bases[name][known], reference[known], f"{name} per-base probability", 1e-3)
-                close(potentials[name], vectors["coding_potential_blocks_skipped"], f"{name} coding potential", 1e-3)
+                # Transcripts of less than 200 nt, and those of N, are given none.
+                if potentials[name] != "NA":
+                    potential = float(potentials[name])
+                    close(potential, vectors["coding_potential_blocks_skipped"], f"{name} coding potential", 1e-3)
+                else:
+                    require(len(record["seq"]) < 200 or not known.all(), f"{name} has a coding potential")
 
 
 # ---------------------------------------------------------------------------------------------------- miRNA
