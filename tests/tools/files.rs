@@ -468,8 +468,9 @@ fn numbers_are_refused_alike() {
                 "P" | "R" => &["50", "1.01", "-0.1", "nan", "NaN", "inf", "-inf", "1e999", "", "half"],
                 _ => &["nan", "inf", "-1", "1e999", "many"],
             };
-            // A temperature in degrees Celsius may be below zero, and so may an energy.
-            let signed = ["--temperature", "--reactivity-intercept"].contains(&option.option.as_str());
+            // A temperature in degrees Celsius may be below zero, and so may the energies of a reactivity.
+            let signed =
+                ["--temperature", "--reactivity-slope", "--reactivity-intercept"].contains(&option.option.as_str());
             for value in values.iter().filter(|value| !(signed && **value == "-1")) {
                 let done = scene.run(&[]).arg(format!("{}={value}", option.option).replace("-k=", "-k")).done();
                 let errors = done.stderr();
